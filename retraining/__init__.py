@@ -1,0 +1,1 @@
+"""Decide, retrain, judge and release graphs of dependent machine-learning models."""

@@ -1,0 +1,220 @@
+"""A manifest as values: what the YAML file says, checked, with every default filled in.
+
+Nothing here reads a file or knows YAML. Durations are `timedelta`, shares are fractions
+(`5%` is 0.05), names are as written. Descriptions, owners, tags and resources never change a fit.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+Json: TypeAlias = "str | int | float | bool | None | list[Json] | dict[str, Json]"
+ColumnType: TypeAlias = Literal["int", "float", "string", "bool", "date", "timestamp", "category"]
+FileFormat: TypeAlias = Literal["parquet", "csv", "jsonl"]
+MissingPolicy: TypeAlias = Literal["drop", "nan", "refuse"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where something stands in the manifest; lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A named table.
+
+    `key` identifies a row; `time` is the column of the moment at which a row's features are known
+    and its prediction is made; `ingested` the column before which the row does not exist; `group`
+    the leak group of the fold scheme (default: the key).
+    """
+
+    name: str
+    path: str
+    key: tuple[str, ...]
+    format: FileFormat | None = None
+    types: Mapping[str, ColumnType] = field(default_factory=dict)
+    missing: tuple[str, ...] = ("",)
+    time: str | None = None
+    ingested: str | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeScheme:
+    """Forward chaining over calendar blocks (MANIFEST 1). `block_days` is a whole number of days."""
+
+    block_days: int = 14
+    holdout: int = 1
+    embargo: dt.timedelta = dt.timedelta(0)
+    min_rows: int = 100
+    min_blocks: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldScheme:
+    """K folds by a hash of the leak group, scored strictly (the fold lattice of DESIGN 2)."""
+
+    folds: int = 5
+
+
+Scheme: TypeAlias = TimeScheme | FoldScheme
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The label and when it is known: a column of moments, or a delay after the decision."""
+
+    column: str
+    known_at: str | None = None
+    known_after: dt.timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partitions:
+    """Which values of `partition_by` become nodes. Each entry of `only`/`except_` has one text per column."""
+
+    only: tuple[tuple[str, ...], ...] | None = None
+    except_: tuple[tuple[str, ...], ...] = ()
+    min_rows: int = 100
+    small: Literal["skip", "error"] = "skip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """How an upstream model's predictions become columns of a model (an edge of the graph).
+
+    `match` pairs (upstream column, own column) of a many-to-one key edge; empty means the same
+    dataset, row by row. `missing` None means: nan where the estimator takes it, else drop.
+    `coverage` is the smallest share of rows that must find a prediction.
+    """
+
+    upstream: str
+    column: str
+    match: tuple[tuple[str, str], ...] = ()
+    missing: MissingPolicy | None = None
+    coverage: float = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimator:
+    """A scikit-learn or XGBoost class by its name, and its parameters as written.
+
+    `type` is the canonical class name (the document's short names are resolved by the catalogue).
+    """
+
+    type: str
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Margin:
+    """How much worse a refresh may be: a share of the champion's loss, or an absolute number."""
+
+    value: float = 0.02
+    absolute: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A metric's allowed range on the holdout."""
+
+    metric: str
+    max: float | None = None
+    min: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRules:
+    """When a challenger may replace its champion (MANIFEST 1)."""
+
+    margin: Margin = Margin()
+    limits: tuple[Limit, ...] = ()
+    min_clusters: int = 8
+    refit_shift: float = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefinitionCondition:
+    """Fires when the model's definition differs from the champion's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamCondition:
+    """Fires when an upstream column changed on the model's rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataCondition:
+    """Fires when training data changed by at least so many blocks, rows or such a share; one is set."""
+
+    blocks: int | None = None
+    rows: int | None = None
+    share: float | None = None
+
+
+Condition: TypeAlias = DefinitionCondition | UpstreamCondition | DataCondition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """When a node is due: at least `at_least` of the conditions (`all`: every one)."""
+
+    conditions: tuple[Condition, ...]
+    at_least: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One entry under `models`, with the manifest's defaults merged in."""
+
+    name: str
+    dataset: str
+    target: Target
+    features: tuple[str, ...]
+    inputs: tuple[Input, ...]
+    estimator: Estimator
+    metrics: tuple[str, ...]
+    retrain_when: Rule
+    partition_by: tuple[str, ...] = ()
+    partitions: Partitions = Partitions()
+    preprocess: Literal["auto", "none"] = "auto"
+    ship: Literal["refit", "gated"] = "refit"
+    gate: GateRules = GateRules()
+    description: str = ""
+    owner: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The whole file, checked. `digest` is of its bytes; `schemes` has one entry for each dataset.
+
+    `places` maps a document path (`models.delay.features[2]`) to where it stands, for errors that
+    only the data can show.
+    """
+
+    name: str
+    file: Path
+    digest: str
+    datasets: Mapping[str, Dataset]
+    models: Mapping[str, Model]
+    schemes: Mapping[str, Scheme]
+    store: str | None = None
+    timezone: str = "UTC"
+    seed: int = 0
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def directory(self) -> Path:
+        """The folder that relative paths of the manifest are relative to."""
+        return self.file.parent
