@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-Json: TypeAlias = "str | int | float | bool | None | list[Json] | dict[str, Json]"
+Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 ColumnType: TypeAlias = Literal["int", "float", "string", "bool", "date", "timestamp", "category"]
 FileFormat: TypeAlias = Literal["parquet", "csv", "jsonl"]
 MissingPolicy: TypeAlias = Literal["drop", "nan", "refuse"]

@@ -1,0 +1,180 @@
+"""The only code that turns upstream predictions into a reader's columns: for fits, gates and predict.
+
+An upstream column is an array over the rows of the upstream's dataset, `(n_rows, n_outputs)`, NaN
+where no honest prediction exists. A join says for each row of the reader's dataset which upstream
+row it reads (-1: none). Both leaks end here: a column holds only honest predictions, and a join only
+rows whose prediction existed when the reader's own was made (MANIFEST 2).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retraining.data.rows import available_from, folds_of
+from retraining.data.tables import Table, match_codes
+from retraining.decide.recipes import Recipe
+from retraining.errors import DataError
+from retraining.manifest.values import Dataset, FoldScheme, Input, Scheme
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamColumn:
+    """One input of a reader: the upstream's predictions, the join, and the names of the outputs."""
+
+    values: Floats
+    join: Rows | None
+    names: tuple[str, ...]
+    policy: str
+
+    def at(self, rows: Rows) -> Floats:
+        """The predictions that the reader's `rows` see, `(len(rows), n_outputs)`."""
+        if self.join is None:
+            return self.values[rows]
+        source = self.join[rows]
+        found = self.values[np.maximum(source, 0)].copy()
+        found[source < 0] = np.nan
+        return found
+
+
+def output_names(column: str, task: str, classes: Sequence[object]) -> tuple[str, ...]:
+    """The columns that a model hands down: one, or one for each class where there are more than two."""
+    if task == "regression" or len(classes) <= 2:
+        return (column,)
+    return tuple(f"{column}.{value}" for value in classes)
+
+
+def handed_down(prediction: Floats, task: str, n_classes: int) -> Floats:
+    """The part of a prediction that readers see: the value, the positive class, or every class."""
+    if task == "classification" and n_classes == 2:
+        return prediction[:, 1:2]
+    return prediction
+
+
+def join_rows(
+    item: Input,
+    reader: Table,
+    reader_dataset: Dataset,
+    upstream: Table,
+    upstream_dataset: Dataset,
+) -> Rows | None:
+    """For each row of the reader's table the row of the upstream's that it reads; None: the same row.
+
+    Raises `DataError` where several upstream rows share a key.
+    """
+    if not item.match:
+        return None
+    left = [reader.columns[own] for _, own in item.match]
+    right = [upstream.columns[theirs] for theirs, _ in item.match]
+    own_codes, their_codes = match_codes(left, right)
+    order = np.argsort(their_codes, kind="stable")
+    ordered = their_codes[order]
+    start = int(np.searchsorted(ordered, 0))
+    repeated = np.flatnonzero(ordered[start + 1 :] == ordered[start:-1]) if len(ordered) > start else []
+    if len(repeated):
+        columns = ", ".join(theirs for theirs, _ in item.match)
+        raise DataError(
+            f"input {item.upstream}: {len(repeated)} rows of {upstream_dataset.name} repeat another row's "
+            f"{columns}, so it is not clear which prediction a row of {reader_dataset.name} reads",
+            "match on columns that identify one upstream row (many to one)",
+        )
+    position = np.searchsorted(ordered, own_codes)
+    hit = (own_codes >= 0) & (position < len(ordered))
+    hit[hit] = ordered[position[hit]] == own_codes[hit]
+    found = np.full(reader.n_rows, -1, np.intp)
+    found[hit] = order[position[hit]]
+    return _available(found, reader, reader_dataset, upstream, upstream_dataset)
+
+
+def check_groups(
+    item: Input,
+    join: Rows | None,
+    tables: tuple[Table, Table],
+    datasets: tuple[Dataset, Dataset],
+    schemes: tuple[Scheme, Scheme],
+    seed: int,
+) -> None:
+    """Refuses a key edge of the fold scheme that joins rows of different folds (their labels would leak)."""
+    if join is None or not (isinstance(schemes[0], FoldScheme) and isinstance(schemes[1], FoldScheme)):
+        return
+    own = folds_of(tables[0], datasets[0], schemes[0], seed)
+    theirs = folds_of(tables[1], datasets[1], schemes[1], seed)
+    hit = join >= 0
+    differing = int((own[hit] != theirs[join[hit]]).sum())
+    if differing:
+        raise DataError(
+            f"input {item.upstream}: {differing} of {int(hit.sum())} rows of {datasets[0].name} read a row of "
+            f"{datasets[1].name} in another fold, whose label the fits have seen",
+            "give both datasets the same `group` (the leak group) and let matched rows share it",
+        )
+
+
+def _available(
+    found: Rows, reader: Table, reader_dataset: Dataset, upstream: Table, upstream_dataset: Dataset
+) -> Rows:
+    exists = available_from(upstream, upstream_dataset)
+    if exists is None or reader_dataset.time is None:
+        return found
+    decided = reader.columns[reader_dataset.time].values.astype(np.int64)
+    late = (found >= 0) & (exists[np.maximum(found, 0)] > decided)
+    found[late] = -1
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """Features of some rows, `(n_rows, n_features)` float64 in C order; category columns hold codes.
+
+    `categories` gives the texts that a category column's codes stand for, by the column's position.
+    """
+
+    names: tuple[str, ...]
+    values: Floats
+    categories: Mapping[int, tuple[str, ...]]
+
+
+def assemble(recipe: Recipe, table: Table, rows: Rows, inputs: Sequence[UpstreamColumn]) -> Matrix:
+    """The features of some rows of the dataset: upstream columns first, in the order of `inputs`."""
+    upstream = [item.at(rows) for item in inputs]
+    names = [name for item in inputs for name in item.names] + list(recipe.features)
+    width = sum(block.shape[1] for block in upstream)
+    values = np.empty((len(rows), len(names)), np.float64)
+    if upstream:
+        np.concatenate(upstream, axis=1, out=values[:, :width])
+    categories: dict[int, tuple[str, ...]] = {}
+    for offset, name in enumerate(recipe.features):
+        column = table.columns[name]
+        values[:, width + offset] = column.take(rows).as_floats()
+        if column.kind == "category":
+            categories[width + offset] = column.categories
+    return Matrix(names=tuple(names), values=values, categories=categories)
+
+
+def usable_rows(rows: Rows, inputs: Sequence[UpstreamColumn]) -> NDArray[np.bool_]:
+    """False for rows that lack an upstream column whose policy is `drop` (or `refuse`)."""
+    usable = np.ones(len(rows), bool)
+    for item in inputs:
+        if item.policy != "nan":
+            usable &= ~np.isnan(item.at(rows)).any(axis=1)
+    return usable
+
+
+def column_digests(values: Floats, part: NDArray[np.int32], known: NDArray[np.int32]) -> Mapping[tuple[int, int], str]:
+    """The digest of an assembled column on each (part, known) cell of a node's rows."""
+    order = np.lexsort((part, known))
+    part, known = part[order], known[order]
+    edges = np.flatnonzero(np.r_[True, (part[1:] != part[:-1]) | (known[1:] != known[:-1])]) if len(order) else []
+    starts = [int(edge) for edge in edges]
+    normal = values[order] + 0.0
+    normal[np.isnan(normal)] = np.nan
+    return {
+        (int(part[start]), int(known[start])): hashlib.sha256(memoryview(normal[start:end]).cast("B")).hexdigest()[:16]
+        for start, end in zip(starts, [*starts[1:], len(order)], strict=True)
+    }

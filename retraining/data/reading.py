@@ -1,0 +1,362 @@
+"""Reads a dataset's files into a `Table`: Parquet, CSV and JSON Lines; one file, a folder or a glob.
+
+Types come from the files (Parquet) or are inferred once over all of them (CSV, JSON Lines), unless
+the manifest's `types` says otherwise. Nothing is coerced silently: a value that does not fit its
+column's type is an error that names the file and the column.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet as pq
+
+from retraining.data.tables import NO_MOMENT, Column, Table
+from retraining.errors import DataError
+from retraining.manifest.values import ColumnType, Dataset, FileFormat
+
+_SUFFIXES: Mapping[str, FileFormat] = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+_TYPES: Mapping[ColumnType, pa.DataType] = {
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "string": pa.string(),
+    "bool": pa.bool_(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us"),
+    "category": pa.string(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSignature:
+    """What the file system says of a file: it changes whenever the content does (STORE 7)."""
+
+    path: str
+    size: int
+    modified_ns: int
+    changed_ns: int
+    inode: int
+
+
+def find_files(dataset: Dataset, directory: Path, override: str | None = None) -> tuple[Path, ...]:
+    """The dataset's files, sorted; `override` (`--data NAME=PATH`) is relative to the working directory."""
+    written = override if override is not None else dataset.path
+    if "://" in written and not written.startswith("file://"):
+        raise DataError(
+            f"dataset {dataset.name}: {written.split('://', 1)[0]}:// paths cannot be read yet",
+            "copy the files to a local folder and name it as `path`",
+        )
+    base = Path(written.removeprefix("file://")).expanduser()
+    path = base if base.is_absolute() or override is not None else directory / base
+    if path.is_file():
+        return (path,)
+    if path.is_dir():
+        names = sorted(p for p in path.rglob("*") if p.is_file() and _readable(p, dataset.format))
+    else:
+        names = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())
+    if not names:
+        what = "holds no data files" if path.is_dir() else "does not exist"
+        raise DataError(
+            f"dataset {dataset.name}: {path} {what}",
+            f"write the file, mend `datasets.{dataset.name}.path`, or pass --data {dataset.name}=PATH",
+        )
+    return tuple(names)
+
+
+def signatures(files: Sequence[Path]) -> tuple[FileSignature, ...]:
+    """The signature of each file; raises `DataError` where one has gone."""
+    found = []
+    for file in files:
+        try:
+            stat = file.stat()
+        except OSError as error:
+            raise DataError(f"{file}: {error.strerror}", "make the file readable and run again") from error
+        found.append(
+            FileSignature(
+                path=str(file.resolve()),
+                size=stat.st_size,
+                modified_ns=stat.st_mtime_ns,
+                changed_ns=stat.st_ctime_ns,
+                inode=stat.st_ino,
+            )
+        )
+    return tuple(found)
+
+
+def read_schema(dataset: Dataset, files: Sequence[Path]) -> pa.Schema:
+    """The columns of the dataset and their Arrow types, reading as little as the format allows."""
+    kind = _format(dataset, files[0])
+    if kind == "parquet":
+        schema = _guarded(dataset, files[0], lambda file: pq.ParquetFile(file).schema_arrow)
+    else:
+        schema = _read_file(dataset, files[0], kind, None).schema
+    wanted = [
+        pa.field(f.name, _TYPES[dataset.types[f.name]] if f.name in dataset.types else f.type) for f in schema
+    ]
+    return pa.schema(wanted)
+
+
+def column_kind(field_type: pa.DataType) -> str:
+    """The kind of a column of this Arrow type: number, bool, category, timestamp, date or other."""
+    if pa.types.is_dictionary(field_type):
+        return column_kind(field_type.value_type)
+    checks = (
+        ("bool", pa.types.is_boolean),
+        ("number", pa.types.is_integer),
+        ("number", pa.types.is_floating),
+        ("number", pa.types.is_decimal),
+        ("category", pa.types.is_string),
+        ("category", pa.types.is_large_string),
+        ("category", pa.types.is_string_view),
+        ("timestamp", pa.types.is_timestamp),
+        ("date", pa.types.is_date),
+        ("category", pa.types.is_null),
+    )
+    return next((kind for kind, check in checks if check(field_type)), "other")
+
+
+def read_table(dataset: Dataset, files: Sequence[Path], columns: Collection[str], timezone: str) -> Table:
+    """The named columns of the dataset, rows sorted by key.
+
+    Moments without a zone are read in `timezone`. Raises `DataError` for files that cannot be read,
+    missing keys and duplicate keys.
+    """
+    kind = _format(dataset, files[0])
+    # types are those of the whole dataset, so that a file with only whole numbers fits one with fractions
+    parts = [_read_file(dataset, file, kind, sorted(columns)) for file in files]
+    try:
+        arrow = pa.concat_tables(parts, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DataError(
+            f"dataset {dataset.name}: its {len(files)} files disagree on a column's type: {error}",
+            f"give the column a type under `datasets.{dataset.name}.types`",
+        ) from error
+    arrow = _sorted_by_key(dataset, arrow)
+    converted = {
+        name: _column(dataset, name, arrow.column(name), timezone) for name in sorted(columns)
+    }
+    return Table(dataset=dataset.name, key=dataset.key, columns=converted, n_rows=arrow.num_rows)
+
+
+def _readable(path: Path, declared: FileFormat | None) -> bool:
+    hidden = any(part.startswith((".", "_")) for part in path.parts[-1:])
+    kind = _SUFFIXES.get(path.suffix.lower())
+    return not hidden and kind is not None and (declared is None or declared == kind)
+
+
+def _format(dataset: Dataset, file: Path) -> FileFormat:
+    kind = dataset.format or _SUFFIXES.get(file.suffix.lower())
+    if kind is None:
+        raise DataError(
+            f"dataset {dataset.name}: cannot tell the format of {file.name} by its suffix",
+            f"write `format: parquet | csv | jsonl` under `datasets.{dataset.name}`",
+        )
+    return kind
+
+
+def _guarded(dataset, file, action):  # type: ignore[no-untyped-def]
+    try:
+        return action(file)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"dataset {dataset.name}: {file} cannot be read: {detail}",
+            "mend the file, or set `format`, `types` or `missing` of the dataset",
+        ) from error
+
+
+def _read_file(dataset: Dataset, file: Path, kind: FileFormat, columns: list[str] | None) -> pa.Table:
+    readers = {"parquet": _read_parquet, "csv": _read_csv, "jsonl": _read_jsonl}
+    table: pa.Table = _guarded(dataset, file, lambda path: readers[kind](dataset, path, columns))
+    return _cast(dataset, file, table)
+
+
+def _read_parquet(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Table:
+    # ParquetFile, not read_table: the latter imports pandas where it is installed
+    opened = pq.ParquetFile(file)
+    _require(dataset, file, opened.schema_arrow.names, columns)
+    return opened.read(columns=columns)
+
+
+def _read_csv(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Table:
+    with pa.csv.open_csv(file) as head:
+        names = head.schema.names
+    _require(dataset, file, names, columns)
+    # timestamps are parsed after reading, so that zones and dates are treated alike in every format
+    late = ("date", "timestamp", "bool")
+    declared = {
+        name: pa.string() if kind in late else _TYPES[kind]
+        for name, kind in dataset.types.items()
+    }
+    convert = pa.csv.ConvertOptions(
+        column_types=declared,
+        null_values=list(dataset.missing),
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        include_columns=columns,
+    )
+    return pa.csv.read_csv(file, convert_options=convert)
+
+
+def _read_jsonl(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Table:
+    if file.stat().st_size == 0:
+        raise DataError(f"dataset {dataset.name}: {file} is empty", "write at least one row")
+    table = pa.json.read_json(file)
+    _require(dataset, file, table.column_names, columns)
+    return table if columns is None else table.select(columns)
+
+
+def _require(dataset: Dataset, file: Path, present: Sequence[str], columns: list[str] | None) -> None:
+    lacking = sorted(set(columns or ()) - set(present))
+    if lacking:
+        raise DataError(
+            f"dataset {dataset.name}: {file.name} has no column {', '.join(lacking)}; "
+            f"it has {', '.join(present)}",
+            f"mend the file or the manifest's columns of `{dataset.name}`",
+        )
+
+
+def _cast(dataset: Dataset, file: Path, table: pa.Table) -> pa.Table:
+    for name, kind in dataset.types.items():
+        if name not in table.column_names:
+            continue
+        index = table.column_names.index(name)
+        wanted = _TYPES[kind]
+        column = table.column(index)
+        if column.type == wanted or (kind in ("string", "category") and column_kind(column.type) == "category"):
+            continue
+        if kind in ("date", "timestamp") and column_kind(column.type) in ("category", "timestamp", "date"):
+            continue  # parsed in `_moments`, with the manifest's time zone
+        try:
+            table = table.set_column(index, name, column.cast(wanted))
+        except pa.ArrowInvalid as error:
+            raise DataError(
+                f"dataset {dataset.name}: {file.name}, column {name} is not {kind}: {str(error).splitlines()[0]}",
+                f"mend the values or `datasets.{dataset.name}.types.{name}`",
+            ) from error
+    return table
+
+
+def _sorted_by_key(dataset: Dataset, arrow: pa.Table) -> pa.Table:
+    for name in dataset.key:
+        missing = arrow.column(name).null_count
+        if missing:
+            raise DataError(
+                f"dataset {dataset.name}: the key column {name} is missing in {missing} of {arrow.num_rows} rows",
+                "a key identifies each row: fill it in, or name other columns under `key`",
+            )
+    # a row number breaks no ties: duplicate keys are refused just below
+    order = pc.sort_indices(arrow, sort_keys=[(name, "ascending") for name in dataset.key])
+    arrow = arrow.take(order).combine_chunks()
+    if arrow.num_rows > 1:
+        same = np.ones(arrow.num_rows - 1, bool)
+        for name in dataset.key:
+            column = arrow.column(name)
+            equal = pc.equal(column.slice(1), column.slice(0, arrow.num_rows - 1))
+            same &= _numpy(equal.combine_chunks()).astype(bool)
+        if same.any():
+            at = int(np.flatnonzero(same)[0])
+            example = ", ".join(f"{name}={arrow.column(name)[at].as_py()}" for name in dataset.key)
+            raise DataError(
+                f"dataset {dataset.name}: {int(same.sum())} rows repeat the key of another row, first {example}",
+                f"remove the duplicates, or name under `datasets.{dataset.name}.key` the columns that "
+                "identify a row",
+            )
+    return arrow
+
+
+def _column(dataset: Dataset, name: str, chunked: pa.ChunkedArray, timezone: str) -> Column:
+    array = chunked.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = array.chunk(0) if array.num_chunks == 1 else pa.concat_arrays(array.chunks)
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    moment = name in {dataset.time, dataset.ingested} or dataset.types.get(name) in ("date", "timestamp")
+    kind = column_kind(array.type)
+    if moment or kind in ("timestamp", "date"):
+        return Column(kind="timestamp", values=_moments(dataset, name, array, timezone))
+    if kind == "category":
+        return _category(array.cast(pa.string()))
+    if kind == "bool":
+        return Column(kind="bool", values=_numpy(array.cast(pa.int8()).cast(pa.float64())))
+    if kind == "number":
+        whole = pa.types.is_integer(array.type) and array.null_count == 0 and array.type != pa.uint64()
+        return Column(kind="number", values=_numpy(array.cast(pa.int64() if whole else pa.float64(), safe=False)))
+    raise DataError(
+        f"dataset {dataset.name}: column {name} has the type {array.type}, which is neither number, text, "
+        "boolean nor moment",
+        "flatten it into plain columns",
+    )
+
+
+def _category(array: pa.Array) -> Column:
+    encoded = array.dictionary_encode()
+    texts = [value.as_py() for value in encoded.dictionary]
+    order = sorted(range(len(texts)), key=texts.__getitem__)
+    rank = np.empty(len(texts) + 1, np.int32)
+    rank[np.array(order, np.int64)] = np.arange(len(texts), dtype=np.int32)
+    rank[-1] = -1
+    codes = _numpy(encoded.indices.fill_null(len(texts))) if encoded.null_count else _numpy(encoded.indices)
+    return Column(kind="category", values=rank[codes], categories=tuple(texts[i] for i in order))
+
+
+def _moments(dataset: Dataset, name: str, array: pa.Array, timezone: str) -> np.ndarray:
+    try:
+        if column_kind(array.type) == "category":
+            array = _parse_moments(array, timezone)
+        elif pa.types.is_date(array.type):
+            array = array.cast(pa.timestamp("us"))
+        elif not pa.types.is_timestamp(array.type):
+            raise pa.ArrowInvalid(f"it is a {array.type}")
+        if array.type.tz is None:
+            array = pc.assume_timezone(
+                array.cast(pa.timestamp("us"), safe=False),
+                timezone,
+                ambiguous="earliest",
+                nonexistent="latest",
+            )
+        whole = array.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64())
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"dataset {dataset.name}: column {name} does not hold moments: {str(error).splitlines()[0]}",
+            "write ISO 8601 (2013-05-20T14:00:00Z), or read it as a timestamp column of Parquet",
+        ) from error
+    return _numpy(whole.fill_null(NO_MOMENT) if whole.null_count else whole)
+
+
+def _parse_moments(array: pa.Array, timezone: str) -> pa.Array:
+    """Texts as moments: with a zone as they say, else in `timezone`; dates are midnights."""
+    import datetime as dt
+
+    zone = ZoneInfo(timezone)
+    encoded = array.dictionary_encode()
+    parsed = []
+    for value in encoded.dictionary:
+        text = value.as_py()
+        try:
+            moment = dt.datetime.fromisoformat(text)
+        except ValueError as error:
+            raise pa.ArrowInvalid(f"{text!r} is not an ISO 8601 moment") from error
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+        parsed.append(aware.astimezone(dt.UTC))
+    moments = pa.array(parsed, pa.timestamp("us", "UTC"))
+    return moments.take(encoded.indices)
+
+
+def _numpy(array: pa.Array) -> np.ndarray:
+    return np.asarray(array.to_numpy(zero_copy_only=False))

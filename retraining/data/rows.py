@@ -1,0 +1,329 @@
+"""The life of a node's rows at one moment (MANIFEST 1): which exist, when their labels are known, their cells.
+
+The same function serves the driver (digests, plans) and the workers (training slices), so that what
+was planned is what is trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retraining.data.tables import NO_MOMENT, Column, Table, key_hash
+from retraining.decide.calendar import NEVER, Calendar
+from retraining.decide.fits import Cell, LeftOut, in_slice
+from retraining.decide.recipes import Recipe
+from retraining.decide.snapshots import NodeData
+from retraining.errors import DataError
+from retraining.manifest.values import Dataset, FoldScheme, TimeScheme
+
+Classes = tuple[str | int | float | bool, ...]
+
+#: Buckets of a fold's rows, so that `data: {share: ...}` can tell how much of a fold changed.
+FOLD_BUCKETS = 32
+#: Share of labels that must be known before a block counts as mature where labels have their own moments.
+MATURE_QUANTILE = 0.98
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRows:
+    """A node's visible rows, in the order of the key.
+
+    `rows` are positions in the dataset's table; `part` is the block or fold; `known` the first block
+    that may learn from the label (`NEVER` without one) or the bucket of the fold scheme; `target` is
+    float64 (NaN: no label) or the class's index (-1: no label); `known_now` is True where the label is
+    known at `as_of`; `cluster` is the day or the leak group. `changes_at` is the next moment at which
+    time alone would change any of this (None: never).
+    """
+
+    rows: NDArray[np.intp]
+    part: NDArray[np.int32]
+    known: NDArray[np.int32]
+    target: NDArray[np.generic]
+    labelled: NDArray[np.bool_]
+    known_now: NDArray[np.bool_]
+    cluster: NDArray[np.int64]
+    next_block: int | None
+    holdout: tuple[int, ...]
+    changes_at: int | None
+
+    def training(self, left_out: LeftOut, usable: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Positions (into this value's arrays) of the rows that a fit learns from, in canonical order.
+
+        Time scheme: by (known, part, key), so that every slice is a prefix of the next; fold scheme:
+        by key. `usable` is False for rows that lack an upstream column and are dropped.
+        """
+        if self.next_block is None:
+            chosen = np.array([in_slice(int(part), 0, left_out) for part in range(int(self.part.max(initial=0)) + 1)])
+            return np.flatnonzero(self.labelled & usable & chosen[self.part])
+        wanted = np.flatnonzero(self.labelled & usable & (self.known <= getattr(left_out, "block", NEVER)))
+        return wanted[np.lexsort((self.part[wanted], self.known[wanted]))]
+
+
+def node_rows(
+    recipe: Recipe, table: Table, dataset: Dataset, as_of: int, classes: Classes
+) -> NodeRows:
+    """The rows of a node that exist at `as_of` (microseconds UTC)."""
+    rows = _partition_rows(recipe, table)
+    if dataset.time is not None:
+        rows = rows[_exists_from(table, dataset)[rows] <= as_of]
+    target, labelled = _target(recipe, table.columns[recipe.target.column].take(rows), classes)
+    if isinstance(recipe.scheme, FoldScheme):
+        return _fold_rows(recipe.scheme, recipe, table, dataset, rows, target, labelled)
+    return _time_rows(recipe.scheme, recipe, table, dataset, rows, target, labelled, as_of)
+
+
+def classes_of(recipes: Sequence[Recipe], table: Table, dataset: Dataset, as_of: int) -> Classes:
+    """The sorted classes among the labels of a model's nodes that exist at `as_of`; empty for regression."""
+    if recipes[0].task == "regression":
+        return ()
+    column = table.columns[recipes[0].target.column]
+    rows = np.concatenate([_partition_rows(recipe, table) for recipe in recipes])
+    if dataset.time is not None:
+        rows = rows[_exists_from(table, dataset)[rows] <= as_of]
+    present = column.take(rows)
+    if column.kind == "category":
+        return tuple(column.categories[code] for code in np.unique(present.values) if code >= 0)
+    values = np.unique(present.values[~present.missing()])
+    if column.kind == "bool":
+        return tuple(bool(value) for value in values)
+    return tuple(int(value) if float(value).is_integer() else float(value) for value in values)
+
+
+def describe(recipe: Recipe, table: Table, found: NodeRows, classes: Classes) -> NodeData:
+    """The evidence of a node's rows for planning: cells with their digests, and counts by state."""
+    inputs = [table.columns[name].take(found.rows).words() for name in recipe.features]
+    label = found.target.astype(np.float64).view(np.uint64)
+    cells = _cells(found, [*inputs, label])
+    features = _feature_digests(found, inputs, table)
+    parts, sizes = np.unique(found.part, return_counts=True)
+    return NodeData(
+        node=recipe.node,
+        cells=cells,
+        features=features,
+        rows={int(part): int(size) for part, size in zip(parts, sizes, strict=True)},
+        classes=classes,
+        next_block=found.next_block,
+        holdout=found.holdout,
+        counts=_counts(found),
+    )
+
+
+def _partition_rows(recipe: Recipe, table: Table) -> NDArray[np.intp]:
+    mask = np.ones(table.n_rows, bool)
+    for name, text in recipe.partition:
+        codes, texts = table.columns[name].texts()
+        mask &= codes == (texts.index(text) if text in texts else -2)
+    return np.flatnonzero(mask)
+
+
+def _exists_from(table: Table, dataset: Dataset) -> NDArray[np.int64]:
+    """max(decided_at, seen_at): the moment from which a row can be read."""
+    assert dataset.time is not None
+    decided = table.columns[dataset.time].values.astype(np.int64)
+    if dataset.ingested is None:
+        return decided
+    return np.maximum(decided, table.columns[dataset.ingested].values.astype(np.int64))
+
+
+def available_from(table: Table, dataset: Dataset) -> NDArray[np.int64] | None:
+    """When a row's prediction can exist, for the availability rule; None in the fold scheme."""
+    return None if dataset.time is None else _exists_from(table, dataset)
+
+
+def folds_of(table: Table, dataset: Dataset, scheme: FoldScheme, seed: int) -> NDArray[np.int32]:
+    """The fold of each row: a hash of its leak group (or key) and the seed, modulo the folds."""
+    columns = [table.columns[dataset.group]] if dataset.group else [table.columns[name] for name in dataset.key]
+    mixed = key_hash(columns) ^ np.uint64((seed * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF)
+    folds = (mixed >> np.uint64(11)) % np.uint64(scheme.folds)
+    return np.asarray(folds, np.int32)
+
+
+def _target(recipe: Recipe, column: Column, classes: Classes) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+    missing = column.missing()
+    if recipe.task == "regression":
+        values = column.as_floats().copy()
+        if np.isinf(values).any():
+            raise DataError(
+                f"{recipe.node}: the target {recipe.target.column} is infinite in {int(np.isinf(values).sum())} rows",
+                "leave such labels out (a missing label is never trained on)",
+            )
+        return values, ~missing
+    lookup = {value: index for index, value in enumerate(classes)}
+    if column.kind == "category":
+        table = np.array([lookup.get(text, -1) for text in column.categories] + [-1], np.int64)
+        codes = table[column.values.astype(np.int64)]
+    else:
+        known = np.array([float(value) for value in classes], np.float64)
+        values = column.as_floats()
+        position = np.minimum(np.searchsorted(known, np.nan_to_num(values)), max(len(known) - 1, 0))
+        hit = (known[position] == values) if len(known) else np.zeros(len(values), bool)
+        codes = np.where(hit, position, -1).astype(np.int64)
+    return codes, (codes >= 0) & ~missing
+
+
+def _fold_rows(
+    scheme: FoldScheme,
+    recipe: Recipe,
+    table: Table,
+    dataset: Dataset,
+    rows: NDArray[np.intp],
+    target: NDArray[np.generic],
+    labelled: NDArray[np.bool_],
+) -> NodeRows:
+    by_key = key_hash([table.columns[name] for name in dataset.key])[rows]
+    group = key_hash([table.columns[dataset.group]])[rows] if dataset.group else by_key
+    return NodeRows(
+        rows=rows,
+        part=folds_of(table, dataset, scheme, recipe.seed)[rows],
+        known=np.asarray((by_key >> np.uint64(7)) % np.uint64(FOLD_BUCKETS), np.int32),
+        target=target,
+        labelled=labelled,
+        known_now=labelled,
+        cluster=group.view(np.int64),
+        next_block=None,
+        holdout=(),
+        changes_at=None,
+    )
+
+
+def _time_rows(
+    scheme: TimeScheme,
+    recipe: Recipe,
+    table: Table,
+    dataset: Dataset,
+    rows: NDArray[np.intp],
+    target: NDArray[np.generic],
+    labelled: NDArray[np.bool_],
+    as_of: int,
+) -> NodeRows:
+    calendar = Calendar(recipe.timezone, scheme.block_days)
+    decided = table.columns[dataset.time or ""].values.astype(np.int64)[rows]
+    known_at = _known_at(recipe, table, dataset, rows, decided)
+    labelled = labelled & (known_at != NO_MOMENT)
+    part = calendar.blocks_of(decided)
+    embargo = int(scheme.embargo.total_seconds() * 1_000_000)
+    known = np.full(len(rows), NEVER, np.int32)
+    known[labelled] = calendar.first_from(known_at[labelled] + embargo)
+    current = calendar.block_at(as_of)
+    newest = int(part.max()) if len(part) else current
+    known_now = labelled & (known_at <= as_of)
+    delay = _label_delay(recipe, decided, known_at, known_now)
+    return NodeRows(
+        rows=rows,
+        part=part,
+        known=known,
+        target=target,
+        labelled=labelled,
+        known_now=known_now,
+        cluster=calendar.days_of(decided),
+        next_block=min(current, newest + 1),
+        holdout=_holdout(scheme, calendar, part, delay, as_of),
+        changes_at=_changes_at(calendar, part, known_at[labelled], delay, as_of),
+    )
+
+
+def _known_at(
+    recipe: Recipe,
+    table: Table,
+    dataset: Dataset,
+    rows: NDArray[np.intp],
+    decided: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    if recipe.target.known_at is not None:
+        known = table.columns[recipe.target.known_at].values.astype(np.int64)[rows]
+    else:
+        delay = recipe.target.known_after
+        known = decided + int(delay.total_seconds() * 1_000_000 if delay is not None else 0)
+    if dataset.ingested is not None:
+        seen = table.columns[dataset.ingested].values.astype(np.int64)[rows]
+        known = np.where(known == NO_MOMENT, NO_MOMENT, np.maximum(known, seen))
+    return known
+
+
+def _label_delay(
+    recipe: Recipe, decided: NDArray[np.int64], known_at: NDArray[np.int64], known_now: NDArray[np.bool_]
+) -> int | None:
+    """How long after the end of a block its labels are known (microseconds); None: no label is known yet."""
+    if recipe.target.known_after is not None:
+        return int(recipe.target.known_after.total_seconds() * 1_000_000)
+    if not known_now.any():
+        return None
+    return max(int(np.quantile((known_at - decided)[known_now], MATURE_QUANTILE, method="higher")), 0)
+
+
+def _holdout(
+    scheme: TimeScheme, calendar: Calendar, part: NDArray[np.int32], delay: int | None, as_of: int
+) -> tuple[int, ...]:
+    """The last mature blocks that hold rows, oldest first; none where there are fewer than asked for."""
+    if delay is None:
+        return ()
+    mature = [block for block in np.unique(part).tolist() if calendar.start(block + 1) + delay <= as_of]
+    return tuple(mature[-scheme.holdout :]) if len(mature) >= scheme.holdout else ()
+
+
+def _changes_at(
+    calendar: Calendar, part: NDArray[np.int32], known_at: NDArray[np.int64], delay: int | None, as_of: int
+) -> int | None:
+    later = known_at[known_at > as_of]
+    moments = [int(later.min())] if len(later) else []
+    if len(part) and calendar.block_at(as_of) <= int(part.max()):
+        moments.append(calendar.start(calendar.block_at(as_of) + 1))
+    ends = [calendar.start(block + 1) + (delay or 0) for block in np.unique(part).tolist()]
+    return min(moments + [end for end in ends if end > as_of], default=None)
+
+
+def _cells(found: NodeRows, words: list[NDArray[np.uint64]]) -> tuple[Cell, ...]:
+    wanted = np.flatnonzero(found.labelled)
+    order = wanted[np.lexsort((found.part[wanted], found.known[wanted]))]
+    part, known = found.part[order], found.known[order]
+    edges = np.flatnonzero(np.r_[True, (part[1:] != part[:-1]) | (known[1:] != known[:-1])]) if len(order) else []
+    starts = [int(edge) for edge in edges]
+    ends = [*starts[1:], len(order)]
+    sorted_words = [np.ascontiguousarray(word[order]) for word in words]
+    return tuple(
+        Cell(
+            part=int(part[start]),
+            known=int(known[start]),
+            rows=end - start,
+            digest=_digest([word[start:end] for word in sorted_words]),
+        )
+        for start, end in zip(starts, ends, strict=True)
+    )
+
+
+def _feature_digests(found: NodeRows, words: list[NDArray[np.uint64]], table: Table) -> dict[int, str]:
+    order = np.argsort(found.part, kind="stable")
+    part = found.part[order]
+    parts, starts = np.unique(part, return_index=True)
+    ends = [*starts[1:].tolist(), len(order)]
+    # the key is hashed too, so that a column of predictions is tied to its very rows
+    identity = key_hash([table.columns[name] for name in table.key])[found.rows]
+    sorted_words = [np.ascontiguousarray(word[order]) for word in [identity, *words]]
+    return {
+        int(value): _digest([word[start:end] for word in sorted_words])
+        for value, start, end in zip(parts, starts.tolist(), ends, strict=True)
+    }
+
+
+def _digest(columns: Sequence[NDArray[np.generic]]) -> str:
+    state = hashlib.sha256()
+    for column in columns:
+        state.update(memoryview(np.ascontiguousarray(column)).cast("B"))
+    return state.hexdigest()[:16]
+
+
+def _counts(found: NodeRows) -> dict[str, int]:
+    counts = {"total": len(found.rows), "unlabelled": int((~found.labelled).sum())}
+    if found.next_block is None:
+        return counts | {"trained": int(found.labelled.sum()), "judged": int(found.labelled.sum())}
+    counts["trained"] = int((found.known <= found.next_block).sum())
+    if found.holdout:
+        first = found.holdout[0]
+        counts["judged"] = int((np.isin(found.part, found.holdout) & found.known_now).sum())
+        counts["purged"] = int((found.labelled & (found.part < first) & (found.known > first)).sum())
+    return counts

@@ -1,0 +1,162 @@
+"""A dataset in memory: typed columns, rows in the order of the key.
+
+Rows are sorted by key when a table is read, so that a row's position depends on its key alone and
+never on the file's order. Every consumer (fits, digests, joins) relies on that order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+ColumnKind: TypeAlias = Literal["number", "bool", "category", "timestamp"]
+
+#: A missing moment (int64 microseconds since 1970, UTC).
+NO_MOMENT = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a table, `(n_rows,)`.
+
+    number: float64 (NaN is missing) or int64; bool: float64 0/1/NaN; category: int32 codes into
+    `categories` (sorted texts; -1 is missing); timestamp: int64 microseconds UTC (`NO_MOMENT` is missing).
+    """
+
+    kind: ColumnKind
+    values: NDArray[np.generic]
+    categories: tuple[str, ...] = ()
+
+    def take(self, rows: NDArray[np.intp]) -> Column:
+        """The column restricted to `rows`."""
+        return Column(kind=self.kind, values=self.values[rows], categories=self.categories)
+
+    def missing(self) -> NDArray[np.bool_]:
+        """True where the value is missing."""
+        if self.kind == "category":
+            return np.asarray(self.values < 0)
+        if self.kind == "timestamp":
+            return np.asarray(self.values == NO_MOMENT)
+        return np.isnan(self.values) if self.values.dtype == np.float64 else np.zeros(len(self.values), bool)
+
+    def as_floats(self) -> NDArray[np.float64]:
+        """The values as float64: numbers as they are, category codes with NaN for missing."""
+        if self.kind == "category":
+            codes = self.values.astype(np.float64)
+            codes[self.values < 0] = np.nan
+            return codes
+        return self.values.astype(np.float64, copy=False)
+
+    def texts(self) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+        """Codes and the texts they stand for, as a user writes the values in a manifest (-1: missing)."""
+        if self.kind == "category":
+            return self.values.astype(np.int64), self.categories
+        missing = self.missing()
+        distinct, codes = np.unique(self.values[~missing], return_inverse=True)
+        out = np.full(len(self.values), -1, np.int64)
+        out[~missing] = codes
+        return out, tuple(_text(value, self.kind) for value in distinct)
+
+    def words(self) -> NDArray[np.uint64]:
+        """Eight bytes for each value that depend on the value alone, for digests and hashing.
+
+        Category codes are decoded (a new category elsewhere must not change them), every NaN is the
+        same NaN and -0.0 is 0.0.
+        """
+        if self.kind == "category":
+            table = np.array([_word(text) for text in self.categories] + [0], np.uint64)
+            return table[self.values.astype(np.int64)]
+        if self.values.dtype == np.int64 and self.kind != "timestamp":
+            # an integer column that once arrives as floats (one value missing) keeps its digests
+            return _float_words(self.values.astype(np.float64))
+        if self.values.dtype == np.int64:
+            return self.values.view(np.uint64)
+        return _float_words(self.values.astype(np.float64))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """The columns of a dataset that a manifest uses, rows sorted by key."""
+
+    dataset: str
+    key: tuple[str, ...]
+    columns: Mapping[str, Column]
+    n_rows: int
+
+    def take(self, rows: NDArray[np.intp]) -> Table:
+        """The table restricted to `rows` (which must keep the order)."""
+        columns = {name: column.take(rows) for name, column in self.columns.items()}
+        return Table(dataset=self.dataset, key=self.key, columns=columns, n_rows=len(rows))
+
+
+def key_hash(columns: Sequence[Column]) -> NDArray[np.uint64]:
+    """A 64-bit hash of each row's values in `columns`, equal for equal values in any table."""
+    state = np.full(len(columns[0].values), 0x9E3779B97F4A7C15, np.uint64)
+    for column in columns:
+        state = _mix(state ^ _mix(column.words()))
+    return state
+
+
+def match_codes(left: Sequence[Column], right: Sequence[Column]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Integers that are equal where two tables' key columns are equal, `-1` where a value is missing."""
+    n_left = len(left[0].values)
+    total = np.zeros(n_left + len(right[0].values), np.int64)
+    missing = np.zeros(len(total), bool)
+    for a, b in zip(left, right, strict=True):
+        codes = _shared_codes(a, b)
+        missing |= codes < 0
+        width = int(codes.max(initial=0)) + 1
+        total = np.unique(total * width + np.maximum(codes, 0), return_inverse=True)[1].astype(np.int64)
+    total[missing] = -1
+    return total[:n_left], total[n_left:]
+
+
+def _shared_codes(a: Column, b: Column) -> NDArray[np.int64]:
+    if a.kind == "category" and b.kind == "category":
+        shared = sorted({*a.categories, *b.categories})
+        position = {text: index for index, text in enumerate(shared)}
+        tables = [np.array([position[text] for text in column.categories] + [-1], np.int64) for column in (a, b)]
+        return np.concatenate([tables[0][a.values.astype(np.int64)], tables[1][b.values.astype(np.int64)]])
+    if (a.kind == "category") != (b.kind == "category"):
+        # written as text in one table and as a number in the other: compare as written
+        (codes_a, texts_a), (codes_b, texts_b) = a.texts(), b.texts()
+        return _shared_codes(
+            Column(kind="category", values=codes_a, categories=texts_a),
+            Column(kind="category", values=codes_b, categories=texts_b),
+        )
+    missing = np.concatenate([a.missing(), b.missing()])
+    values = np.concatenate([a.values, b.values])
+    codes = np.unique(values, return_inverse=True)[1].astype(np.int64)
+    codes[missing] = -1
+    return codes
+
+
+def _text(value: np.generic, kind: ColumnKind) -> str:
+    if kind == "bool":
+        return "true" if float(value) else "false"
+    if kind == "timestamp":
+        return str(np.datetime64(int(value), "us"))
+    number = float(value)
+    return str(int(number)) if number.is_integer() else repr(number)
+
+
+def _word(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") | 1
+
+
+def _float_words(values: NDArray[np.float64]) -> NDArray[np.uint64]:
+    normal = values + 0.0  # -0.0 becomes 0.0, and the copy may be written to
+    normal[np.isnan(normal)] = np.nan
+    return normal.view(np.uint64)
+
+
+def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finalizer of splitmix64 (Steele, Lea and Flood 2014): every input bit moves every output bit."""
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))

@@ -1,0 +1,91 @@
+"""The label-profile check: do the newest labels look like labels at all?
+
+Challenger and champion of a refresh learn from nearly the same rows, so a gate cannot see labels in
+a wrong unit: five days times 60 once shipped a model with twelve times the error (MANIFEST 1). This
+check compares days, not rows (rows of one day are not independent): a day is strange when its spread
+around the earlier median is far outside that of *every* earlier day. A season or a trend moves less
+than that in one block; one strange day may be a storm, several are an error.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retraining.decide.gates import Check
+
+#: A day is strange beyond this multiple of the earlier days' largest (or below the smallest) spread.
+STRANGE_RATIO = 3.0
+#: So many strange days reject; a single one is a note.
+STRANGE_DAYS = 2
+#: Fewer earlier days than this say nothing about what is usual.
+MIN_EARLIER_DAYS = 14
+#: Days with fewer labels are left out: their spread is noise.
+MIN_DAY_ROWS = 5
+#: How far outside the earlier range a day's class share must lie, for classification.
+SHARE_MARGIN = 0.15
+
+
+def label_check(
+    earlier: NDArray[np.float64],
+    earlier_days: NDArray[np.int64],
+    recent: NDArray[np.float64],
+    recent_days: NDArray[np.int64],
+    n_classes: int,
+) -> Check | None:
+    """The check of the labels that only the shipped fit learns from, against the gate fit's; None: too few days.
+
+    Labels are values, or class indices where `n_classes` > 0. Days are integers, one for each row.
+    """
+    if n_classes:
+        return _class_check(earlier, earlier_days, recent, recent_days, n_classes)
+    if not len(earlier) or not len(recent):
+        return None
+    middle = float(np.median(earlier))
+    usual = _daily_means(np.abs(earlier - middle), earlier_days)
+    found = _daily_means(np.abs(recent - middle), recent_days)
+    if len(usual) < MIN_EARLIER_DAYS or not len(found):
+        return None
+    high, low = float(usual.max()), float(usual.min())
+    strange = int(((found > STRANGE_RATIO * high) | (found * STRANGE_RATIO < low)).sum())
+    note = (
+        f"{strange} of the {len(found)} newest days have labels unlike every earlier day "
+        f"(mean distance from the median up to {found.max():.4g}; earlier days {low:.4g} to {high:.4g})"
+    )
+    return Check(
+        name="labels",
+        value=float(strange),
+        limit=float(STRANGE_DAYS - 1),
+        passed=strange < min(STRANGE_DAYS, len(found)),
+        note=note,
+    )
+
+
+def _class_check(
+    earlier: NDArray[np.float64],
+    earlier_days: NDArray[np.int64],
+    recent: NDArray[np.float64],
+    recent_days: NDArray[np.int64],
+    n_classes: int,
+) -> Check | None:
+    strange = 0
+    days = 0
+    for code in range(n_classes):
+        usual = _daily_means((earlier == code).astype(float), earlier_days)
+        found = _daily_means((recent == code).astype(float), recent_days)
+        if len(usual) < MIN_EARLIER_DAYS or not len(found):
+            return None
+        outside = (found > usual.max() + SHARE_MARGIN) | (found < usual.min() - SHARE_MARGIN)
+        strange, days = max(strange, int(outside.sum())), len(found)
+    # real events (a storm cancels most flights for two days) are outside too: half the days are not
+    limit = max(STRANGE_DAYS, (days + 1) // 2)
+    note = f"{strange} of the {days} newest days have class shares unlike every earlier day"
+    return Check(
+        name="labels", value=float(strange), limit=float(limit - 1), passed=strange < limit, note=note
+    )
+
+
+def _daily_means(values: NDArray[np.float64], days: NDArray[np.int64]) -> NDArray[np.float64]:
+    _, codes, counts = np.unique(days, return_inverse=True, return_counts=True)
+    sums = np.bincount(codes, weights=values, minlength=len(counts))
+    return np.asarray((sums / counts)[counts >= MIN_DAY_ROWS])

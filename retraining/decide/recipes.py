@@ -1,0 +1,225 @@
+"""A node's recipe: all that determines its fits but data, upstream columns and library versions.
+
+A recipe is a value that outlives its manifest: a release keeps it, so that the champion's fits can
+be made again after the manifest has changed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from retraining.manifest.catalog import EstimatorInfo
+from retraining.manifest.values import (
+    FoldScheme,
+    Input,
+    Json,
+    Manifest,
+    Model,
+    Scheme,
+    Target,
+    TimeScheme,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What a node is trained on and how; `estimator` and `parameters` are as written in the manifest."""
+
+    node: str
+    model: str
+    dataset: str
+    partition: tuple[tuple[str, str], ...]
+    target: Target
+    features: tuple[str, ...]
+    inputs: tuple[Input, ...]
+    estimator: str
+    module: str
+    parameters: Mapping[str, Json]
+    version: str | None
+    task: Literal["regression", "classification"]
+    preprocess: Literal["auto", "none"]
+    accepts_nan: bool
+    needs_scaling: bool
+    probabilities: bool
+    scheme: Scheme
+    timezone: str
+    seed: int
+    ship: Literal["refit", "gated"]
+
+    def definition(self) -> dict[str, Json]:
+        """The fields whose change changes a fit, as JSON: the reason `definition` names those that differ."""
+        doc: dict[str, Json] = {
+            "target": {
+                "column": self.target.column,
+                "known_at": self.target.known_at,
+                "known_after": _seconds(self.target.known_after),
+            },
+            "features": list(self.features),
+            "inputs": [_input_json(item) for item in self.inputs],
+            "estimator": self.estimator,
+            "parameters": dict(self.parameters),
+            "version": self.version,
+            "preprocess": self.preprocess,
+            "validation": _scheme_json(self.scheme),
+            "timezone": self.timezone,
+            "seed": self.seed,
+            "partition": [list(pair) for pair in self.partition],
+            "ship": self.ship,
+        }
+        return doc
+
+    def digest(self) -> str:
+        """The digest of the definition: the recipe's part of a fingerprint."""
+        return digest_of(self.definition())
+
+    def fit_digest(self) -> str:
+        """As `digest`, without what decides only which fit ships."""
+        doc = self.definition()
+        del doc["ship"]
+        scheme = doc["validation"]
+        if isinstance(scheme, dict):
+            scheme.pop("holdout", None)
+        return digest_of(doc)
+
+    def missing_policy(self, item: Input) -> Literal["drop", "nan", "refuse"]:
+        """What happens to rows without an honest prediction of this upstream."""
+        return item.missing or ("nan" if self.accepts_nan else "drop")
+
+    def fit_seed(self, left_out: object) -> int:
+        """The seed of one fit, from the manifest's seed and the fit's name alone."""
+        text = f"{self.seed}|{self.node}|{left_out}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") & 0x7FFFFFFF
+
+    def to_json(self) -> dict[str, Json]:
+        """The recipe as a document, for `from_json`."""
+        return {
+            "format": 1,
+            "node": self.node,
+            "model": self.model,
+            "dataset": self.dataset,
+            "module": self.module,
+            "task": self.task,
+            "accepts_nan": self.accepts_nan,
+            "needs_scaling": self.needs_scaling,
+            "probabilities": self.probabilities,
+            "definition": self.definition(),
+        }
+
+
+def digest_of(document: Json) -> str:
+    """The sha256 of a JSON document in canonical form (sorted keys, no spaces)."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=True)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def recipe_of(
+    manifest: Manifest, model: Model, node: str, values: tuple[str, ...], info: EstimatorInfo
+) -> Recipe:
+    """The recipe of one node of the manifest."""
+    return Recipe(
+        node=node,
+        model=model.name,
+        dataset=model.dataset,
+        partition=tuple(zip(model.partition_by, values, strict=True)),
+        target=model.target,
+        features=model.features,
+        inputs=model.inputs,
+        estimator=model.estimator.type,
+        module=info.module,
+        parameters=dict(model.estimator.parameters),
+        version=model.estimator.version,
+        task=info.task,
+        preprocess=model.preprocess,
+        accepts_nan=info.accepts_nan,
+        needs_scaling=info.needs_scaling,
+        probabilities=info.probabilities,
+        scheme=manifest.schemes[model.dataset],
+        timezone=manifest.timezone,
+        seed=manifest.seed,
+        ship=model.ship,
+    )
+
+
+def recipe_from_json(doc: Mapping[str, Any]) -> Recipe:
+    """The inverse of `Recipe.to_json`."""
+    definition = doc["definition"]
+    target = definition["target"]
+    return Recipe(
+        node=doc["node"],
+        model=doc["model"],
+        dataset=doc["dataset"],
+        partition=tuple((column, text) for column, text in definition["partition"]),
+        target=Target(
+            column=target["column"],
+            known_at=target["known_at"],
+            known_after=None if target["known_after"] is None else dt.timedelta(seconds=target["known_after"]),
+        ),
+        features=tuple(definition["features"]),
+        inputs=tuple(_input_from_json(item) for item in definition["inputs"]),
+        estimator=definition["estimator"],
+        module=doc["module"],
+        parameters=definition["parameters"],
+        version=definition["version"],
+        task=doc["task"],
+        preprocess=definition["preprocess"],
+        accepts_nan=doc["accepts_nan"],
+        needs_scaling=doc["needs_scaling"],
+        probabilities=doc["probabilities"],
+        scheme=_scheme_from_json(definition["validation"]),
+        timezone=definition["timezone"],
+        seed=definition["seed"],
+        ship=definition["ship"],
+    )
+
+
+def _seconds(duration: dt.timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()
+
+
+def _input_json(item: Input) -> dict[str, Json]:
+    return {
+        "upstream": item.upstream,
+        "column": item.column,
+        "match": [list(pair) for pair in item.match],
+        "missing": item.missing,
+    }
+
+
+def _input_from_json(doc: Mapping[str, Any]) -> Input:
+    match = tuple((upstream, own) for upstream, own in doc["match"])
+    return Input(
+        upstream=doc["upstream"],
+        column=doc["column"],
+        match=match,
+        missing=doc["missing"],
+    )
+
+
+def _scheme_json(scheme: Scheme) -> dict[str, Json]:
+    if isinstance(scheme, FoldScheme):
+        return {"scheme": "folds", "folds": scheme.folds}
+    return {
+        "scheme": "time",
+        "block_days": scheme.block_days,
+        "holdout": scheme.holdout,
+        "embargo": scheme.embargo.total_seconds(),
+        "min_rows": scheme.min_rows,
+        "min_blocks": scheme.min_blocks,
+    }
+
+
+def _scheme_from_json(doc: Mapping[str, Any]) -> Scheme:
+    if doc["scheme"] == "folds":
+        return FoldScheme(folds=doc["folds"])
+    return TimeScheme(
+        block_days=doc["block_days"],
+        holdout=doc["holdout"],
+        embargo=dt.timedelta(seconds=doc["embargo"]),
+        min_rows=doc["min_rows"],
+        min_blocks=doc["min_blocks"],
+    )

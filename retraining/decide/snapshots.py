@@ -1,0 +1,88 @@
+"""What the data looks like to a node at one moment, as values: the evidence that a plan is made from.
+
+Produced by the data room; defined here because plans, triggers and fingerprints read it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from retraining.decide.fits import Cell, LeftOut, slice_cells
+from retraining.manifest.values import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeData:
+    """The rows of a node: training cells, feature digests, the next block and the holdout.
+
+    `cells` are ordered by (known, part). `features` and `rows` are by part (block or fold), over all
+    visible rows, labelled or not. `next_block` is n and `holdout` are the blocks of H (time scheme
+    only); `counts` says how many rows are in each state of MANIFEST 1.
+    """
+
+    node: str
+    cells: tuple[Cell, ...]
+    features: Mapping[int, str]
+    rows: Mapping[int, int]
+    classes: tuple[str | int | float | bool, ...] = ()
+    next_block: int | None = None
+    holdout: tuple[int, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def slice_digest(self, left_out: LeftOut) -> str:
+        """The digest of the cells that a fit learns from: the data's part of its fingerprint."""
+        return cells_digest(slice_cells(self.cells, left_out), self.classes)
+
+    def to_json(self) -> dict[str, Json]:
+        """The value as a document, for `node_data_from_json`."""
+        return {
+            "node": self.node,
+            "cells": [[c.part, c.known, c.rows, c.digest] for c in self.cells],
+            "features": [[part, digest] for part, digest in sorted(self.features.items())],
+            "rows": [[part, rows] for part, rows in sorted(self.rows.items())],
+            "classes": list(self.classes),
+            "next_block": self.next_block,
+            "holdout": list(self.holdout),
+            "counts": dict(self.counts),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What a dataset contained when a run read it.
+
+    `visible_through` is the newest moment in it (microseconds UTC), so that a later `as_of` sees the
+    same rows; `signature` is the digest of its files' metadata and `digest` that of its content.
+    """
+
+    dataset: str
+    signature: str
+    digest: str
+    rows: int
+    visible_through: int | None
+
+
+def cells_digest(cells: Iterable[Cell], classes: Iterable[object] = ()) -> str:
+    """The digest of some cells and of the classes that their labels are drawn from."""
+    state = hashlib.sha256(repr(tuple(classes)).encode())
+    for cell in cells:
+        state.update(f"{cell.part},{cell.known},{cell.rows},{cell.digest};".encode())
+    return "sha256:" + state.hexdigest()
+
+
+def node_data_from_json(doc: Mapping[str, Any]) -> NodeData:
+    """The inverse of `NodeData.to_json`."""
+    cells = tuple(Cell(part=p, known=k, rows=r, digest=d) for p, k, r, d in doc["cells"])
+    return NodeData(
+        node=doc["node"],
+        cells=cells,
+        features={part: digest for part, digest in doc["features"]},
+        rows={part: rows for part, rows in doc["rows"]},
+        classes=tuple(doc["classes"]),
+        next_block=doc["next_block"],
+        holdout=tuple(doc["holdout"]),
+        counts=doc["counts"],
+    )

@@ -1,0 +1,184 @@
+"""A version of a node in the making (the challenger) or as it was released (the champion).
+
+A candidate knows its recipe, its rows and its upstream columns, and answers which fit predicts which
+rows, under which fingerprint, and what is already in the store. Nothing here trains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retraining.data.rows import NodeRows
+from retraining.decide.fingerprints import CellDigests, Evidence
+from retraining.decide.fits import Before, Context, Folds, LeftOut, column_fit, fit_context, in_slice
+from retraining.decide.recipes import Recipe, digest_of
+from retraining.decide.snapshots import NodeData
+from retraining.execution.tasks import FitKind, FitTask, InputSpec, Piece
+from retraining.manifest.values import TimeScheme
+from retraining.release.values import BlobPointer
+from retraining.store.results import ResultIndex
+
+Side: TypeAlias = Literal["challenger", "champion"]
+Source: TypeAlias = tuple[str, Side]
+
+
+@dataclass(slots=True, kw_only=True)
+class Candidate:
+    """One version of a node during a run.
+
+    `cut` is the block before which the version's shipped fit ends (None in the fold scheme).
+    `sources` maps each input's column to the nodes, and their sides, that it reads. `recorded` are
+    the fits that a champion's document names. What `prepare` fills in is by context.
+    """
+
+    node: str
+    side: Side
+    recipe: Recipe
+    data: NodeData
+    rows: NodeRows
+    as_of: int
+    environment: str
+    cut: int | None
+    sources: Mapping[str, tuple[Source, ...]]
+    version: str = ""
+    recorded: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    inputs: dict[Context, tuple[InputSpec, ...]] = field(default_factory=dict)
+    digests: dict[tuple[Context, str], CellDigests] = field(default_factory=dict)
+    usable: dict[Context, NDArray[np.bool_]] = field(default_factory=dict)
+    coverage: dict[str, float] = field(default_factory=dict)
+    made: dict[str, str] = field(default_factory=dict)  # left out -> fingerprint, of every fit that was used
+    counts: dict[str, int] = field(default_factory=dict)  # fits made and reused
+    seconds: float = 0.0
+    peak_bytes: int = 0
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the candidate's fits are made from."""
+        return Evidence(
+            recipe=self.recipe, data=self.data, upstream=self.digests, environment=self.environment
+        )
+
+    @property
+    def width(self) -> int:
+        """The number of outputs of its models."""
+        return 1 if self.recipe.task == "regression" else len(self.data.classes)
+
+    def training_rows(self, left_out: LeftOut) -> NDArray[np.intp]:
+        """Positions of the rows that a fit learns from."""
+        return self.rows.training(left_out, self.usable[fit_context(left_out)])
+
+    def exists(self, left_out: LeftOut) -> bool:
+        """True where a fit has enough rows to be made (`min_train`)."""
+        scheme = self.recipe.scheme
+        chosen = self.training_rows(left_out)
+        if not isinstance(scheme, TimeScheme):
+            return len(chosen) > 0
+        blocks = len(np.unique(self.rows.part[chosen]))
+        return len(chosen) >= scheme.min_rows and blocks >= scheme.min_blocks
+
+    def column_fits(self, context: Context) -> dict[LeftOut, list[int]]:
+        """The fits of a column and the parts that each predicts, where they can be made."""
+        wanted: dict[LeftOut, list[int]] = {}
+        for part in sorted(self.data.rows):
+            wanted.setdefault(column_fit(part, self.cut, context), []).append(part)
+        return {left_out: parts for left_out, parts in wanted.items() if self.exists(left_out)}
+
+    def fingerprint(self, left_out: LeftOut, results: ResultIndex) -> tuple[str, BlobPointer | None]:
+        """A fit's fingerprint and its stored model: as the champion's document has it, else as it would be made now."""
+        recorded = self.recorded.get(str(left_out))
+        if recorded is not None:
+            pointer = recorded.get("model")
+            if pointer is not None:
+                return recorded["fingerprint"], BlobPointer.from_json(pointer)
+            now = self.evidence.fit(left_out)
+            if now == recorded["fingerprint"] or results.find("fit", recorded["fingerprint"]) is None:
+                return self._known(now, results)
+            return self._known(recorded["fingerprint"], results)
+        return self._known(self.evidence.fit(left_out), results)
+
+    def pieces(self, left_out: LeftOut, fingerprint: str, parts: Iterable[int]) -> tuple[Piece, ...]:
+        """The column pieces of a fit, by fingerprint."""
+        evidence = self.evidence
+        return tuple(
+            Piece(part=part, fingerprint=evidence.column(fingerprint, left_out, part)) for part in parts
+        )
+
+    def task(
+        self,
+        left_out: LeftOut,
+        parts: Sequence[int],
+        kind: FitKind,
+        results: ResultIndex,
+        *,
+        keep_model: bool = False,
+    ) -> tuple[FitTask | None, tuple[Piece, ...]]:
+        """The task that is still to be done for these pieces (None: all is in the store), and the pieces."""
+        fingerprint, model = self.fingerprint(left_out, results)
+        self.made[str(left_out)] = fingerprint
+        pieces = self.pieces(left_out, fingerprint, parts)
+        lacking = tuple(piece for piece in pieces if results.find("column", piece.fingerprint) is None)
+        if not lacking and (model is not None or not keep_model):
+            return None, pieces
+        if model is None and fingerprint != self.evidence.fit(left_out):
+            # the recorded fit cannot be made again from today's rows: make today's instead
+            fingerprint = self.evidence.fit(left_out)
+            self.made[str(left_out)] = fingerprint
+            pieces = lacking = self.pieces(left_out, fingerprint, parts)
+        task = FitTask(
+            id=digest_of([fingerprint, [piece.fingerprint for piece in lacking], keep_model]),
+            node=self.node,
+            kind=kind,
+            recipe=self.recipe,
+            classes=self.data.classes,
+            left_out=left_out,
+            fingerprint=fingerprint,
+            pieces=lacking,
+            inputs=self.inputs[fit_context(left_out)],
+            as_of=self.as_of,
+            model=model,
+            keep_model=keep_model and model is None,
+        )
+        return task, pieces
+
+    def _known(self, fingerprint: str, results: ResultIndex) -> tuple[str, BlobPointer | None]:
+        record = results.find("fit", fingerprint)
+        return fingerprint, None if record is None else record.blob("model")
+
+
+def gate_fits(candidate: Candidate) -> dict[LeftOut, list[int]]:
+    """The fits that a candidate is judged by, and the parts that they predict for it.
+
+    Time scheme: the fit before the holdout (a champion's own cut, where that is earlier) predicts the
+    holdout. Fold scheme: each fold by the fit that left it out.
+    """
+    if candidate.cut is None:
+        return candidate.column_fits(frozenset())
+    holdout = candidate.data.holdout
+    left_out = Before(min(candidate.cut, holdout[0]))
+    return {left_out: list(holdout)} if candidate.exists(left_out) else {}
+
+
+def shipped_fit(candidate: Candidate) -> LeftOut:
+    """What the shipped fit of a candidate leaves out."""
+    return Folds(frozenset()) if candidate.cut is None else Before(candidate.cut)
+
+
+def fresh_parts(candidate: Candidate) -> list[int]:
+    """Blocks that no fit of this run learns from: the shipped fit predicts them for its readers."""
+    if candidate.cut is None or candidate.data.next_block is None:
+        return []
+    return [part for part in sorted(candidate.data.rows) if part >= candidate.data.next_block]
+
+
+def trained_labels(candidate: Candidate, left_out: LeftOut) -> NDArray[np.bool_]:
+    """True for labelled rows of the node that a fit may learn from, whatever its upstream columns."""
+    rows = candidate.rows
+    if isinstance(left_out, Before):
+        return rows.labelled & (rows.known <= left_out.block)
+    inside = np.array([in_slice(part, 0, left_out) for part in range(int(rows.part.max(initial=0)) + 1)])
+    return rows.labelled & inside[rows.part]

@@ -1,0 +1,244 @@
+"""The driver: demands every node, runs the tasks that flows ask for, and feeds the answers back.
+
+A loop of three phases: wait for any batch, deliver its results, start what became ready. It owns
+retries (in the scheduler) and the moment when the backend is started: a run whose fits are all in
+the store starts none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retraining.data.tables import Table
+from retraining.execution.backends import Backend
+from retraining.execution.engine import Done, Engine, NodeResult, Settle, Ship, World
+from retraining.execution.flows import Flows
+from retraining.execution.scheduler import Added, Deliver, Finished, Scheduler, Stopped, Submit
+from retraining.execution.tasks import Batch, BatchResult, FitTask, ScoreTask, Task, TaskResult
+from retraining.manifest.values import Dataset
+from retraining.store.packs import StoredRecord
+from retraining.store.results import ResultIndex
+
+#: How long an interrupted run waits for the batches in flight.
+STOP_GRACE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """One task that ran, for timelines: seconds since the epoch on the worker's clock."""
+
+    node: str
+    fit: str
+    kind: str
+    worker: str
+    started: float
+    ended: float
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a run stands, for whoever shows it."""
+
+    nodes: int
+    judged: int
+    tasks_done: int
+    tasks_waiting: int
+    running: tuple[str, ...]
+    seconds_left: float
+    fits_made: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Execution:
+    """What a run did: each node's result, what ran where, the packs with their records."""
+
+    results: dict[str, NodeResult] = field(default_factory=dict)
+    timeline: list[Ran] = field(default_factory=list)
+    packs: dict[str, list[StoredRecord]] = field(default_factory=dict)
+    interrupted: bool = False
+    fatal: str | None = None
+    fits_made: int = 0
+
+
+class Driver:
+    """Executes a plan on a backend that is opened when the first task is ready.
+
+    `progress` is called after every change; `stop_asked` ends the run at the next turn; `flush`
+    is called with the records of new packs, so that a later run finds them without reading packs.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        datasets: Mapping[str, Dataset],
+        results: ResultIndex,
+        open_backend: Callable[[], Backend],
+        *,
+        run: str,
+        stop_asked: Callable[[], bool] = lambda: False,
+        progress: Callable[[Progress], None] = lambda _: None,
+        finished: Callable[[NodeResult], None] = lambda _: None,
+    ) -> None:
+        self._world = world
+        self._datasets = datasets
+        self._results = results
+        self._open_backend = open_backend
+        self._run_id = run
+        self._stop_asked = stop_asked
+        self._progress = progress
+        self._finished = finished
+        self._backend: Backend | None = None
+        self._scheduler: Scheduler | None = None
+        self._arrays: dict[str, NDArray[np.generic]] = {}
+        self._added: list[Added] = []
+        self._tasks: dict[str, Task] = {}
+        self._judged: set[str] = set()
+        self.execution = Execution()
+        self._engine = Engine(world, results, self._submit, self._put_array)
+        self._flows = Flows(self._engine.open_flow)
+
+    def run(self) -> Execution:
+        """Runs until every node has its result, or until it is stopped."""
+        nodes = [node.name for node in self._world.graph.nodes]
+        try:
+            for node in nodes:
+                self._flows.demand(Settle(node=node))
+                self._flows.demand(Ship(node=node))
+            while self._turn():
+                pass
+            self._note_judged()
+        finally:
+            if self._backend is not None:
+                self._backend.close()
+        for node in nodes:
+            key = Settle(node=node)
+            if key in self._flows and (self._flows[key].outcome != "promoted" or Ship(node=node) in self._flows):
+                self.execution.results[node] = self._flows[key]
+        return self.execution
+
+    # -- what flows ask for ------------------------------------------------------------------------
+
+    def _submit(self, task: Task, group: str, priority: float) -> None:
+        if task.id not in self._tasks:
+            self._tasks[task.id] = task
+            self._added.append(Added(tasks=(task,), priority=priority, group=group))
+
+    def _put_array(self, key: str, values: NDArray[np.generic]) -> None:
+        if self._backend is not None:
+            self._backend.put_array(key, values)
+        else:
+            self._arrays[key] = values
+
+    # -- the loop ----------------------------------------------------------------------------------
+
+    def _turn(self) -> bool:
+        """One turn of the loop; False when nothing is left to do."""
+        self._note_judged()
+        if self._stop_asked():
+            self._end_early()
+            return False
+        if self._added:
+            scheduler = self._started()
+            added, self._added = self._added, []
+            for event in added:
+                self._carry_out(scheduler.handle(event))
+        if self._scheduler is None or self._scheduler.idle:
+            return bool(self._added)
+        backend, scheduler = self._backend, self._scheduler
+        assert backend is not None
+        self._tell(scheduler)
+        for result in backend.finished(timeout_seconds=0.25):
+            self._take(scheduler, result)
+        return not self.execution.fatal
+
+    def _started(self) -> Scheduler:
+        """The scheduler, with the backend opened and given what it needs."""
+        if self._backend is None or self._scheduler is None:
+            self._backend = self._open_backend()
+            self._scheduler = Scheduler(run=self._run_id, slots=self._backend.slots)
+            for name, table in sorted(self._world.tables.items()):
+                self._backend.put_table(self._datasets[name], table)
+            for key, values in self._arrays.items():
+                self._backend.put_array(key, values)
+            self._arrays.clear()
+        return self._scheduler
+
+    def _take(self, scheduler: Scheduler, result: BatchResult) -> None:
+        if result.fatal is not None:
+            self.execution.fatal = result.fatal
+            return
+        records = [record for one in result.results for record in one.records]
+        if records:
+            self.execution.packs[result.batch.pack] = records
+            self._results.add(records)
+        self._carry_out(scheduler.handle(Finished(result=result)))
+
+    def _carry_out(self, commands: Sequence[Submit | Deliver]) -> None:
+        assert self._backend is not None
+        for command in commands:
+            if isinstance(command, Submit):
+                self._backend.submit(command.batch)
+            else:
+                self._deliver(command.result)
+
+    def _deliver(self, result: TaskResult) -> None:
+        task = self._tasks[result.id]
+        self.execution.timeline.append(_ran(task, result))
+        if isinstance(task, FitTask) and task.model is None and result.error is None:
+            self.execution.fits_made += 1
+        self._flows.feed(Done(task=result.id), result)
+
+    def _end_early(self) -> None:
+        self.execution.interrupted = True
+        self._added.clear()
+        if self._backend is None or self._scheduler is None:
+            return
+        self._scheduler.handle(Stopped())
+        for result in self._backend.stop(STOP_GRACE_SECONDS):
+            self._take(self._scheduler, result)
+
+    # -- telling -----------------------------------------------------------------------------------
+
+    def _note_judged(self) -> None:
+        for node in self._world.graph.nodes:
+            key = Settle(node=node.name)
+            if node.name not in self._judged and key in self._flows:
+                self._judged.add(node.name)
+                self._finished(self._flows[key])
+
+    def _tell(self, scheduler: Scheduler) -> None:
+        running = sorted({task.node for batch in scheduler.flight.values() for task in batch.tasks})
+        self._progress(
+            Progress(
+                nodes=len(self._world.graph),
+                judged=len(self._judged),
+                tasks_done=scheduler.done,
+                tasks_waiting=scheduler.waiting,
+                running=tuple(running),
+                seconds_left=scheduler.seconds_left() / max(scheduler.slots, 1),
+                fits_made=self.execution.fits_made,
+            )
+        )
+
+
+def _ran(task: Task, result: TaskResult) -> Ran:
+    return Ran(
+        node=task.node,
+        fit="score" if isinstance(task, ScoreTask) else str(task.left_out),
+        kind="score" if isinstance(task, ScoreTask) else task.kind,
+        worker=result.worker,
+        started=result.started,
+        ended=result.ended,
+        error=result.error,
+    )
+
+
+
+
+__all__ = ["Driver", "Execution", "Progress", "Ran"]

@@ -1,0 +1,201 @@
+"""Which task runs next, as a state machine without I/O: events in, commands out (STORE 9).
+
+Ready tasks wait in one queue, the longest remaining path first, ties by the order of arrival. Small
+tasks are batched by learned costs. A worker that died costs its batch: halved, down to single tasks;
+a single task has three attempts and then fails as itself.
+
+Invariants (see `validate`): a task is in exactly one of queue, flight or done; late answers of an
+attempt that was given up are ignored.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from retraining.execution.tasks import Batch, BatchResult, Task, TaskResult
+
+#: Longest and shortest batch, in estimated seconds.
+MAX_BATCH_SECONDS = 2.0
+MIN_BATCH_SECONDS = 0.02
+#: How often one task may lose its worker before it fails.
+MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """Event: tasks became ready. `priority` is the longest remaining path in seconds; `group` shares rows and costs."""
+
+    tasks: tuple[Task, ...]
+    priority: float
+    group: str
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """Event: a batch was answered (or lost)."""
+
+    result: BatchResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """Event: start nothing more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submit:
+    """Command: give this batch to a worker."""
+
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliver:
+    """Command: a task is done; tell whoever asked for it."""
+
+    result: TaskResult
+
+
+Event = Added | Finished | Stopped
+Command = Submit | Deliver
+
+
+@dataclass(slots=True)
+class _Entry:
+    task: Task
+    group: str
+    attempts: int = 0
+
+
+@dataclass(slots=True)
+class Scheduler:
+    """The queue, what is in flight, and what each group's tasks have cost so far.
+
+    `slots` is the number of batches that run at once; `run` names the packs.
+    """
+
+    run: str
+    slots: int
+    queue: list[tuple[float, int, str]] = field(default_factory=list)  # (-priority, arrival, task id)
+    entries: dict[str, _Entry] = field(default_factory=dict)  # every task that is not done
+    flight: dict[str, Batch] = field(default_factory=dict)  # batch id -> batch
+    done: int = 0
+    stopped: bool = False
+    _arrival: int = 0
+    _batches: int = 0
+    _costs: dict[str, float] = field(default_factory=dict)  # group -> seconds of a task, moving average
+
+    def handle(self, event: Event) -> list[Command]:
+        """Takes one event and answers with what has to be done now."""
+        commands: list[Command] = []
+        if isinstance(event, Added):
+            self._add(event)
+        elif isinstance(event, Finished):
+            commands += self._finish(event.result)
+        else:
+            self.stopped = True
+        return commands + list(self._dispatch())
+
+    @property
+    def waiting(self) -> int:
+        """The number of tasks that no worker has yet."""
+        return len(self.queue)
+
+    @property
+    def idle(self) -> bool:
+        """True where nothing is in flight and nothing will be started."""
+        return not self.flight and (self.stopped or not self.queue)
+
+    def seconds_left(self) -> float:
+        """Estimated seconds of work in queue and flight."""
+        return sum(self._costs.get(entry.group, 0.1) for entry in self.entries.values())
+
+    def validate(self) -> None:
+        """Raises `AssertionError` where an invariant of the module's docstring does not hold."""
+        queued = [task for _, _, task in self.queue]
+        flying = [task.id for batch in self.flight.values() for task in batch.tasks]
+        assert len(set(queued)) == len(queued), "a task is queued twice"
+        assert not set(queued) & set(flying), "a task is both queued and in flight"
+        assert set(queued) | set(flying) == set(self.entries), "a task is lost"
+        assert len(self.flight) <= self.slots, "more batches than slots"
+
+    def _add(self, event: Added) -> None:
+        if event.seconds is not None:
+            self._costs.setdefault(event.group, event.seconds)
+        for task in event.tasks:
+            if task.id in self.entries:
+                continue
+            self.entries[task.id] = _Entry(task, event.group)
+            self._arrival += 1
+            heapq.heappush(self.queue, (-event.priority, self._arrival, task.id))
+
+    def _finish(self, result: BatchResult) -> Iterable[Command]:
+        batch = self.flight.pop(result.batch.id, None)
+        if batch is None:
+            return
+        if result.lost is not None:
+            yield from self._lost(batch, result.lost)
+            return
+        answered = set()
+        for one in result.results:
+            entry = self.entries.pop(one.id)
+            answered.add(one.id)
+            self.done += 1
+            seconds = max(one.ended - one.started, 0.0)
+            known = self._costs.get(entry.group)
+            self._costs[entry.group] = seconds if known is None else 0.5 * known + 0.5 * seconds
+            yield Deliver(result=one)
+        self._requeue([task for task in batch.tasks if task.id not in answered])
+
+    def _lost(self, batch: Batch, why: str) -> Iterable[Command]:
+        if len(batch.tasks) > 1:
+            # nobody is charged yet: the halves will show which task it was
+            half = len(batch.tasks) // 2
+            for tasks in (batch.tasks[:half], batch.tasks[half:]):
+                self._requeue(tasks, alone=True)
+            return
+        task = batch.tasks[0]
+        entry = self.entries[task.id]
+        entry.attempts += 1
+        if entry.attempts < MAX_ATTEMPTS:
+            self._requeue([task], alone=True)
+            return
+        del self.entries[task.id]
+        self.done += 1
+        yield Deliver(result=TaskResult(id=task.id, error=f"its worker died {entry.attempts} times: {why}"))
+
+    def _requeue(self, tasks: Iterable[Task], *, alone: bool = False) -> None:
+        for task in tasks:
+            if alone:
+                self._costs[self.entries[task.id].group] = MAX_BATCH_SECONDS
+            self._arrival += 1
+            heapq.heappush(self.queue, (-float("inf"), self._arrival, task.id))
+
+    def _dispatch(self) -> Iterable[Command]:
+        while not self.stopped and self.queue and len(self.flight) < self.slots:
+            batch = self._next_batch()
+            self.flight[batch.id] = batch
+            yield Submit(batch=batch)
+
+    def _next_batch(self) -> Batch:
+        # guided self-scheduling: the less is left, the smaller the batches, so that workers end together
+        budget = max(MIN_BATCH_SECONDS, min(MAX_BATCH_SECONDS, self.seconds_left() / (4 * self.slots)))
+        tasks: list[Task] = []
+        group = ""
+        spent = 0.0
+        while self.queue:
+            entry = self.entries[self.queue[0][2]]
+            cost = self._costs.get(entry.group)
+            if tasks and (entry.group != group or cost is None or spent + cost > budget):
+                break
+            heapq.heappop(self.queue)
+            tasks.append(entry.task)
+            group, spent = entry.group, spent + (budget if cost is None else cost)
+            if cost is None:
+                break
+        self._batches += 1
+        name = f"{self._batches:06d}"
+        return Batch(id=name, tasks=tuple(tasks), pack=f"packs/{self.run}/{name}-1")

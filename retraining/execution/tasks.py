@@ -1,0 +1,136 @@
+"""Tasks and their results as values: what a worker is told, and what it answers.
+
+A task names its inputs (tables, columns, joins) by key; a backend supplies them. Results are small
+plain values: models and columns travel through the store's packs, never through a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retraining.data.rows import Classes
+from retraining.decide.fits import LeftOut
+from retraining.decide.recipes import Recipe
+from retraining.manifest.values import Json
+from retraining.release.values import BlobPointer
+from retraining.store.packs import StoredRecord
+
+FitKind: TypeAlias = Literal["gate", "block", "shipped", "champion", "comparison"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec:
+    """One upstream column of a task: keys of the values and of the join (None: the same row)."""
+
+    values: str
+    join: str | None
+    names: tuple[str, ...]
+    policy: Literal["drop", "nan", "refuse"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A block or fold to predict, and the fingerprint of the predictions."""
+
+    part: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitTask:
+    """Train M(node, left out) (or load `model`) and predict some blocks or folds with it."""
+
+    id: str
+    node: str
+    kind: FitKind
+    recipe: Recipe
+    classes: Classes
+    left_out: LeftOut
+    fingerprint: str
+    pieces: tuple[Piece, ...]
+    inputs: tuple[InputSpec, ...]
+    as_of: int
+    model: BlobPointer | None = None
+    keep_model: bool = False
+
+    @property
+    def label(self) -> str:
+        """The fit's name for people."""
+        return f"{self.node} {self.left_out}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreTask:
+    """Compare predictions on the same rows: challenger, champion, and the challenger without each input.
+
+    Predictions are `(n_rows, n_outputs)`; `clusters` has the day or leak group of each row. `train`
+    and `fresh` are the labels (and days) that the gate fit learnt from and those that only the
+    shipped fit will, for the label-profile check.
+    """
+
+    id: str
+    node: str
+    metrics: tuple[str, ...]
+    task: Literal["regression", "classification"]
+    classes: Classes
+    target: NDArray[np.generic]
+    clusters: NDArray[np.int64]
+    challenger: NDArray[np.float64]
+    champion: NDArray[np.float64] | None
+    without: Mapping[str, NDArray[np.float64] | None]
+    train: NDArray[np.generic]
+    train_days: NDArray[np.int64] | None
+    fresh: NDArray[np.generic]
+    fresh_days: NDArray[np.int64] | None
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """The task's name for people."""
+        return f"{self.node} score"
+
+
+Task: TypeAlias = FitTask | ScoreTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskResult:
+    """What became of one task; `error` is the text of what a fit raised (None: it succeeded).
+
+    `records` are the footers of what the task stored; `scores` the answer of a score task; times are
+    in seconds since the epoch, on the worker's clock.
+    """
+
+    id: str
+    records: tuple[StoredRecord, ...] = ()
+    scores: Mapping[str, Json] = field(default_factory=dict)
+    error: str | None = None
+    started: float = 0.0
+    ended: float = 0.0
+    worker: str = ""
+    peak_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Tasks that one worker does one after the other, and the pack that makes them durable."""
+
+    id: str
+    tasks: tuple[Task, ...]
+    pack: str
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResult:
+    """The results of a batch's tasks, in their order; `lost` says why the worker gave none."""
+
+    batch: Batch
+    results: tuple[TaskResult, ...] = ()
+    lost: str | None = None
+    fatal: str | None = None

@@ -1,0 +1,301 @@
+"""The task body: the same function for the serial backend and for Ray (STORE 9).
+
+It gets text, digests and keys, builds everything else here, and writes one pack for a batch. A
+task's own failure is a value; only the store's failure ends the batch.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import resource
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retraining.data.columns import Matrix, UpstreamColumn, assemble, usable_rows
+from retraining.data.rows import NodeRows, node_rows
+from retraining.data.tables import Table
+from retraining.decide.labels import label_check
+from retraining.decide.recipes import Recipe
+from retraining.errors import StoreError
+from retraining.execution.tasks import Batch, BatchResult, FitTask, ScoreTask, Task, TaskResult
+from retraining.learn.comparison import compare
+from retraining.learn.estimators import EstimatorSpec, FitError
+from retraining.learn.features import Features
+from retraining.learn.fitting import FittedModel, fit
+from retraining.learn.metrics import dummy_prediction, score
+from retraining.learn.persistence import FORMAT, dump, load
+from retraining.learn.threads import one_thread
+from retraining.manifest.values import Dataset, Json
+from retraining.store.objects import Objects
+from retraining.store.packs import Blob, Record, build_pack, read_blob
+
+#: Rows on which a stored model must predict what the fitted one did.
+RELOAD_ROWS = 1_000
+
+
+class Resources(Protocol):
+    """What a backend supplies to the task body."""
+
+    objects: Objects
+
+    def table(self, dataset: str) -> Table:
+        """The table of a dataset."""
+        ...
+
+    def dataset(self, dataset: str) -> Dataset:
+        """The declaration of a dataset."""
+        ...
+
+    def array(self, key: str) -> NDArray[np.generic]:
+        """A column's values or a join, by key."""
+        ...
+
+
+@dataclass(slots=True)
+class _Cache:
+    """The rows of the last node: fits of one node share a batch, and their rows do not change."""
+
+    key: tuple[object, ...] = ()
+    rows: NodeRows | None = None
+    kept: dict[str, object] = field(default_factory=dict)
+
+
+def execute(batch: Batch, resources: Resources, stop: Callable[[], bool] = lambda: False) -> BatchResult:
+    """Does a batch's tasks one after the other and stores what they made in one pack.
+
+    `stop` is asked between tasks, so that an interrupted batch still stores what it finished.
+    """
+    cache = _Cache()
+    records: list[Record] = []
+    owners: list[int] = []
+    results: list[TaskResult] = []
+    with one_thread():
+        for task in batch.tasks:
+            if stop():
+                break
+            result, made = _attempt(task, resources, cache)
+            owners += [len(results)] * len(made)
+            records += made
+            results.append(result)
+    if records:
+        body, stored = build_pack(batch.pack, records)
+        resources.objects.put(batch.pack, body)
+        results = [
+            TaskResult(
+                id=result.id,
+                records=tuple(one for one, owner in zip(stored, owners, strict=True) if owner == index),
+                scores=result.scores,
+                error=result.error,
+                started=result.started,
+                ended=result.ended,
+                worker=result.worker,
+                peak_bytes=result.peak_bytes,
+            )
+            for index, result in enumerate(results)
+        ]
+    return BatchResult(batch=batch, results=tuple(results))
+
+
+def _attempt(task: Task, resources: Resources, cache: _Cache) -> tuple[TaskResult, list[Record]]:
+    started = time.time()
+    records: list[Record] = []
+    scores: dict[str, Json] = {}
+    error: str | None = None
+    try:
+        if isinstance(task, FitTask):
+            records = _fit_records(task, resources, cache)
+        else:
+            scores = _scores(task)
+    except FitError as failure:
+        error = str(failure)
+    except StoreError:
+        raise
+    except MemoryError:
+        error = "MemoryError: the fit needs more memory than the worker has"
+    except Exception as failure:  # noqa: BLE001 - whatever a model raises must fail that model alone
+        error = f"{type(failure).__name__}: {str(failure)[:2000]}"
+    # ru_maxrss is in bytes on macOS and in KiB elsewhere
+    unit = 1 if sys.platform == "darwin" else 1024
+    result = TaskResult(
+        id=task.id,
+        scores=scores,
+        error=error,
+        started=started,
+        ended=time.time(),
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+    )
+    return result, records
+
+
+def _fit_records(task: FitTask, resources: Resources, cache: _Cache) -> list[Record]:
+    recipe = task.recipe
+    table = resources.table(recipe.dataset)
+    rows = _rows_of(task, resources, cache)
+    inputs = tuple(
+        UpstreamColumn(
+            values=resources.array(item.values).astype(np.float64, copy=False),
+            join=None if item.join is None else resources.array(item.join).astype(np.intp, copy=False),
+            names=item.names,
+            policy=item.policy,
+        )
+        for item in task.inputs
+    )
+    usable = usable_rows(rows.rows, inputs)
+    records: list[Record] = []
+    if task.model is not None:
+        model = load(read_blob(resources.objects, task.model))
+    else:
+        chosen = rows.training(task.left_out, usable)
+        matrix = assemble(recipe, table, rows.rows[chosen], inputs)
+        target = rows.target[chosen]
+        seed = recipe.fit_seed(task.left_out)
+        model = fit(estimator_spec(recipe, task.classes), features(matrix), target, seed=seed)
+        records.append(_model_record(task, model, matrix, target))
+    for piece in task.pieces:
+        at = np.flatnonzero(rows.part == piece.part)
+        found = np.full((len(at), model_width(recipe, task.classes)), np.nan)
+        able = usable[at]
+        if able.any():
+            matrix = assemble(recipe, table, rows.rows[at[able]], inputs)
+            found[able] = model.predict(features(matrix))
+        blob = Blob(role="column", format="npy", data=array_bytes(found))
+        records.append(
+            Record(
+                action="column",
+                fingerprint=piece.fingerprint,
+                parts={"fit": task.fingerprint, "part": piece.part},
+                blobs=(blob,),
+                metrics={"rows": len(at), "finite": bool(np.isfinite(found[able]).all())},
+            )
+        )
+    return records
+
+
+def _model_record(task: FitTask, model: FittedModel, matrix: Matrix, target: NDArray[np.generic]) -> Record:
+    metrics: dict[str, Json] = {"rows": len(target)}
+    blobs: tuple[Blob, ...] = ()
+    if task.keep_model:
+        data = dump(model)
+        blobs = (Blob(role="model", format=FORMAT, data=data),)
+        sample = features(matrix).take(np.arange(min(len(target), RELOAD_ROWS)))
+        metrics["reload_equal"] = bool(
+            np.array_equal(load(data).predict(sample), model.predict(sample), equal_nan=True)
+        )
+    parts: dict[str, Json] = {"node": task.node, "left_out": str(task.left_out)}
+    return Record(action="fit", fingerprint=task.fingerprint, parts=parts, blobs=blobs, metrics=metrics)
+
+
+def _rows_of(task: FitTask, resources: Resources, cache: _Cache) -> NodeRows:
+    recipe = task.recipe
+    key = (recipe.node, recipe.fit_digest(), task.classes, task.as_of)
+    if cache.rows is None or cache.key != key:
+        dataset = resources.dataset(recipe.dataset)
+        cache.rows = node_rows(recipe, resources.table(recipe.dataset), dataset, task.as_of, task.classes)
+        cache.key = key
+    return cache.rows
+
+
+def estimator_spec(recipe: Recipe, classes: tuple[str | int | float | bool, ...]) -> EstimatorSpec:
+    """The estimator of a recipe, as the learn room names it."""
+    return EstimatorSpec(
+        type=recipe.estimator,
+        module=recipe.module,
+        parameters=recipe.parameters,
+        preprocess=recipe.preprocess,
+        task=recipe.task,
+        classes=classes,
+        accepts_nan=recipe.accepts_nan,
+        needs_scaling=recipe.needs_scaling,
+    )
+
+
+def features(matrix: Matrix) -> Features:
+    """An assembled matrix as the learn room names it."""
+    return Features(names=matrix.names, values=matrix.values, categories=matrix.categories)
+
+
+def model_width(recipe: Recipe, classes: tuple[object, ...]) -> int:
+    """The number of outputs of a recipe's models."""
+    return 1 if recipe.task == "regression" else len(classes)
+
+
+def array_bytes(values: NDArray[np.float64]) -> bytes:
+    """An array in numpy's own format."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(values), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def array_from(data: bytes) -> NDArray[np.float64]:
+    """The inverse of `array_bytes`."""
+    loaded = np.load(io.BytesIO(data), allow_pickle=False)
+    return np.asarray(loaded, np.float64)
+
+
+def _scores(task: ScoreTask) -> dict[str, Json]:
+    """Metrics, the paired comparison, the dummy's score, the comparisons without each input, the label check."""
+    main = task.metrics[0]
+
+    def of(prediction: NDArray[np.float64]) -> dict[str, Json]:
+        return {name: score(name, task.target, prediction, task.classes) for name in task.metrics}
+
+    answer: dict[str, Json] = {"challenger": of(task.challenger), "champion": None, "difference": None}
+    answer["dummy"] = {
+        name: score(
+            name,
+            task.target,
+            dummy_prediction(name, task.task, task.train, len(task.target), task.classes),
+            task.classes,
+        )
+        for name in task.metrics
+    }
+    if task.champion is not None:
+        answer["champion"] = of(task.champion)
+        answer["difference"] = _compared(task, main, task.champion)
+    without: dict[str, Json] = {}
+    for name, prediction in task.without.items():
+        other = prediction
+        if other is None:  # nothing is left without this input: a constant guess stands for it
+            other = dummy_prediction(main, task.task, task.train, len(task.target), task.classes)
+        without[name] = _compared(task, main, other)
+    answer["without"] = without
+    answer["labels"] = _labels(task)
+    return answer
+
+
+def _compared(task: ScoreTask, metric: str, other: NDArray[np.float64]) -> dict[str, Json]:
+    found = compare(
+        metric, task.target, task.challenger, other, task.clusters, task.classes, seed=task.seed
+    )
+    return {
+        "metric": metric,
+        "with": found.challenger,
+        "without": found.champion,
+        "value": found.difference,
+        "lower": found.lower,
+        "upper": found.upper,
+        "rows": found.rows,
+        "clusters": found.clusters,
+    }
+
+
+def _labels(task: ScoreTask) -> Json:
+    if task.train_days is None or task.fresh_days is None:
+        return None
+    found = label_check(
+        task.train.astype(np.float64),
+        task.train_days,
+        task.fresh.astype(np.float64),
+        task.fresh_days,
+        len(task.classes),
+    )
+    return None if found is None else found.to_json()

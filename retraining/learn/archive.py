@@ -1,0 +1,160 @@
+"""A fitted scikit-learn estimator as skops bytes that are equal for equal estimators.
+
+Invariants: reading imports and calls only what `_TRUSTED` below and skops' own list of scikit-learn and
+numpy types allow, never what the bytes ask for; writing refuses what reading would refuse.
+
+skops 0.16 names its parts by the addresses of objects and by random numbers, and dates them: two dumps of
+one model differ (facts/ray.md 6.2). Here addresses are left out, and equal parts are stored once under a
+number. The audit covers code, not memory: a crafted tree can still crash scikit-learn, so a caller
+verifies the digest of its record before it reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
+
+import numpy as np
+
+__all__ = ["read_estimator", "write_estimator"]
+
+# The list lives in this file, never in an artifact or a manifest. Each is plain data of a fitted model, but
+# for a partial `check_array`, with which histogram boosting reads `categorical_features`.
+_TRUSTED = (
+    "functools.partial",
+    "numpy.dtype",
+    "sklearn._loss.loss.HalfTweedieLoss",
+    "sklearn._loss.loss.HalfTweedieLossIdentity",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
+    "sklearn.gaussian_process.kernels.ConstantKernel",
+    "sklearn.gaussian_process.kernels.Product",
+    "sklearn.gaussian_process.kernels.RBF",
+    "sklearn.metrics._dist_metrics.ChebyshevDistance64",
+    "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.metrics._dist_metrics.ManhattanDistance64",
+    "sklearn.metrics._dist_metrics.MinkowskiDistance64",
+    "sklearn.neighbors._ball_tree.BallTree",
+    "sklearn.neighbors._kd_tree.KDTree",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
+    "sklearn.utils.validation.check_array",
+)
+# Of skops' node kinds those that hold data; methods and operators are not among them.
+_LOADERS = frozenset(
+    {
+        *("DictNode", "ListNode", "TupleNode", "SetNode", "JsonNode", "SliceNode", "TypeNode", "DTypeNode"),
+        *("NdArrayNode", "MaskedArrayNode", "SparseMatrixNode", "RandomStateNode", "RandomGeneratorNode"),
+        *("ObjectNode", "TreeNode", "LossNode", "ConstructorFromReduceNode", "FunctionNode", "PartialNode"),
+    }
+)
+_SCHEMA = "schema.json"
+# In the state of a neighbours tree: how often it trimmed, met leaves, split and measured, in all queries.
+_TREE_COUNTERS = slice(7, 11)
+
+
+def write_estimator(estimator: Any) -> bytes:
+    """The estimator as canonical skops bytes: equal estimators give equal bytes in any process.
+
+    Raises ValueError or TypeError where skops cannot store it or `read_estimator` would refuse it.
+    """
+    import skops.io
+
+    written = _canonical(skops.io.dumps(estimator))
+    _audit(written)
+    return written
+
+
+def read_estimator(data: bytes) -> Any:
+    """The estimator that `write_estimator` wrote; any exception means that the bytes are not such."""
+    import skops.io
+
+    _audit(data)
+    return skops.io.loads(data, trusted=list(_TRUSTED))
+
+
+def _audit(data: bytes) -> None:
+    """Raise ValueError where an archive holds a kind of node or a type that is not allowed."""
+    import skops.io
+    from skops.io._protocol import PROTOCOL
+
+    with ZipFile(io.BytesIO(data)) as archive:
+        schema = json.loads(archive.read(_SCHEMA))
+    if schema.get("protocol") != PROTOCOL:
+        raise ValueError(f"skops protocol {schema.get('protocol')!r}, expected {PROTOCOL}")
+    strange = {state["__loader__"] for state in _states(schema)} - _LOADERS
+    strange |= {name for name in _functions(schema) if name not in _TRUSTED}
+    strange |= set(skops.io.get_untrusted_types(data=data)) - set(_TRUSTED)
+    if strange:
+        raise ValueError(f"holds {', '.join(sorted(strange))}, which is not on the list of safe types")
+
+
+def _functions(schema: Any) -> Iterator[str]:
+    """The functions that an archive names: skops itself would let any ufunc of numpy and scipy pass."""
+    for state in _states(schema):
+        if state["__loader__"] == "FunctionNode":
+            yield f"{state['__module__']}.{state['__class__']}"
+
+
+def _canonical(data: bytes) -> bytes:
+    with ZipFile(io.BytesIO(data)) as archive:
+        schema = json.loads(archive.read(_SCHEMA))
+        parts: dict[bytes, tuple[str, bytes]] = {}
+        for state in _states(schema):
+            state.pop("__id__", None)
+            if isinstance(state.get("file"), str):
+                part = _without_padding(archive.read(state["file"]))
+                suffix = state["file"].rpartition(".")[2]
+                key = hashlib.sha256(part).digest()
+                state["file"] = parts.setdefault(key, (f"{len(parts)}.{suffix}", part))[0]
+    for state in _states(schema):
+        _settle(state)
+    buffer = io.BytesIO()
+    with ZipFile(buffer, "w", compression=ZIP_STORED) as archive:
+        for name, part in parts.values():
+            archive.writestr(ZipInfo(name), part)
+        # Keys stay in their order: skops matches the keys of a dictionary with their types by position.
+        archive.writestr(ZipInfo(_SCHEMA), json.dumps(schema, separators=(",", ":")))
+    return buffer.getvalue()
+
+
+def _settle(state: dict[str, Any]) -> None:
+    """Give a node what does not depend on the process or on what the estimator was asked since its fit."""
+    if state["__loader__"] == "SetNode":
+        state["content"].sort(key=json.dumps)
+    if state["__class__"] in ("BallTree", "KDTree") and state["__module__"].startswith("sklearn."):
+        for counter in state["content"]["content"][_TREE_COUNTERS]:
+            counter["content"] = "0"
+
+
+def _without_padding(part: bytes) -> bytes:
+    """The same file, but the unused bytes of a table of records (the nodes of a tree) are 0, not chance."""
+    if not part.startswith(b"\x93NUMPY"):
+        return part
+    records = np.load(io.BytesIO(part), allow_pickle=False)
+    if records.dtype.names is None or records.ndim != 1:
+        return part
+    clean = np.zeros(records.shape, records.dtype)  # zeros_like would copy field by field and skip the gaps
+    for name in records.dtype.names:
+        clean[name] = records[name]
+    return part[: len(part) - clean.nbytes] + clean.tobytes()
+
+
+def _states(schema: Any) -> Iterator[dict[str, Any]]:
+    """Every node of a skops schema, parents before children, in the order of the document."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("__loader__"), str):
+            yield schema
+        for value in schema.values():
+            yield from _states(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _states(value)

@@ -1,0 +1,149 @@
+"""Challenger against champion on the same rows, and how far two samples of one number differ.
+
+Rows of one day or one customer are not independent, so the uncertainty of a difference is that of drawing
+whole clusters (facts/domain.md B3: by rows the variance came out 8 to 24 times too small).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retraining.learn.metrics import metric_info, score
+from retraining.learn.resampling import Sample, Statistic, reads_rows, statistic
+
+__all__ = ["Comparison", "compare", "psi"]
+
+# More clusters are drawn in random bundles: the bound's own error is then 1 / sqrt(2 x 512) = 3 %.
+_MAX_CLUSTERS = 512
+_RESAMPLES_OF_ROWS = 400
+# Above this share of resamples without a value (a class is missing) an interval would be of other rows.
+_MAX_UNDEFINED = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two predictions of the same rows.
+
+    `challenger` and `champion` are scores in natural sign. `difference` is of losses: positive means that the
+    challenger is worse. `lower` and `upper` are its one-sided 95 % bounds, NaN where they are undefined.
+    """
+
+    metric: str
+    challenger: float
+    champion: float
+    difference: float
+    lower: float
+    upper: float
+    rows: int
+    clusters: int
+
+
+def compare(
+    metric: str,
+    target: NDArray[Any],
+    challenger: NDArray[np.float64],
+    champion: NDArray[np.float64],
+    clusters: NDArray[np.int64],
+    classes: Sequence[Any] = (),
+    weights: NDArray[np.float64] | None = None,
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Comparison:
+    """The difference of two predictions with the bounds of a paired percentile bootstrap over clusters.
+
+    `clusters` labels each row, shape (n_rows,). Both predictions are scored on the same draws. The bounds
+    are the ends of the 90 % interval: the 5th and 95th of 100 parts of `resamples` draws (at most 400 for
+    the median and for average precision, where a draw reads every row). With few clusters a percentile
+    interval is somewhat short: measured on normal data, the upper bound covers 91 % with 8 clusters, 93 %
+    with 14 and 94 % with 30.
+    """
+    labels, cluster = np.unique(clusters, return_inverse=True)
+    scores = [score(metric, target, prediction, classes, weights) for prediction in (challenger, champion)]
+    sign = -1.0 if metric_info(metric).greater_is_better else 1.0
+    lower = upper = float("nan")
+    if np.isfinite(scores).all():
+        rng = np.random.default_rng(seed)
+        cluster, n_clusters = _bundled(cluster, len(labels), rng)
+        row_weights = np.ones(len(target)) if weights is None else weights
+        samples = [
+            Sample(
+                target=target,
+                prediction=prediction,
+                cluster=cluster,
+                n_clusters=n_clusters,
+                weights=row_weights,
+            )
+            for prediction in (challenger, champion)
+        ]
+        count = min(resamples, _RESAMPLES_OF_ROWS) if reads_rows(metric) else resamples
+        pair = (statistic(metric, samples[0]), statistic(metric, samples[1]))
+        lower, upper = _bounds(sign * _differences(pair, n_clusters, count, rng))
+    return Comparison(
+        metric=metric,
+        challenger=scores[0],
+        champion=scores[1],
+        difference=sign * (scores[0] - scores[1]),
+        lower=lower,
+        upper=upper,
+        rows=len(target),
+        clusters=len(labels),
+    )
+
+
+def psi(expected: NDArray[np.float64], actual: NDArray[np.float64], bins: int = 10) -> float:
+    """The population stability index of `actual` against `expected`; NaN where one of them is empty.
+
+    Bins end at quantiles of `expected`; a value that fills several bins has its own, and NaN too. Each
+    count gets 1/2 more, so that an empty bin is finite (facts/domain.md C2).
+    """
+    if expected.size == 0 or actual.size == 0:
+        return float("nan")
+    present = expected[~np.isnan(expected)]
+    edges = np.unique(np.quantile(present, np.linspace(0, 1, bins + 1)[1:-1])) if present.size else present
+    apart = len(edges) < bins - 1
+    counts = np.stack([_counts(values, edges, apart=apart) for values in (expected, actual)]) + 0.5
+    used = counts.sum(axis=0) > 1.0
+    shares = counts[:, used] / counts[:, used].sum(axis=1, keepdims=True)
+    return float(np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0])))
+
+
+def _bundled(
+    cluster: NDArray[np.int64], n_clusters: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], int]:
+    if n_clusters <= _MAX_CLUSTERS:
+        return cluster, n_clusters
+    bundle = rng.permutation(n_clusters) % _MAX_CLUSTERS
+    return bundle[cluster], _MAX_CLUSTERS
+
+
+def _differences(
+    pair: tuple[Statistic, Statistic], n_clusters: int, resamples: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    chances = np.full(n_clusters, 1 / n_clusters)
+    draws = rng.multinomial(n_clusters, chances, size=resamples).astype(np.float64)
+    return pair[0](draws) - pair[1](draws)
+
+
+def _bounds(differences: NDArray[np.float64]) -> tuple[float, float]:
+    defined = differences[np.isfinite(differences)]
+    if len(defined) < (1 - _MAX_UNDEFINED) * len(differences):
+        return float("nan"), float("nan")
+    lower, upper = np.quantile(defined, [0.05, 0.95])
+    return float(lower), float(upper)
+
+
+def _counts(values: NDArray[np.float64], edges: NDArray[np.float64], *, apart: bool) -> NDArray[np.int64]:
+    """Rows in each bin: between the edges, with `apart` also on each edge; NaN last."""
+    present = values[~np.isnan(values)]
+    bins = np.searchsorted(edges, present, side="right")
+    if apart:
+        bins = bins + np.searchsorted(edges, present, side="left")
+    size = (2 if apart else 1) * len(edges) + 1
+    missing = len(values) - len(present)
+    return np.append(np.bincount(bins, minlength=size), missing)

@@ -1,0 +1,205 @@
+"""Scores of predictions, losses of rows, and the predictions of a dummy.
+
+Names, direction and needs come from the catalogue; values are in scikit-learn's natural sign. Invariant: for
+a metric that is a mean over rows, `score` is the mean of `row_losses` (accuracy: 1 minus it).
+
+Everywhere in this room: targets have shape (n_rows,), float64 values or int64 positions in `classes`;
+predictions have shape (n_rows, n_outputs), 1 value or a probability for each class; of two classes the
+last is the positive one.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retraining.manifest.catalog import METRICS, MetricInfo
+
+__all__ = ["dummy_prediction", "metric_info", "outputs", "row_losses", "score"]
+
+_Losses = Callable[[NDArray[Any], NDArray[np.float64]], NDArray[np.float64]]
+# Metrics that are no mean over rows: the function of sklearn.metrics and its arguments.
+_SKLEARN: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "median_absolute_error": ("median_absolute_error", {}),
+        "r2": ("r2_score", {}),
+        "explained_variance": ("explained_variance_score", {}),
+        "max_error": ("max_error", {}),
+        "balanced_accuracy": ("balanced_accuracy_score", {}),
+        "f1": ("f1_score", {}),
+        "f1_macro": ("f1_score", {"average": "macro"}),
+        "precision": ("precision_score", {}),
+        "recall": ("recall_score", {}),
+        "matthews_corrcoef": ("matthews_corrcoef", {}),
+        "roc_auc": ("roc_auc_score", {}),
+        "roc_auc_ovr": ("roc_auc_score", {"multi_class": "ovr"}),
+        "average_precision": ("average_precision_score", {}),
+    }
+)
+_MEDIAN_IS_BEST = frozenset(
+    {"mean_absolute_error", "median_absolute_error", "mean_absolute_percentage_error", "max_error"}
+)
+
+
+def metric_info(metric: str) -> MetricInfo:
+    """What the catalogue says of a metric; ValueError for a name that is not in it."""
+    if metric not in METRICS:
+        raise ValueError(f"unknown metric {metric!r}, expected one of {sorted(METRICS)}")
+    return METRICS[metric]
+
+
+def score(
+    metric: str,
+    target: NDArray[Any],
+    prediction: NDArray[np.float64],
+    classes: Sequence[Any] = (),
+    weights: NDArray[np.float64] | None = None,
+) -> float:
+    """The metric on these rows in natural sign; NaN where it is undefined.
+
+    It is undefined without rows, with predictions that are not finite or outside the metric's domain, and
+    where the rows lack a class that the metric needs. `max_error` ignores weights.
+    """
+    info = metric_info(metric)
+    if len(target) == 0 or not np.isfinite(prediction).all():
+        return float("nan")
+    if metric == "root_mean_squared_error":
+        return float(np.sqrt(score("mean_squared_error", target, prediction, classes, weights)))
+    losses = row_losses(metric, target, prediction, classes)
+    if losses is None:
+        return _sklearn_score(info, target, outputs(info, prediction), weights)
+    mean = float(np.average(losses, weights=weights))
+    return 1.0 - mean if info.greater_is_better else mean
+
+
+def row_losses(
+    metric: str, target: NDArray[Any], prediction: NDArray[np.float64], classes: Sequence[Any] = ()
+) -> NDArray[np.float64] | None:
+    """The loss of each row, lower is better, shape (n_rows,); None where the metric is no mean over rows.
+
+    NaN where the metric is undefined for a row. `accuracy` loses 1 for a wrong class.
+    """
+    info = metric_info(metric)
+    if not info.mean_over_rows:
+        return None
+    if classes and prediction.shape[1] != len(classes):
+        raise ValueError(f"{prediction.shape[1]} columns of probabilities for {len(classes)} classes")
+    losses = _LOSSES[metric]
+    with np.errstate(all="ignore"):
+        return losses(target, prediction[:, 0] if info.needs == "value" else prediction)
+
+
+def dummy_prediction(
+    metric: str,
+    task: Literal["regression", "classification"],
+    train_target: NDArray[Any],
+    n_rows: int,
+    classes: Sequence[Any] = (),
+) -> NDArray[np.float64]:
+    """What a model without features would predict, shape (n_rows, n_outputs).
+
+    The mean of the training labels; their median where the metric is of absolute errors; for classes their
+    shares. NaN without training labels.
+    """
+    if task == "classification":
+        counts = np.bincount(train_target.astype(np.int64), minlength=len(classes)).astype(np.float64)
+        row = counts / len(train_target) if len(train_target) else np.full(len(classes), np.nan)
+    elif len(train_target) == 0:
+        row = np.full(1, np.nan)
+    else:
+        row = np.array([np.median(train_target) if metric in _MEDIAN_IS_BEST else np.mean(train_target)])
+    return np.tile(row, (n_rows, 1))
+
+
+def outputs(info: MetricInfo, prediction: NDArray[np.float64]) -> NDArray[Any]:
+    """The part of a prediction that the metric reads.
+
+    Values or positive probabilities have shape (n_rows,), predicted class positions too (the first of equal
+    probabilities); probabilities of more than two classes (n_rows, n_classes).
+    """
+    if info.needs == "value":
+        return prediction[:, 0]
+    if info.needs == "labels":
+        return np.asarray(prediction.argmax(axis=1))
+    return prediction[:, 1] if prediction.shape[1] == 2 else prediction
+
+
+def _sklearn_score(
+    info: MetricInfo, target: NDArray[Any], output: NDArray[Any], weights: NDArray[np.float64] | None
+) -> float:
+    from sklearn import metrics
+
+    name, arguments = _SKLEARN[info.name]
+    if info.name != "max_error":
+        arguments = {**arguments, "sample_weight": weights}
+    if output.ndim == 2 and info.name == "roc_auc_ovr":
+        arguments = {**arguments, "labels": np.arange(output.shape[1])}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a metric is undefined is said by the NaN or by its value
+        try:
+            return float(getattr(metrics, name)(target, output, **arguments))
+        except ValueError:
+            return float("nan")
+
+
+def _squared(target: NDArray[Any], value: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray((target - value) ** 2)
+
+
+def _absolute(target: NDArray[Any], value: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.abs(target - value)
+
+
+def _percentage(target: NDArray[Any], value: NDArray[np.float64]) -> NDArray[np.float64]:
+    smallest = np.finfo(
+        np.float64
+    ).eps  # scikit-learn's, so that a label of 0 gives a huge loss, not infinity
+    return np.asarray(np.abs(target - value) / np.maximum(np.abs(target), smallest))
+
+
+def _squared_log(target: NDArray[Any], value: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray((np.log1p(target) - np.log1p(value)) ** 2)
+
+
+def _poisson(target: NDArray[Any], value: NDArray[np.float64]) -> NDArray[np.float64]:
+    logs = np.where(target > 0, target * np.log(target / value), 0.0)
+    return np.where((value > 0) & (target >= 0), 2 * (logs - target + value), np.nan)
+
+
+def _log(target: NDArray[Any], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    eps = np.finfo(np.float64).eps
+    chosen = probabilities[np.arange(len(target)), target]
+    return np.asarray(-np.log(np.clip(chosen, eps, 1 - eps)))
+
+
+def _brier(target: NDArray[Any], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Half the sum for two classes and the whole for more, as scikit-learn scales it."""
+    if probabilities.shape[1] == 2:
+        return np.asarray((probabilities[:, 1] - target) ** 2)
+    misses = probabilities.copy()
+    misses[np.arange(len(target)), target] -= 1.0
+    return np.asarray((misses**2).sum(axis=1))
+
+
+def _wrong(target: NDArray[Any], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    wrong = (probabilities.argmax(axis=1) != target).astype(np.float64)
+    return np.where(np.isfinite(probabilities).all(axis=1), wrong, np.nan)
+
+
+_LOSSES: Mapping[str, _Losses] = MappingProxyType(
+    {
+        "mean_squared_error": _squared,
+        "mean_absolute_error": _absolute,
+        "mean_absolute_percentage_error": _percentage,
+        "mean_squared_log_error": _squared_log,
+        "mean_poisson_deviance": _poisson,
+        "log_loss": _log,
+        "brier_score_loss": _brier,
+        "accuracy": _wrong,
+    }
+)

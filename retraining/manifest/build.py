@@ -1,0 +1,153 @@
+"""Readings without problems -> the values of `values.py`, with every default filled in."""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+from retraining.manifest.catalog import DEFAULT_METRIC, EstimatorInfo, canonical_metric
+from retraining.manifest.composites import Item
+from retraining.manifest.grammar import Datasets, Edges, Estimators, Gates, Models, Partitioning, Targets
+from retraining.manifest.models import ModelReading
+from retraining.manifest.parameters import written_parameters
+from retraining.manifest.records import Reading
+from retraining.manifest.values import (
+    ColumnType,
+    DataCondition,
+    Dataset,
+    DefinitionCondition,
+    Estimator,
+    FileFormat,
+    FoldScheme,
+    GateRules,
+    Input,
+    Limit,
+    Margin,
+    MissingPolicy,
+    Model,
+    Partitions,
+    Rule,
+    Scheme,
+    Target,
+    UpstreamCondition,
+)
+
+__all__ = ["build_dataset", "build_model"]
+
+
+def build_dataset(name: str, reading: Reading) -> Dataset:
+    """The dataset of a reading without problems."""
+    types = reading.value(Datasets.TYPES) or {}
+    missing = reading.value(Datasets.MISSING)
+    return Dataset(
+        name=name,
+        path=reading.value(Datasets.PATH) or "",
+        key=reading.value(Datasets.KEY) or (),
+        format=cast("FileFormat | None", reading.value(Datasets.FORMAT)),
+        types={column: cast("ColumnType", item.value) for column, item in types.items()},
+        missing=("",) if missing is None else missing,
+        time=reading.value(Datasets.TIME),
+        ingested=reading.value(Datasets.INGESTED),
+        group=reading.value(Datasets.GROUP),
+    )
+
+
+def build_model(model: ModelReading, scheme: Scheme, estimator: EstimatorInfo) -> Model:
+    """The model of a reading without problems, with the defaults merged in."""
+    metrics = model.value(Models.METRICS) or (DEFAULT_METRIC[estimator.task],)
+    columns = model.value(Models.PARTITION_BY) or ()
+    inputs = model.value(Models.INPUTS) or {}
+    return Model(
+        name=model.name,
+        dataset=model.value(Models.DATASET) or "",
+        target=_target(model),
+        features=model.value(Models.FEATURES) or (),
+        inputs=tuple(_input(upstream, item) for upstream, item in inputs.items()),
+        estimator=_estimator(model, estimator),
+        metrics=tuple(dict.fromkeys(canonical_metric(metric) for metric in metrics)),
+        retrain_when=model.value(Models.RETRAIN_WHEN) or _default_rule(scheme),
+        partition_by=columns,
+        partitions=_partitions(model.value(Models.PARTITIONS)) if columns else Partitions(),
+        preprocess=cast("Literal['auto', 'none']", model.value(Models.PREPROCESS) or "auto"),
+        ship=cast("Literal['refit', 'gated']", model.value(Models.SHIP) or "refit"),
+        gate=_gate(model.value(Models.GATE)),
+        description=model.value(Models.DESCRIPTION) or "",
+        owner=model.value(Models.OWNER) or "",
+        tags=model.value(Models.TAGS) or (),
+    )
+
+
+def _target(model: ModelReading) -> Target:
+    written = model.value(Models.TARGET)
+    if isinstance(written, Reading):
+        return Target(
+            column=written.value(Targets.COLUMN) or "",
+            known_at=written.value(Targets.KNOWN_AT),
+            known_after=written.value(Targets.KNOWN_AFTER),
+        )
+    return Target(column=written or "")
+
+
+def _input(upstream: str, item: Item[Reading]) -> Input:
+    edge = cast("Reading", item.value)
+    match = edge.value(Edges.MATCH) or ()
+    coverage = edge.value(Edges.COVERAGE)
+    pairs = (
+        tuple((column, own.value or "") for column, own in match.items())
+        if isinstance(match, dict)
+        else tuple((column, column) for column in match)
+    )
+    return Input(
+        upstream=upstream,
+        column=edge.value(Edges.AS) or upstream,
+        match=pairs,
+        missing=cast("MissingPolicy | None", edge.value(Edges.MISSING)),
+        coverage=0.95 if coverage is None else coverage,
+    )
+
+
+def _estimator(model: ModelReading, info: EstimatorInfo) -> Estimator:
+    written = model.value(Models.ESTIMATOR)
+    version = written.value(Estimators.VERSION) if isinstance(written, Reading) else None
+    return Estimator(type=info.name, parameters=dict(written_parameters(model)), version=version)
+
+
+def _default_rule(scheme: Scheme) -> Rule:
+    data = DataCondition(share=0.1) if isinstance(scheme, FoldScheme) else DataCondition(blocks=1)
+    return Rule(conditions=(DefinitionCondition(), UpstreamCondition(), data))
+
+
+def _partitions(reading: Reading | None) -> Partitions:
+    if reading is None:
+        return Partitions()
+    return Partitions(
+        only=reading.value(Partitioning.ONLY),
+        except_=reading.value(Partitioning.EXCEPT) or (),
+        min_rows=reading.value(Partitioning.MIN_ROWS) or Partitions().min_rows,
+        small=cast("Literal['skip', 'error']", reading.value(Partitioning.SMALL) or "skip"),
+    )
+
+
+def _gate(reading: Reading | None) -> GateRules:
+    plain = GateRules()
+    if reading is None:
+        return plain
+    shift = reading.value(Gates.REFIT_SHIFT)
+    limits = reading.value(Gates.LIMITS) or {}
+    return GateRules(
+        margin=_margin(reading.value(Gates.MARGIN)),
+        limits=tuple(_limit(metric, cast("Reading", item.value)) for metric, item in limits.items()),
+        min_clusters=reading.value(Gates.MIN_CLUSTERS) or plain.min_clusters,
+        refit_shift=plain.refit_shift if shift is None else shift,
+    )
+
+
+def _margin(written: float | Reading | None) -> Margin:
+    if written is None:
+        return Margin()
+    if isinstance(written, Reading):
+        return Margin(value=written.value(Gates.ABSOLUTE) or 0.0, absolute=True)
+    return Margin(value=written)
+
+
+def _limit(metric: str, reading: Reading) -> Limit:
+    return Limit(metric=metric, max=reading.value(Gates.MAX), min=reading.value(Gates.MIN))

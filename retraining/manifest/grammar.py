@@ -1,0 +1,387 @@
+"""The grammar of a manifest: every field, its shape, what it means, and its default.
+
+One description, from which the reader, the JSON Schema and the messages are made. A feature that
+does not work yet is not in it. What one field says about another is checked in `models.py` and
+`connections.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from retraining.manifest.catalog import METRIC_HINTS, METRICS
+from retraining.manifest.composites import Either, JsonMapping, ListOf, MapOf
+from retraining.manifest.records import Field, Record
+from retraining.manifest.rules import RuleShape
+from retraining.manifest.schemes import SchemeShape
+from retraining.manifest.shapes import Choice, DurationShape, Exactly, Integer, Number, Share, Text, Written
+from retraining.manifest.words import (
+    COLUMN_SHAPE,
+    METRIC_SHAPE,
+    NAME_SHAPE,
+    EstimatorType,
+    PartitionValue,
+    Timezone,
+)
+
+__all__ = [
+    "Datasets",
+    "Edges",
+    "Estimators",
+    "Gates",
+    "Models",
+    "Partitioning",
+    "Targets",
+    "Top",
+]
+
+COLUMNS_SHAPE: Final = ListOf(item=COLUMN_SHAPE, expected="columns", minimum=1)
+
+
+class Datasets:
+    """The fields of an entry under `datasets`."""
+
+    PATH: Final = Field(
+        name="path",
+        shape=Text(expected="a file, folder, glob or URL"),
+        about="Where the table is: a file, folder or glob relative to the manifest, or a URL",
+        required=True,
+    )
+    FORMAT: Final = Field(
+        name="format",
+        shape=Choice(options=("parquet", "csv", "jsonl")),
+        about="How the table is stored",
+        default="by the file's suffix",
+    )
+    TYPES: Final = Field(
+        name="types",
+        shape=MapOf(
+            names=COLUMN_SHAPE,
+            value=Choice(options=("int", "float", "string", "bool", "date", "timestamp", "category")),
+            expected="a mapping from columns to types",
+        ),
+        about="Types of columns that the file does not type as meant",
+        default="as the file has them",
+    )
+    MISSING: Final = Field(
+        name="missing",
+        shape=ListOf(item=Written(expected="a text as the file writes it", null=True), expected="texts"),
+        about="Texts of a CSV file that mean a missing value",
+        default='[""]',
+    )
+    KEY: Final = Field(
+        name="key", shape=COLUMNS_SHAPE, about="The columns that together identify a row", required=True
+    )
+    TIME: Final = Field(
+        name="time",
+        shape=COLUMN_SHAPE,
+        about="The column of the moment at which a row's features are known and its prediction is made",
+        default="none, and so no time scheme",
+    )
+    INGESTED: Final = Field(
+        name="ingested",
+        shape=COLUMN_SHAPE,
+        about="The column of the moment before which the row does not exist",
+        default="a row exists from its time on",
+    )
+    GROUP: Final = Field(
+        name="group",
+        shape=COLUMN_SHAPE,
+        about="The column whose rows of one value stay in one fold",
+        default="the key",
+    )
+    VALIDATION: Final = Field(
+        name="validation",
+        shape=SchemeShape(),
+        about="How models on this dataset are validated",
+        default="the manifest's `validation`",
+    )
+    RECORD: Final = Record(
+        name="dataset",
+        what="a dataset",
+        fields=(PATH, FORMAT, TYPES, MISSING, KEY, TIME, INGESTED, GROUP, VALIDATION),
+    )
+
+
+class Targets:
+    """The fields of `target`."""
+
+    COLUMN: Final = Field(name="column", shape=COLUMN_SHAPE, about="The column of the label", required=True)
+    KNOWN_AT: Final = Field(
+        name="known_at",
+        shape=COLUMN_SHAPE,
+        about="The column of the moment at which the label is known, whatever the label's value",
+    )
+    KNOWN_AFTER: Final = Field(
+        name="known_after",
+        shape=DurationShape(),
+        about="How long after the decision the label is known; 0d where it is known at once",
+    )
+    RECORD: Final = Record(name="target", what="a target", fields=(COLUMN, KNOWN_AT, KNOWN_AFTER))
+
+
+class Partitioning:
+    """The fields of `partitions`."""
+
+    _VALUES: Final = ListOf(item=PartitionValue(), expected="values", minimum=1)
+    ONLY: Final = Field(name="only", shape=_VALUES, about="The values that become nodes", default="all")
+    EXCEPT: Final = Field(
+        name="except", shape=_VALUES, about="The values that do not become nodes", default="none"
+    )
+    MIN_ROWS: Final = Field(
+        name="min_rows",
+        shape=Integer(minimum=1),
+        about="The fewest rows of a value that becomes a node",
+        default="100",
+    )
+    SMALL: Final = Field(
+        name="small",
+        shape=Choice(options=("skip", "error")),
+        about="What becomes of a value of fewer rows",
+        default="skip",
+    )
+    RECORD: Final = Record(name="partitions", what="partitions", fields=(ONLY, EXCEPT, MIN_ROWS, SMALL))
+
+
+class Edges:
+    """The fields of an entry under `inputs`; its name is the upstream model."""
+
+    MATCH: Final = Field(
+        name="match",
+        shape=Either(
+            short=COLUMNS_SHAPE,
+            mapping=MapOf(
+                names=COLUMN_SHAPE,
+                value=COLUMN_SHAPE,
+                expected="a mapping from columns of the upstream's dataset to one's own",
+                minimum=1,
+            ),
+        ),
+        about="The key by which rows find one upstream row: columns, or {upstream column: own column}",
+        default="the same dataset, row by row",
+    )
+    AS: Final = Field(name="as", shape=NAME_SHAPE, about="The column's name", default="the upstream's name")
+    MISSING: Final = Field(
+        name="missing",
+        shape=Choice(options=("drop", "nan", "refuse")),
+        about="What becomes of a row without an upstream prediction",
+        default="nan where the estimator takes it, else drop",
+    )
+    COVERAGE: Final = Field(
+        name="coverage",
+        shape=Share(example="95% or 0.95"),
+        about="The smallest share of rows that must find a prediction",
+        default="95%",
+    )
+    RECORD: Final = Record(name="edge", what="an input", fields=(MATCH, AS, MISSING, COVERAGE))
+
+
+class Estimators:
+    """The fields of `estimator`."""
+
+    TYPE: Final = Field(
+        name="type", shape=EstimatorType(), about="The class, of scikit-learn or XGBoost", required=True
+    )
+    PARAMETERS: Final = Field(
+        name="parameters",
+        shape=JsonMapping(expected="a mapping from parameters to values"),
+        about="The parameters of the class",
+        default="its own",
+    )
+    VERSION: Final = Field(
+        name="version",
+        shape=Written(expected="a text or number"),
+        about="Raise it to say that the recipe changed where the manifest cannot show it",
+    )
+    RECORD: Final = Record(name="estimator", what="an estimator", fields=(TYPE, PARAMETERS, VERSION))
+
+
+class Gates:
+    """The fields of `gate`."""
+
+    ABSOLUTE: Final = Field(
+        name="absolute", shape=Number(minimum=0), about="In units of the metric", required=True
+    )
+    MARGIN: Final = Field(
+        name="margin",
+        shape=Either(
+            short=Share(example="2%, or {absolute: 0.01}"),
+            mapping=Record(name="margin", what="a margin", fields=(ABSOLUTE,)),
+        ),
+        about="How much worse a refresh may be: a share of the champion's loss, or an absolute number",
+        default="2%",
+    )
+    MAX: Final = Field(name="max", shape=Number(), about="The largest value allowed")
+    MIN: Final = Field(name="min", shape=Number(), about="The smallest value allowed")
+    LIMITS: Final = Field(
+        name="limits",
+        shape=MapOf(
+            names=Choice(options=tuple(METRICS), hints=METRIC_HINTS),
+            value=Record(name="limit", what="a limit", fields=(MAX, MIN), minimum=1),
+            expected="a mapping from metrics to limits",
+        ),
+        about="What a metric must keep to on the holdout, in its natural sign",
+        default="none",
+    )
+    MIN_CLUSTERS: Final = Field(
+        name="min_clusters",
+        shape=Integer(minimum=2, maximum=1_000_000),
+        about="The fewest days (folds: groups) that can decide; with fewer the champion stays",
+        default="8",
+    )
+    REFIT_SHIFT: Final = Field(
+        name="refit_shift",
+        shape=Number(minimum=0),
+        about="The largest shift of predictions between the judged fit and the shipped one",
+        default="0.25",
+    )
+    RECORD: Final = Record(name="gate", what="a gate", fields=(MARGIN, LIMITS, MIN_CLUSTERS, REFIT_SHIFT))
+
+
+class Models:
+    """The fields of an entry under `models`, and of `defaults`."""
+
+    DESCRIPTION: Final = Field(name="description", shape=Text(), about="What the model is for")
+    OWNER: Final = Field(name="owner", shape=Text(), about="Who answers for the model")
+    TAGS: Final = Field(
+        name="tags", shape=ListOf(item=NAME_SHAPE, expected="names"), about="Names to select models by"
+    )
+    DATASET: Final = Field(
+        name="dataset", shape=NAME_SHAPE, about="The dataset whose rows the model predicts", required=True
+    )
+    PARTITION_BY: Final = Field(
+        name="partition_by",
+        shape=COLUMNS_SHAPE,
+        about="Columns of which each combination of values is a model of its own (a node)",
+        default="one node",
+    )
+    PARTITIONS: Final = Field(
+        name="partitions", shape=Partitioning.RECORD, about="Which values of `partition_by` become nodes"
+    )
+    TARGET: Final = Field(
+        name="target",
+        shape=Either(short=COLUMN_SHAPE, mapping=Targets.RECORD),
+        about="The label, and when it is known",
+        required=True,
+    )
+    FEATURES: Final = Field(
+        name="features",
+        shape=ListOf(item=COLUMN_SHAPE, expected="columns"),
+        about="The columns that the model learns from, besides its inputs",
+    )
+    INPUTS: Final = Field(
+        name="inputs",
+        shape=MapOf(
+            names=NAME_SHAPE, value=Edges.RECORD, expected="a mapping from upstream models to settings"
+        ),
+        about="The upstream models whose predictions are columns of this one",
+    )
+    ESTIMATOR: Final = Field(
+        name="estimator",
+        shape=Either(short=Estimators.TYPE.shape, mapping=Estimators.RECORD),
+        about="What is fitted: a class, or a class with parameters",
+    )
+    PREPROCESS: Final = Field(
+        name="preprocess",
+        shape=Choice(options=("auto", "none")),
+        about="auto: encode, impute and scale where the estimator needs it, inside each fit",
+        default="auto",
+    )
+    METRICS: Final = Field(
+        name="metrics",
+        shape=ListOf(item=METRIC_SHAPE, expected="metrics", minimum=1),
+        about="What is measured; the first decides",
+        default="mean_squared_error for regression, log_loss for classification",
+    )
+    SHIP: Final = Field(
+        name="ship",
+        shape=Choice(options=("refit", "gated")),
+        about="refit: train again on all rows after winning; gated: ship the fit that was judged",
+        default="refit",
+    )
+    RETRAIN_WHEN: Final = Field(
+        name="retrain_when",
+        shape=RuleShape(),
+        about="When the model is due",
+        default="{definition, upstream, data: {blocks: 1}}; in the fold scheme data: {share: 10%}",
+    )
+    GATE: Final = Field(name="gate", shape=Gates.RECORD, about="When a challenger may replace its champion")
+    _SHARED: Final = (
+        DESCRIPTION,
+        OWNER,
+        TAGS,
+        PARTITION_BY,
+        PARTITIONS,
+        ESTIMATOR,
+        PREPROCESS,
+        METRICS,
+        SHIP,
+        RETRAIN_WHEN,
+        GATE,
+    )
+    RECORD: Final = Record(name="model", what="a model", fields=(DATASET, TARGET, FEATURES, INPUTS, *_SHARED))
+    DEFAULTS: Final = Record(
+        name="defaults",
+        what="the defaults",
+        fields=_SHARED,
+        hints=dict.fromkeys(("dataset", "target", "features", "inputs"), "write it in each model"),
+    )
+
+
+class Top:
+    """The fields of the whole file."""
+
+    MANIFEST: Final = Field(
+        name="manifest",
+        shape=Exactly(value=1, next_step="write `manifest: 1`; this program reads no other version"),
+        about="The version of this grammar: 1",
+        required=True,
+    )
+    NAME: Final = Field(name="name", shape=NAME_SHAPE, about="The name of the graph of models", required=True)
+    STORE: Final = Field(
+        name="store",
+        shape=Text(expected="a folder or URL"),
+        about="Where fits and releases are kept: a folder relative to the manifest, or a URL",
+        default="none: give --store",
+    )
+    TIMEZONE: Final = Field(
+        name="timezone", shape=Timezone(), about="The time zone in which days begin", default="UTC"
+    )
+    SEED: Final = Field(
+        name="seed",
+        shape=Integer(maximum=2**32 - 1),
+        about="What everything random is derived from",
+        default="0",
+    )
+    DATASETS: Final = Field(
+        name="datasets",
+        shape=MapOf(
+            names=NAME_SHAPE, value=Datasets.RECORD, expected="a mapping from names to datasets", minimum=1
+        ),
+        about="The tables",
+        required=True,
+    )
+    VALIDATION: Final = Field(
+        name="validation",
+        shape=SchemeShape(),
+        about="How models are validated",
+        default="time where the dataset has `time`, else folds",
+    )
+    DEFAULTS: Final = Field(
+        name="defaults",
+        shape=Models.DEFAULTS,
+        about="Fields of every model that does not write its own",
+    )
+    MODELS: Final = Field(
+        name="models",
+        shape=MapOf(
+            names=NAME_SHAPE, value=Models.RECORD, expected="a mapping from names to models", minimum=1
+        ),
+        about="The models",
+        required=True,
+    )
+    RECORD: Final = Record(
+        name="manifest",
+        what="the manifest",
+        fields=(MANIFEST, NAME, STORE, TIMEZONE, SEED, DATASETS, VALIDATION, DEFAULTS, MODELS),
+    )

@@ -1,0 +1,300 @@
+"""What the fields of one model say about each other, before the data is known.
+
+Every check looks only at values that were read well, so that one mistake is one problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from retraining.manifest.catalog import DEFAULT_METRIC, METRICS, EstimatorInfo, canonical_metric
+from retraining.manifest.grammar import Datasets, Edges, Gates, Models, Partitioning, Targets
+from retraining.manifest.nodes import Node, SequenceNode
+from retraining.manifest.problems import Problems
+from retraining.manifest.records import Field, Reading
+from retraining.manifest.rules import blocks_node
+from retraining.manifest.values import FoldScheme, Scheme, TimeScheme
+
+__all__ = ["ModelReading", "check_model"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelReading:
+    """A model as it was read, with the manifest's defaults behind it."""
+
+    name: str
+    own: Reading
+    defaults: Reading | None
+
+    def value(self, wanted: Field[T]) -> T | None:
+        """The model's own value, else that of the defaults, else None."""
+        source = self.source(wanted)
+        return source.value(wanted) if source else None
+
+    def source(self, wanted: Field[T]) -> Reading | None:
+        """The reading that writes the field: the model, else the defaults; None where neither does."""
+        if self.own.has(wanted):
+            return self.own
+        return self.defaults if self.defaults and self.defaults.has(wanted) else None
+
+    def refused(self, wanted: Field[T]) -> bool:
+        """Whether the field is written and was refused."""
+        source = self.source(wanted)
+        return source is not None and source.refused(wanted)
+
+    def spot(self, wanted: Field[T], item: int | None = None) -> tuple[Node | tuple[int, int], str]:
+        """Where the field stands, or one item of its list; the model itself where it is not written."""
+        source = self.source(wanted)
+        if source is None:
+            return self.own.node.head, self.own.path
+        where, path = source.where(wanted), source.at(wanted)
+        if item is not None and isinstance(where, SequenceNode):
+            return where.items[item], f"{path}[{item}]"
+        return where, path
+
+
+def check_model(
+    model: ModelReading,
+    dataset: Reading | None,
+    scheme: Scheme | None,
+    estimator: EstimatorInfo | None,
+    *,
+    probabilities: bool,
+    problems: Problems,
+) -> None:
+    """Note everything that contradicts itself in one model.
+
+    `dataset`, `scheme` and `estimator` are None where they are unknown; what hangs on them is then
+    left unchecked. `probabilities`: the estimator gives them with the parameters written.
+    """
+    _check_columns(model, problems)
+    _check_outputs(model, problems)
+    _check_partitions(model, problems)
+    if dataset is not None:
+        _check_moments(model, dataset, problems)
+    if scheme is not None:
+        _check_scheme(model, scheme, problems)
+    if estimator is not None:
+        _check_metrics(model, estimator, probabilities, problems)
+        _check_margin(model, estimator, problems)
+
+
+def _target(model: ModelReading) -> tuple[str | None, Reading | None]:
+    """The target's column, and its mapping where it is written as one."""
+    target = model.value(Models.TARGET)
+    if isinstance(target, Reading):
+        return target.value(Targets.COLUMN), target
+    return target, None
+
+
+def _check_columns(model: ModelReading, problems: Problems) -> None:
+    features = model.value(Models.FEATURES)
+    target, mapping = _target(model)
+    known_at = mapping.value(Targets.KNOWN_AT) if mapping else None
+    for position, feature in enumerate(features or ()):
+        where, path = model.spot(Models.FEATURES, position)
+        if feature == target:
+            found = f"the target `{feature}` is among the features of `{model.name}`"
+            problems.add(where, path, found, "remove it: a model must not see its own label")
+        elif feature == known_at:
+            found = f"`{feature}` says when the label is known, and is among the features"
+            problems.add(where, path, found, "remove it: it is known only with the label")
+    refused = model.refused(Models.FEATURES) or model.refused(Models.INPUTS)
+    if model.own.complete and not refused and not features and not model.value(Models.INPUTS):
+        where, path = model.spot(Models.FEATURES)
+        found = f"`{model.name}` has neither features nor inputs, so it has nothing to learn from"
+        problems.add(where, path, found, "add `features: [column, ...]`")
+
+
+def _check_outputs(model: ModelReading, problems: Problems) -> None:
+    """No two columns that the estimator sees may have one name."""
+    seen: dict[str, str] = dict.fromkeys(model.value(Models.FEATURES) or (), "a feature")
+    for name, item in (model.value(Models.INPUTS) or {}).items():
+        if item.value is None or item.value.refused(Edges.AS):
+            continue
+        column = item.value.value(Edges.AS) or name
+        if column in seen:
+            found = f"the prediction of `{name}` would be a column `{column}`, which is {seen[column]} too"
+            step = "give it another name with `as`"
+            problems.add(item.key, item.value.path, found, step)
+        else:
+            seen[column] = f"the prediction of `{name}`"
+
+
+def _check_partitions(model: ModelReading, problems: Problems) -> None:
+    columns = model.value(Models.PARTITION_BY)
+    target, _ = _target(model)
+    if columns and target in columns:
+        where, path = model.spot(Models.PARTITION_BY, columns.index(target or ""))
+        found = f"the target `{target}` cannot choose the partition"
+        problems.add(where, path, found, "partition by what is known when the prediction is made")
+    partitions = model.value(Models.PARTITIONS)
+    if partitions is None or model.refused(Models.PARTITION_BY):
+        return
+    if columns is None:
+        if model.own.has(Models.PARTITIONS):
+            where, path = model.spot(Models.PARTITIONS)
+            problems.add(where, path, "`partitions` without `partition_by`", "add `partition_by: [column]`")
+        return
+    for wanted in (Partitioning.ONLY, Partitioning.EXCEPT):
+        for position, value in enumerate(partitions.value(wanted) or ()):
+            if len(value) != len(columns):
+                where = partitions.where(wanted)
+                node = where.items[position] if isinstance(where, SequenceNode) else where
+                found = f"{len(value)} values for the {len(columns)} columns of `partition_by`"
+                step = "write one list for each partition, with a value for each column"
+                problems.add(node, f"{partitions.at(wanted)}[{position}]", found, step, once="arity")
+    both = set(partitions.value(Partitioning.ONLY) or ()) & set(partitions.value(Partitioning.EXCEPT) or ())
+    if both:
+        named = ", ".join(sorted("/".join(value) for value in both))
+        found = f"{named} stands in both `only` and `except`"
+        problems.add(
+            partitions.where(Partitioning.EXCEPT), partitions.at(Partitioning.EXCEPT), found, "keep one"
+        )
+
+
+def _check_moments(model: ModelReading, dataset: Reading, problems: Problems) -> None:
+    """Columns of moments are no features."""
+    moments = {dataset.value(Datasets.TIME): "time", dataset.value(Datasets.INGESTED): "ingested"}
+    for position, feature in enumerate(model.value(Models.FEATURES) or ()):
+        if feature in moments:
+            where, path = model.spot(Models.FEATURES, position)
+            found = f"`{feature}` is the dataset's `{moments[feature]}`, a moment, and no feature"
+            problems.add(
+                where, path, found, "put what matters of it into the table: hour, weekday, days since"
+            )
+
+
+def _check_scheme(model: ModelReading, scheme: Scheme, problems: Problems) -> None:
+    match scheme:
+        case TimeScheme():
+            _check_time_scheme(model, problems)
+        case FoldScheme():
+            _check_fold_scheme(model, problems)
+
+
+def _check_time_scheme(model: ModelReading, problems: Problems) -> None:
+    column, mapping = _target(model)
+    if column is None or (mapping and mapping.has(Targets.KNOWN_AT) != mapping.has(Targets.KNOWN_AFTER)):
+        return
+    where, path = model.spot(Models.TARGET)
+    if mapping and mapping.has(Targets.KNOWN_AT):
+        problems.add(where, path, "`known_at` and `known_after` are both written", "keep one of the two")
+        return
+    found = f"the time scheme needs to know when the label `{column}` is known"
+    step = (
+        "write known_after: 0d where the label is known at once, else known_at: COLUMN or known_after: 3d: "
+        f"`target: {{column: {column}, known_after: 0d}}`"
+    )
+    problems.add(where, path, found, step)
+
+
+def _check_fold_scheme(model: ModelReading, problems: Problems) -> None:
+    _, mapping = _target(model)
+    for wanted in (Targets.KNOWN_AT, Targets.KNOWN_AFTER):
+        if mapping and mapping.has(wanted):
+            found = f"`{wanted.name}` has no meaning in the fold scheme, which knows no time"
+            step = "remove it, or give the dataset `time` and `validation: {scheme: time}`"
+            problems.add(mapping.where(wanted), mapping.at(wanted), found, step)
+    if model.value(Models.SHIP) == "gated":
+        where, path = model.spot(Models.SHIP)
+        found = f"`ship: gated` needs the time scheme: with folds no single fit is judged (`{model.name}`)"
+        problems.add(where, path, found, "write ship: refit", once="gated")
+    rule = model.source(Models.RETRAIN_WHEN)
+    node = rule.nodes[Models.RETRAIN_WHEN.name] if rule and model.value(Models.RETRAIN_WHEN) else None
+    blocks = blocks_node(node) if node else None
+    if blocks:
+        _, path = model.spot(Models.RETRAIN_WHEN)
+        found = f"`blocks` counts blocks of the time scheme; `{model.name}` is validated by folds"
+        problems.add(blocks, path, found, "write data: {share: 10%} or data: {rows: 1000}", once="blocks")
+
+
+def _check_metrics(
+    model: ModelReading, estimator: EstimatorInfo, probabilities: bool, problems: Problems
+) -> None:
+    written = model.value(Models.METRICS)
+    defaulted = written is None and not model.refused(Models.METRICS)
+    if defaulted and estimator.task == "classification" and not probabilities:
+        where, path = model.spot(Models.ESTIMATOR)
+        found = f"{estimator.name} gives no probabilities, which the default metric log_loss needs"
+        problems.add(where, path, found, "write metrics: [balanced_accuracy] and a gate", once="default")
+    for position, name in enumerate(written or ()):
+        where, path = model.spot(Models.METRICS, position)
+        _check_metric(
+            name, (where, path), estimator, probabilities, problems, _fitting(estimator, probabilities)
+        )
+    _check_ranges(model, problems)
+    for name, (where, path) in _limits(model).items():
+        _check_metric(
+            name, (where, path), estimator, probabilities, problems, _fitting(estimator, probabilities)
+        )
+
+
+def _limits(model: ModelReading) -> Mapping[str, tuple[Node, str]]:
+    gate = model.value(Models.GATE)
+    limits = gate.value(Gates.LIMITS) if gate else None
+    if gate is None or limits is None:
+        return {}
+    return {name: (item.key, f"{gate.at(Gates.LIMITS)}.{name}") for name, item in limits.items()}
+
+
+def _check_ranges(model: ModelReading, problems: Problems) -> None:
+    gate = model.value(Models.GATE)
+    for name, item in ((gate.value(Gates.LIMITS) if gate else None) or {}).items():
+        low = item.value.value(Gates.MIN) if item.value else None
+        high = item.value.value(Gates.MAX) if item.value else None
+        if item.value and low is not None and high is not None and low > high:
+            found = f"no {name} can keep to this limit: min {low:g} is above max {high:g}"
+            problems.add(item.node, item.value.path, found, "swap the two")
+
+
+def _fitting(estimator: EstimatorInfo, probabilities: bool) -> str:
+    fitting = [
+        info.name
+        for info in METRICS.values()
+        if info.task == estimator.task and (probabilities or info.needs != "probabilities")
+    ]
+    return f"use one of {', '.join(fitting)}"
+
+
+def _check_metric(
+    name: str,
+    spot: tuple[Node | tuple[int, int], str],
+    estimator: EstimatorInfo,
+    probabilities: bool,
+    problems: Problems,
+    step: str,
+) -> None:
+    info = METRICS[canonical_metric(name)]
+    where, path = spot
+    if info.task != estimator.task:
+        found = f"{name} is a metric of {info.task}; {estimator.name} does {estimator.task}"
+        problems.add(where, path, found, step, once="task")
+    elif info.needs == "probabilities" and not probabilities:
+        found = f"{name} needs probabilities, which {estimator.name} with these parameters does not give"
+        problems.add(where, path, found, step, once="probabilities")
+
+
+def _check_margin(model: ModelReading, estimator: EstimatorInfo, problems: Problems) -> None:
+    """A share of a loss means something only where the deciding metric is a loss above 0."""
+    written = model.value(Models.METRICS)
+    if model.refused(Models.METRICS) or model.refused(Models.GATE):
+        return
+    first = canonical_metric(written[0]) if written else DEFAULT_METRIC[estimator.task]
+    gate = model.value(Models.GATE)
+    margin = gate.value(Gates.MARGIN) if gate else None
+    if not METRICS[first].greater_is_better or METRICS[first].task != estimator.task:
+        return
+    if isinstance(margin, Reading) or (gate and gate.refused(Gates.MARGIN)):
+        return
+    where, path = model.spot(Models.METRICS, 0)
+    found = f"{first} decides, and is no loss above 0: the default margin of 2% has no meaning for it"
+    if gate and margin is not None:
+        where, path = gate.where(Gates.MARGIN), gate.at(Gates.MARGIN)
+        found = f"a margin in percent is of a loss above 0; {first} decides for `{model.name}`, which is none"
+    step = "write gate: {margin: {absolute: 0.01}}, or put a loss first in `metrics`"
+    problems.add(where, path, found, step, once="margin")

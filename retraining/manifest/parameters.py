@@ -1,0 +1,105 @@
+"""What a model's estimator is: its class in the catalogue, and whether its parameters exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from retraining.manifest.catalog import SHORT_NAMES, EstimatorInfo
+from retraining.manifest.grammar import Estimators, Models
+from retraining.manifest.models import ModelReading
+from retraining.manifest.nodes import MappingNode, Node, ScalarNode, child_path, shortened
+from retraining.manifest.problems import Problems, listed
+from retraining.manifest.records import Reading
+from retraining.manifest.values import Json
+
+__all__ = ["estimator_info", "written_parameters"]
+
+_REFUSED: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "callbacks": ("takes Python objects, which a manifest cannot write", "remove it"),
+        "early_stopping_rounds": (
+            "needs rows held out inside each fit, which no scheme gives",
+            "remove it and choose n_estimators",
+        ),
+        "estimator": ("takes a Python object, which a manifest cannot write", "remove it"),
+    }
+)
+
+
+def written_parameters(model: ModelReading) -> Mapping[str, Json]:
+    """The estimator's parameters as written; empty where there are none."""
+    written = model.value(Models.ESTIMATOR)
+    return (written.value(Estimators.PARAMETERS) or {}) if isinstance(written, Reading) else {}
+
+
+def estimator_info(
+    model: ModelReading, catalog: Mapping[str, EstimatorInfo], problems: Problems
+) -> EstimatorInfo | None:
+    """The catalogue's entry of the model's estimator; None after noting what is wrong with it."""
+    written = model.value(Models.ESTIMATOR)
+    where, path = model.spot(Models.ESTIMATOR)
+    if written is None:
+        if model.own.complete and not model.refused(Models.ESTIMATOR):
+            found = f"`{model.name}` has no `estimator`, and the defaults have none"
+            problems.add(
+                where, path, found, "add `estimator: Ridge`, or any class of scikit-learn or XGBoost"
+            )
+        return None
+    name: str | None
+    if isinstance(written, Reading):
+        name, where, path = (
+            written.value(Estimators.TYPE),
+            written.where(Estimators.TYPE),
+            written.at(Estimators.TYPE),
+        )
+    else:
+        name = written
+    if name is None:
+        return None
+    info = catalog.get(SHORT_NAMES.get(name, name))
+    if info is None:
+        _refuse_type(name, (where, path), catalog, problems)
+        return None
+    if isinstance(written, Reading):
+        _check_parameters(info, written, problems)
+    return info
+
+
+def _refuse_type(
+    name: str,
+    spot: tuple[Node | tuple[int, int], str],
+    catalog: Mapping[str, EstimatorInfo],
+    problems: Problems,
+) -> None:
+    last = name.rsplit(".", 1)[-1]
+    otherwise = "see `estimator` in `retrain schema` for the names"
+    step = f"write {last}" if last != name and last in catalog else ""
+    step = step or problems.suggestion(name, [*catalog, *SHORT_NAMES], otherwise)
+    found = f'there is no estimator "{shortened(name)}" in the installed scikit-learn and XGBoost'
+    problems.add(*spot, found, step)
+
+
+def _check_parameters(info: EstimatorInfo, written: Reading, problems: Problems) -> None:
+    node = written.nodes.get(Estimators.PARAMETERS.name)
+    if not isinstance(node, MappingNode):
+        return
+    for entry in node.entries:
+        name = entry.key.text
+        path = child_path(written.at(Estimators.PARAMETERS), name)
+        null = isinstance(entry.node, ScalarNode) and entry.node.value is None
+        if name not in info.parameters:
+            near = problems.nearest(name, info.parameters)
+            step = f"did you mean `{near}`{_default(info, near)}?" if near else "remove it"
+            found = f"{info.name} has no parameter `{shortened(name)}`; it has {listed(info.parameters)}"
+            problems.add(entry.key, path, found, step)
+        elif name == "random_state" and null:
+            found = "`random_state: null` makes every fit different"
+            problems.add(entry.node, path, found, "leave it out: it follows from the manifest's seed")
+        elif name in _REFUSED and not null:
+            reason, step = _REFUSED[name]
+            problems.add(entry.key, path, f"`{name}` of {info.name} {reason}", step)
+
+
+def _default(info: EstimatorInfo, parameter: str) -> str:
+    return f" (default {info.defaults[parameter]})" if parameter in info.defaults else ""

@@ -1,0 +1,82 @@
+"""The collection of everything that is wrong with one manifest.
+
+The invariant: one mistake is one problem. Something said twice about the same place is kept once,
+so that a damaged anchor or a default that many models share does not drown the rest.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from retraining.errors import ManifestError, Problem
+from retraining.manifest.nodes import Node
+
+__all__ = ["Problems", "listed"]
+
+_COMPARISONS = 200_000
+_LISTED = 30
+
+
+class Problems:
+    """Problems of one file, gathered while it is read, raised together."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self._found: dict[tuple[int, int, str], Problem] = {}
+        # Nearest names cost time for each candidate: a file of wrong names must not take minutes.
+        self._comparisons_left = _COMPARISONS
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def add(
+        self,
+        where: Node | tuple[int, int],
+        path: str,
+        message: str,
+        next_step: str = "",
+        *,
+        once: str = "",
+    ) -> None:
+        """Keep a problem, unless the same was said of this place.
+
+        `once` names a rule of which one breach at a place is enough, however the messages differ.
+        """
+        line, column = where if isinstance(where, tuple) else (where.line, where.column)
+        self._found.setdefault(
+            (line, column, once or message),
+            Problem(
+                file=self.file, line=line, column=column, path=path, message=message, next_step=next_step
+            ),
+        )
+
+    def nearest(self, name: str, allowed: Iterable[str]) -> str | None:
+        """The allowed name that looks most like this one; None where none is like it."""
+        candidates = {candidate.lower(): candidate for candidate in allowed}
+        self._comparisons_left -= len(candidates)
+        if self._comparisons_left < 0:
+            return None
+        close = difflib.get_close_matches(name.lower(), candidates, n=1)
+        return candidates[close[0]] if close else None
+
+    def suggestion(self, name: str, allowed: Iterable[str], otherwise: str) -> str:
+        """The next step for a name that is not known: the nearest one, else the given text."""
+        near = self.nearest(name, allowed)
+        return f"did you mean `{near}`?" if near else otherwise
+
+    def in_order(self) -> list[Problem]:
+        """All problems in the order of the file."""
+        return sorted(self._found.values(), key=lambda problem: (problem.line, problem.column))
+
+    def raise_any(self) -> None:
+        """Raise ManifestError with every problem, or return if there is none."""
+        if self._found:
+            raise ManifestError(self.in_order())
+
+
+def listed(names: Iterable[str]) -> str:
+    """The names as one line, at most 30 of them."""
+    every = list(names)
+    shown = ", ".join(every[:_LISTED])
+    return f"{shown} and {len(every) - _LISTED} more" if len(every) > _LISTED else shown

@@ -1,0 +1,428 @@
+"""Looks at the data once: snapshots, nodes, their rows and the edges between them.
+
+What was seen is left as a hint in the store, keyed by the files' metadata, so that an unchanged
+dataset is recognised without being read (STORE 7). The hint is never authority: lost or stale, the
+data is read again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retraining.data.columns import check_groups, join_rows
+from retraining.data.reading import (
+    FileSignature,
+    column_kind,
+    find_files,
+    read_schema,
+    read_table,
+    signatures,
+)
+from retraining.data.rows import Classes, NodeRows, available_from, classes_of, describe, node_rows
+from retraining.data.tables import Table
+from retraining.decide.recipes import Recipe, digest_of, recipe_of
+from retraining.decide.snapshots import NodeData, node_data_from_json
+from retraining.errors import DataError, ManifestError
+from retraining.graph.graph import Graph, build_graph
+from retraining.graph.nodes import node_name
+from retraining.manifest import TableSchema, check_data
+from retraining.manifest.catalog import estimators
+from retraining.manifest.values import Dataset, Input, Manifest, Model
+from retraining.store.log import Store
+
+#: A file modified within this many seconds of being read may change again unseen (as git assumes).
+RACY_SECONDS = 2.0
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A partition that is no node, and why."""
+
+    model: str
+    partition: str
+    rows: int
+    why: str
+
+
+@dataclass(slots=True)
+class Observation:
+    """What a manifest's data looks like at `as_of` (microseconds UTC).
+
+    `data` and `recipes` are by node. The tables are read when they are first needed.
+    """
+
+    manifest: Manifest
+    as_of: int
+    graph: Graph
+    recipes: Mapping[str, Recipe]
+    data: Mapping[str, NodeData]
+    skipped: tuple[Skipped, ...]
+    datasets: Mapping[str, Dataset]
+    files: Mapping[str, tuple[Path, ...]]
+    signature: str
+    _tables: dict[str, Table] = field(default_factory=dict)
+    _rows: dict[tuple[str, str, Classes], NodeRows] = field(default_factory=dict)
+    _joins: dict[tuple[str, str, tuple[tuple[str, str], ...]], NDArray[np.intp] | None] = field(default_factory=dict)
+
+    def tables(self, extra_columns: Mapping[str, Collection[str]] | None = None) -> Mapping[str, Table]:
+        """All tables, with the columns that the manifest uses (and `extra_columns` where they exist)."""
+        extra = extra_columns or {}
+        for name, dataset in self.datasets.items():
+            wanted = _columns_used(self.manifest, dataset) | _existing(dataset, self.files[name], extra.get(name, ()))
+            table = self._tables.get(name)
+            if table is None or not wanted <= table.columns.keys():
+                self._tables[name] = _read(dataset, self.files[name], wanted, self.manifest.timezone)
+        return self._tables
+
+    def rows(self, recipe: Recipe, classes: Classes) -> NodeRows:
+        """The rows of a node under a recipe."""
+        key = (recipe.node, recipe.digest(), classes)
+        if key not in self._rows:
+            table, dataset = self.tables()[recipe.dataset], self.datasets[recipe.dataset]
+            self._rows[key] = node_rows(recipe, table, dataset, self.as_of, classes)
+        return self._rows[key]
+
+    def describe(self, recipe: Recipe) -> NodeData:
+        """The evidence of a node's rows under a recipe that is not the manifest's (a champion's)."""
+        table, dataset = self.tables()[recipe.dataset], self.datasets[recipe.dataset]
+        siblings = [one for one in self.recipes.values() if one.model == recipe.model] or [recipe]
+        classes = classes_of([recipe, *siblings], table, dataset, self.as_of)
+        return describe(recipe, table, self.rows(recipe, classes), classes)
+
+    def join(self, dataset: str, item: Input) -> NDArray[np.intp] | None:
+        """For each row of a dataset the upstream row that an input reads; None: the same row."""
+        upstream = self.manifest.models[item.upstream].dataset
+        key = (dataset, upstream, item.match)
+        if key not in self._joins:
+            tables = self.tables()
+            self._joins[key] = join_rows(
+                item, tables[dataset], self.datasets[dataset], tables[upstream], self.datasets[upstream]
+            )
+        return self._joins[key]
+
+
+def observe(
+    manifest: Manifest,
+    as_of: int,
+    store: Store | None = None,
+    data: Mapping[str, str] | None = None,
+) -> Observation:
+    """What the manifest's data looks like; `data` maps dataset names to other paths (`--data`).
+
+    Raises `ManifestError` with every problem that the data shows, or `DataError`.
+    """
+    overrides = data or {}
+    datasets = dict(manifest.datasets)
+    files = {
+        name: find_files(dataset, manifest.directory, overrides.get(name)) for name, dataset in datasets.items()
+    }
+    stamps = {name: signatures(paths) for name, paths in files.items()}
+    signature = _signature(manifest, stamps)
+    hint_key = f"hints/snapshots/{manifest.name}"
+    hint = store.read_hint(hint_key) if store is not None else None
+    if hint is not None and _valid(hint, signature, as_of):
+        return _from_hint(hint, manifest, as_of, datasets, files, signature)
+    seen, changes_at = _look(manifest, as_of, datasets, files, signature)
+    if {name: signatures(paths) for name, paths in files.items()} != stamps:
+        raise DataError("a dataset changed while it was read", "run again when the files are complete")
+    if store is not None and not _racy(stamps):
+        store.write_hint(hint_key, _to_hint(seen, changes_at))
+    return seen
+
+
+def _signature(manifest: Manifest, stamps: Mapping[str, Sequence[FileSignature]]) -> str:
+    files = {
+        name: [[s.path, s.size, s.modified_ns, s.changed_ns, s.inode] for s in found]
+        for name, found in sorted(stamps.items())
+    }
+    return digest_of({"format": _FORMAT, "manifest": manifest.digest, "files": files})  # type: ignore[dict-item]
+
+
+def _racy(stamps: Mapping[str, Sequence[FileSignature]]) -> bool:
+    newest = max((stamp.modified_ns for found in stamps.values() for stamp in found), default=0)
+    return time.time_ns() - newest < RACY_SECONDS * 1e9
+
+
+def _valid(hint: Mapping[str, Any], signature: str, as_of: int) -> bool:
+    until = hint.get("changes_at")
+    return (
+        hint.get("signature") == signature
+        and hint.get("as_of", 0) <= as_of
+        and (until is None or as_of < until)
+    )
+
+
+def _to_hint(seen: Observation, changes_at: int | None) -> dict[str, Any]:
+    partitions: dict[str, list[list[str]]] = {}
+    for node in seen.graph.nodes:
+        partitions.setdefault(node.model, []).append(list(node.partition))
+    links: dict[str, dict[str, list[list[str]]]] = {}
+    for edge in seen.graph.edges:
+        model = seen.graph.node(edge.downstream).model
+        links.setdefault(model, {}).setdefault(edge.column, []).append([edge.upstream, edge.downstream])
+    return {
+        "signature": seen.signature,
+        "as_of": seen.as_of,
+        "changes_at": changes_at,
+        "partitions": partitions,
+        "links": links,
+        "nodes": [value.to_json() for value in seen.data.values()],
+        "skipped": [[s.model, s.partition, s.rows, s.why] for s in seen.skipped],
+    }
+
+
+def _from_hint(
+    hint: Mapping[str, Any],
+    manifest: Manifest,
+    as_of: int,
+    datasets: Mapping[str, Dataset],
+    files: Mapping[str, tuple[Path, ...]],
+    signature: str,
+) -> Observation:
+    partitions = {model: [tuple(v) for v in values] for model, values in hint["partitions"].items()}
+    links = {
+        (model, column): [(up, down) for up, down in pairs]
+        for model, columns in hint["links"].items()
+        for column, pairs in columns.items()
+    }
+    # an input whose ends share no row has no link, and must not be taken for granted
+    for model in manifest.models.values():
+        for item in model.inputs:
+            links.setdefault((model.name, item.column), [])
+    return Observation(
+        manifest=manifest,
+        as_of=as_of,
+        graph=build_graph(manifest, {m: v for m, v in partitions.items() if manifest.models[m].partition_by}, links),
+        recipes=_recipes(manifest, partitions),
+        data={doc["node"]: node_data_from_json(doc) for doc in hint["nodes"]},
+        skipped=tuple(Skipped(model=m, partition=p, rows=r, why=w) for m, p, r, w in hint["skipped"]),
+        datasets=datasets,
+        files=files,
+        signature=signature,
+    )
+
+
+def _look(
+    manifest: Manifest,
+    as_of: int,
+    datasets: Mapping[str, Dataset],
+    files: Mapping[str, tuple[Path, ...]],
+    signature: str,
+) -> tuple[Observation, int | None]:
+    """Reads the data: the observation, and the next moment at which time alone would change it."""
+    schemas = {}
+    for name, dataset in datasets.items():
+        fields = read_schema(dataset, files[name])
+        schemas[name] = TableSchema(columns={f.name: column_kind(f.type) for f in fields})  # type: ignore[misc]
+    problems = check_data(manifest, schemas)
+    if problems:
+        raise ManifestError(problems)
+    tables = {
+        name: _read(dataset, files[name], _columns_used(manifest, dataset), manifest.timezone)
+        for name, dataset in datasets.items()
+    }
+    partitions: dict[str, list[tuple[str, ...]]] = {}
+    skipped: list[Skipped] = []
+    for model in manifest.models.values():
+        dataset = datasets[model.dataset]
+        partitions[model.name], left = _partitions(model, tables[model.dataset], dataset, as_of)
+        skipped += left
+    recipes = _recipes(manifest, partitions)
+    seen = Observation(
+        manifest=manifest,
+        as_of=as_of,
+        graph=Graph(nodes=(), edges=()),
+        recipes=recipes,
+        data={},
+        skipped=tuple(skipped),
+        datasets=datasets,
+        files=files,
+        signature=signature,
+        _tables=tables,
+    )
+    found: dict[str, NodeData] = {}
+    moments: list[int] = [_next_visible(tables[name], dataset, as_of) for name, dataset in datasets.items() if dataset.time]
+    for model in manifest.models.values():
+        own = [recipe for recipe in recipes.values() if recipe.model == model.name]
+        if not own:
+            continue
+        table, dataset = tables[model.dataset], datasets[model.dataset]
+        classes = classes_of(own, table, dataset, as_of)
+        _check_classes(model, classes)
+        for recipe in own:
+            rows = seen.rows(recipe, classes)
+            found[recipe.node] = describe(recipe, table, rows, classes)
+            if rows.changes_at is not None:
+                moments.append(rows.changes_at)
+    seen.data = found
+    links = {
+        (model.name, item.column): _links(seen, model, item) for model in manifest.models.values() for item in model.inputs
+    }
+    named = {name: values for name, values in partitions.items() if manifest.models[name].partition_by}
+    seen.graph = build_graph(manifest, named, links)
+    later = [value for value in moments if value > as_of]
+    return seen, min(later, default=None)
+
+
+def _columns_used(manifest: Manifest, dataset: Dataset) -> set[str]:
+    """The columns of a dataset that the manifest names."""
+    columns = {*dataset.key, *filter(None, (dataset.time, dataset.ingested, dataset.group))}
+    for model in manifest.models.values():
+        for item in model.inputs:
+            if model.dataset == dataset.name:
+                columns |= {own for _, own in item.match}
+            if manifest.models[item.upstream].dataset == dataset.name:
+                columns |= {theirs for theirs, _ in item.match}
+        if model.dataset == dataset.name:
+            columns |= {*model.features, *model.partition_by, model.target.column}
+            columns |= {model.target.known_at} if model.target.known_at else set()
+    return columns
+
+
+def _existing(dataset: Dataset, files: Sequence[Path], names: Collection[str]) -> set[str]:
+    return {name for name in names if name in read_schema(dataset, files).names} if names else set()
+
+
+def _read(dataset: Dataset, files: Sequence[Path], columns: Collection[str], timezone: str) -> Table:
+    table = read_table(dataset, files, columns, timezone)
+    if not table.n_rows:
+        raise DataError(f"dataset {dataset.name}: there are no rows in {files[0]}", "write at least one row")
+    if dataset.time is not None:
+        missing = int(table.columns[dataset.time].missing().sum())
+        if missing:
+            raise DataError(
+                f"dataset {dataset.name}: the time column {dataset.time} is missing in {missing} of {table.n_rows} rows",
+                "every row needs the moment at which its prediction is made: fill it in or leave the rows out",
+            )
+    return table
+
+
+def _next_visible(table: Table, dataset: Dataset, as_of: int) -> int:
+    exists = available_from(table, dataset)
+    later = exists[exists > as_of] if exists is not None else np.zeros(0, np.int64)
+    return int(later.min()) if len(later) else -1
+
+
+def _recipes(manifest: Manifest, partitions: Mapping[str, Sequence[tuple[str, ...]]]) -> dict[str, Recipe]:
+    catalogue = estimators()
+    recipes = {}
+    for model in manifest.models.values():
+        info = catalogue[model.estimator.type]
+        for values in partitions.get(model.name, [()] if not model.partition_by else []):
+            name = node_name(model.name, model.partition_by, values)
+            recipes[name] = recipe_of(manifest, model, name, values, info)
+    return recipes
+
+
+def _partitions(
+    model: Model, table: Table, dataset: Dataset, as_of: int
+) -> tuple[list[tuple[str, ...]], list[Skipped]]:
+    """The partition values that are nodes, and those that are not."""
+    if not model.partition_by:
+        return [()], []
+    exists = available_from(table, dataset)
+    visible = np.ones(table.n_rows, bool) if exists is None else exists <= as_of
+    counts = _count_partitions(model, table, visible)
+    rule = model.partitions
+    chosen: list[tuple[str, ...]] = []
+    skipped: list[Skipped] = []
+
+    def skip(values: tuple[str, ...], rows: int, why: str) -> None:
+        text = ",".join(f"{column}={value}" for column, value in zip(model.partition_by, values, strict=True))
+        skipped.append(Skipped(model=model.name, partition=text, rows=rows, why=why))
+
+    for values, rows in sorted(counts.items()):
+        if rule.only is not None and values not in rule.only:
+            continue
+        if values in rule.except_:
+            continue
+        if rows < rule.min_rows:
+            skip(values, rows, f"{rows} rows, and min_rows is {rule.min_rows}")
+        else:
+            chosen.append(values)
+    for values in rule.only or ():
+        if values not in counts:
+            skip(values, 0, "no rows have this value")
+    small = [one for one in skipped if one.rows]
+    if small and rule.small == "error":
+        raise DataError(
+            f"model {model.name}: partition {small[0].partition} has {small[0].rows} rows, and min_rows is {rule.min_rows}"
+            + (f" ({len(small) - 1} more are as small)" if len(small) > 1 else ""),
+            "lower min_rows, name the partition under `except`, or write `small: skip`",
+        )
+    if not chosen:
+        listed = ", ".join(",".join(values) for values in sorted(counts)[:8]) or "none"
+        raise DataError(
+            f"model {model.name}: no partition of {', '.join(model.partition_by)} becomes a node "
+            f"(the data has {listed})",
+            "mend `only`, or lower `min_rows`",
+        )
+    return chosen, skipped
+
+
+def _count_partitions(model: Model, table: Table, visible: NDArray[np.bool_]) -> dict[tuple[str, ...], int]:
+    codes, texts = zip(*(table.columns[name].texts() for name in model.partition_by), strict=True)
+    stacked = np.stack([code[visible] for code in codes], axis=1)
+    stacked = stacked[(stacked >= 0).all(axis=1)]
+    distinct, sizes = np.unique(stacked, axis=0, return_counts=True)
+    return {
+        tuple(texts[i][int(code)] for i, code in enumerate(row)): int(size)
+        for row, size in zip(distinct, sizes, strict=True)
+    }
+
+
+def _check_classes(model: Model, classes: Classes) -> None:
+    info = estimators()[model.estimator.type]
+    if info.task != "classification":
+        return
+    if len(classes) < 2:
+        found = ", ".join(map(str, classes)) or "none"
+        raise DataError(
+            f"model {model.name}: the target {model.target.column} has fewer than two classes ({found})",
+            "a classifier needs two; check the target, or name a regressor as estimator",
+        )
+    if len(classes) > 1000 or any(isinstance(value, float) for value in classes):
+        raise DataError(
+            f"model {model.name}: the target {model.target.column} has {len(classes)} distinct values such as "
+            f"{classes[0]!r}, which look like numbers and not like classes",
+            f"name a regressor instead of {model.estimator.type}, or make classes of the target",
+        )
+
+
+def _links(seen: Observation, model: Model, item: Input) -> list[tuple[str, str]]:
+    """The pairs (upstream node, downstream node) that share at least one row."""
+    upstream = seen.manifest.models[item.upstream]
+    tables = seen.tables()
+    own, theirs = tables[model.dataset], tables[upstream.dataset]
+    join = seen.join(model.dataset, item)
+    check_groups(
+        item,
+        join,
+        (own, theirs),
+        (seen.datasets[model.dataset], seen.datasets[upstream.dataset]),
+        (seen.manifest.schemes[model.dataset], seen.manifest.schemes[upstream.dataset]),
+        seen.manifest.seed,
+    )
+    down_names, down = _owners(seen, model, own.n_rows)
+    up_names, up = _owners(seen, upstream, theirs.n_rows)
+    source = np.arange(own.n_rows) if join is None else join
+    hit = (source >= 0) & (down >= 0)
+    pairs = np.unique(np.stack([up[np.maximum(source, 0)][hit], down[hit]], axis=1), axis=0)
+    return [(up_names[int(a)], down_names[int(b)]) for a, b in pairs if a >= 0]
+
+
+def _owners(seen: Observation, model: Model, n_rows: int) -> tuple[list[str], NDArray[np.int64]]:
+    """The nodes of a model, and for each row of its dataset the index of the node that it belongs to (-1: none)."""
+    names = [recipe.node for recipe in seen.recipes.values() if recipe.model == model.name]
+    owner = np.full(n_rows, -1, np.int64)
+    for index, name in enumerate(names):
+        owner[seen.rows(seen.recipes[name], seen.data[name].classes).rows] = index
+    return names, owner

@@ -1,0 +1,134 @@
+"""The record of a run (format 1): what `report`, `explain` and other programs read of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+from retraining.decide.plan import Decision
+from retraining.execution.driver import Execution
+from retraining.execution.engine import NodeResult
+from retraining.manifest.values import Json
+from retraining.operations.conclude import Conclusion
+from retraining.operations.session import Session
+from retraining.store.log import Head
+
+
+def run_record(
+    session: Session,
+    run: str,
+    execution: Execution,
+    conclusion: Conclusion,
+    after: Head,
+    backend: str,
+    started: float,
+    ended: float,
+) -> dict[str, Json]:
+    """The record of a finished run; times are seconds since the epoch, written as ISO instants in UTC."""
+    results = execution.results
+    workers = {ran.worker for ran in execution.timeline}
+    counts: dict[str, int] = {}
+    for outcome, _ in conclusion.outcomes.values():
+        counts[outcome] = counts.get(outcome, 0) + 1
+    nodes = [_node(session, results[node.name], conclusion) for node in session.observation.graph.nodes if node.name in results]
+    document: dict[str, Any] = {
+        "format": 1,
+        "run": run,
+        "started": _iso(started),
+        "ended": _iso(ended),
+        "as_of": session.plan.as_of,
+        "manifest": {
+            "name": session.manifest.name,
+            "file": session.manifest.file.name,
+            "digest": session.manifest.digest,
+        },
+        "store": session.store_url,
+        "backend": backend,
+        "slots": len(workers),
+        "release": {"before": session.head.release, "after": after.release, "sequence": after.sequence},
+        "exit_code": 1 if counts.get("failed") or counts.get("blocked") else 0,
+        "counts": dict(sorted(counts.items())),
+        "fits": {
+            "made": execution.fits_made,
+            "reused": sum(r.candidate.counts.get("reused", 0) for r in results.values() if r.candidate),
+            "comparisons": sum(r.candidate.counts.get("comparisons", 0) for r in results.values() if r.candidate),
+        },
+        "seconds": {
+            "total": ended - started,
+            "training": sum(ran.ended - ran.started for ran in execution.timeline),
+        },
+        "nodes": nodes,
+        "timeline": [
+            {
+                "node": ran.node,
+                "fit": ran.fit,
+                "kind": ran.kind,
+                "worker": ran.worker,
+                "start": ran.started - started,
+                "end": ran.ended - started,
+                "error": ran.error,
+            }
+            for ran in execution.timeline
+        ],
+        "skipped_partitions": [
+            {"model": one.model, "partition": one.partition, "rows": one.rows, "why": one.why}
+            for one in session.observation.skipped
+        ],
+    }
+    plain: dict[str, Json] = json.loads(json.dumps(document))
+    return plain
+
+
+def _node(session: Session, result: NodeResult, conclusion: Conclusion) -> dict[str, Any]:
+    graph, manifest = session.observation.graph, session.manifest
+    model = manifest.models[graph.node(result.node).model]
+    recipe = session.observation.recipes[result.node]
+    candidate = result.candidate
+    outcome, because = conclusion.outcomes[result.node]
+    before = session.head.nodes.get(result.node)
+    released = outcome == "promoted"
+    previous = before.version if before is not None else None
+    return {
+        "node": result.node,
+        "model": model.name,
+        "description": model.description,
+        "owner": model.owner,
+        "tags": list(model.tags),
+        "level": graph.level(result.node),
+        "task": recipe.task,
+        "estimator": recipe.estimator,
+        "upstreams": list(graph.upstreams(result.node)),
+        "inputs": [
+            {
+                "column": item.column,
+                "upstreams": [e.upstream for e in graph.edges_into(result.node) if e.column == item.column],
+                "coverage": candidate.coverage.get(item.column) if candidate is not None else None,
+            }
+            for item in recipe.inputs
+        ],
+        "decision": _decision(result.decision),
+        "outcome": outcome,
+        "because": because,
+        "version": result.version if released else previous,
+        "previous": previous if released else None,
+        "verdict": None if result.verdict is None else result.verdict.to_json(),
+        "edges": result.edges,
+        "fits": {
+            "made": candidate.counts.get("made", 0) if candidate else 0,
+            "reused": candidate.counts.get("reused", 0) if candidate else 0,
+            "seconds": candidate.seconds if candidate else 0.0,
+        },
+        "rows": dict(session.observation.data[result.node].counts),
+        "cut": conclusion.update.set[result.node].cut if released else None,
+        "first_predicted": result.decision.first_predicted,
+        "error": result.error,
+    }
+
+
+def _decision(decision: Decision) -> dict[str, Json]:
+    return decision.to_json()
+
+
+def _iso(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

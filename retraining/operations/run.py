@@ -1,0 +1,295 @@
+"""Carries a plan out: trains, judges, releases, and writes down what happened.
+
+It reads like the picture in docs/architecture.md: look, plan, execute, conclude, commit, record.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import getpass
+import os
+import platform
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from retraining.errors import InterruptedRunError
+from retraining.execution.backends import Backend
+from retraining.execution.driver import Driver, Execution, Progress
+from retraining.execution.engine import NodeResult, World
+from retraining.execution.serial import SerialBackend
+from retraining.manifest.values import Json
+from retraining.operations.conclude import Conclusion, conclude
+from retraining.operations.record import run_record
+from retraining.operations.session import Request, Session, open_session, read_document
+from retraining.release.update import requirements
+from retraining.store.log import Head, Store
+from retraining.store.results import ResultIndex, load_results, write_segment
+from retraining.store.runs import new_run_id, outcome_key, run_key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How to run. `workers` is the number of local slots (None: the machine's cores)."""
+
+    backend: Literal["ray", "serial"] = "ray"
+    workers: int | None = None
+    address: str = "local"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watcher:
+    """Who is told while a run goes on; each is called by the run's own thread."""
+
+    planned: Callable[[Session], None] = lambda _: None
+    progress: Callable[[Progress], None] = lambda _: None
+    finished: Callable[[NodeResult], None] = lambda _: None
+    stop_asked: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutcome:
+    """What a run did: each node's outcome, the head after it, and the run's record (format 1)."""
+
+    run: str
+    outcomes: Mapping[str, tuple[str, str]]
+    before: Head
+    after: Head
+    record: Mapping[str, Json]
+    exit_code: int
+    seconds: float
+    fits_made: int = 0
+    fits_reused: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def run(
+    manifest: str | Path,
+    *,
+    store: str | None = None,
+    as_of: str | None = None,
+    select: tuple[str, ...] = (),
+    exclude: tuple[str, ...] = (),
+    force: tuple[str, ...] = (),
+    data: Mapping[str, str] | None = None,
+    options: RunOptions | None = None,
+    watcher: Watcher | None = None,
+) -> RunOutcome:
+    """What became of one run of a manifest; the release is committed when it returns.
+
+    Raises `InputError`, `StoreError`, `ReleaseConflictError`, `CommitOutcomeUnknownError`, or
+    `InterruptedRunError` when it was stopped (every finished fit is kept).
+    """
+    request = Request(
+        manifest=Path(manifest),
+        store=store,
+        select=select,
+        exclude=exclude,
+        force=force,
+        as_of=as_of,
+        data=data or {},
+    )
+    options, watcher = options or RunOptions(), watcher or Watcher()
+    started = time.time()
+    session = open_session(request, dt.datetime.now(dt.UTC), create_store=True)
+    watcher.planned(session)
+    assert session.store is not None
+    if not session.plan.active:
+        return _nothing_to_do(session, started)
+    return _carry_out(session, session.store, options, watcher, started)
+
+
+def _carry_out(
+    session: Session, store: Store, options: RunOptions, watcher: Watcher, started: float
+) -> RunOutcome:
+    run_id = new_run_id(int(started * 1000), os.urandom(4))
+    opener = _backend_opener(session, store, options, watcher)
+    index = load_results(store.objects)
+    store.create_json(run_key(run_id), _run_document(session, run_id, started))
+    observation = session.observation
+    world = World(
+        manifest=session.manifest,
+        graph=observation.graph,
+        plan=session.plan,
+        facts=session.facts,
+        states=session.head.nodes,
+        tables=observation.tables(_champion_columns(session, store)),
+        rows=observation.rows,
+        describe=observation.describe,
+        join=observation.join,
+        objects=store.objects,
+        as_of=observation.as_of,
+        environment=session.environment,
+    )
+    driver = Driver(
+        world,
+        observation.datasets,
+        index,
+        opener,
+        run=run_id,
+        stop_asked=watcher.stop_asked,
+        progress=watcher.progress,
+        finished=watcher.finished,
+    )
+    try:
+        execution = driver.run()
+    finally:
+        _keep_segment(store, run_id, driver.execution)
+    if execution.interrupted or execution.fatal:
+        raise InterruptedRunError(
+            f"stopped: {execution.fatal}" if execution.fatal else "stopped before the end; every finished fit is kept",
+            "run the same command again: it continues with what is missing",
+        )
+    return _finish(session, store, run_id, execution, index, options, started)
+
+
+def _finish(
+    session: Session,
+    store: Store,
+    run_id: str,
+    execution: Execution,
+    index: ResultIndex,
+    options: RunOptions,
+    started: float,
+) -> RunOutcome:
+    graph = session.observation.graph
+    now = _iso(time.time())
+    conclusion = conclude(
+        graph, execution.results, session.head.nodes, index, store.objects, run=run_id, now=now
+    )
+    after = _commit(session, store, run_id, conclusion, now)
+    record = run_record(session, run_id, execution, conclusion, after, options.backend, started, time.time())
+    store.put_json(outcome_key(run_id), dict(record))
+    counts = _counts(conclusion)
+    return RunOutcome(
+        run=run_id,
+        outcomes=conclusion.outcomes,
+        before=session.head,
+        after=after,
+        record=record,
+        exit_code=1 if counts.get("failed") or counts.get("blocked") else 0,
+        seconds=time.time() - started,
+        fits_made=execution.fits_made,
+        fits_reused=_reused(execution),
+        counts=counts,
+    )
+
+
+def _commit(session: Session, store: Store, run_id: str, conclusion: Conclusion, now: str) -> Head:
+    update = conclusion.update
+    edges = [(edge.upstream, edge.downstream) for edge in session.observation.graph.edges]
+    return store.commit(
+        update,
+        requirements(update, session.head.nodes, edges),
+        kind="release" if update.set else "state",
+        run=run_id,
+        who=who_am_i(),
+        why={"outcomes": dict(_counts(conclusion)), "reasons": _reason_kinds(session)},
+        manifest={"name": session.manifest.name, "digest": session.manifest.digest},
+        now=now,
+    )
+
+
+def _nothing_to_do(session: Session, started: float) -> RunOutcome:
+    outcomes = {
+        decision.node: ("blocked" if decision.action == "blocked" else "kept", decision.note)
+        for decision in session.plan.decisions
+    }
+    counts: dict[str, int] = {}
+    for outcome, _ in outcomes.values():
+        counts[outcome] = counts.get(outcome, 0) + 1
+    return RunOutcome(
+        run="",
+        outcomes=outcomes,
+        before=session.head,
+        after=session.head,
+        record={},
+        exit_code=1 if counts.get("blocked") else 0,
+        seconds=time.time() - started,
+        counts=counts,
+    )
+
+
+def _backend_opener(
+    session: Session, store: Store, options: RunOptions, watcher: Watcher
+) -> Callable[[], Backend]:
+    if options.backend == "serial":
+        return lambda: SerialBackend(store.objects, watcher.stop_asked)
+    from retraining.execution.ray.backend import RayBackend  # imported only where Ray is used
+
+    # Ray needs seconds to start: it does so while the driver reads data and results
+    backend = RayBackend(
+        store_url=session.store_url, objects=store.objects, workers=options.workers, address=options.address
+    )
+    if session.plan.fits[0]:
+        backend.start()
+    return backend.ready
+
+
+def _champion_columns(session: Session, store: Store) -> dict[str, set[str]]:
+    """The columns that champions of changed recipes read, so that they can be compared."""
+    wanted: dict[str, set[str]] = {}
+    for node, facts in session.facts.items():
+        state = facts.state
+        if state is None or state.document is None or state.parts is None:
+            continue
+        if state.parts.recipe == facts.recipe.digest() or session.plan[node].action != "retrain":
+            continue
+        definition = read_document(store, state.document)["recipe"]["definition"]
+        columns = wanted.setdefault(facts.recipe.dataset, set())
+        columns |= {*definition["features"], definition["target"]["column"]}
+        columns |= {definition["target"]["known_at"]} - {None}
+        columns |= {own for item in definition["inputs"] for _, own in item["match"]}
+    return wanted
+
+
+def _keep_segment(store: Store, run_id: str, execution: Execution) -> None:
+    """Leaves the records of the run's packs where the next run finds them with one read."""
+    if execution.packs:
+        write_segment(store.objects, run_id, 1, int(time.time() * 1000), execution.packs)
+
+
+def _run_document(session: Session, run_id: str, started: float) -> dict[str, Json]:
+    return {
+        "run": run_id,
+        "who": who_am_i(),
+        "host": socket.gethostname(),
+        "python": platform.python_version(),
+        "manifest": {"name": session.manifest.name, "digest": session.manifest.digest},
+        "as_of": session.plan.as_of,
+        "started": _iso(started),
+        "plan": session.plan.to_json(),
+    }
+
+
+def who_am_i() -> str:
+    """user@host of this process."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def _counts(conclusion: Conclusion) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for outcome, _ in conclusion.outcomes.values():
+        counts[outcome] = counts.get(outcome, 0) + 1
+    return dict(sorted(counts.items()))
+
+
+def _reason_kinds(session: Session) -> list[Json]:
+    return sorted({reason.kind for decision in session.plan.active for reason in decision.reasons})
+
+
+def _reused(execution: Execution) -> int:
+    candidates = [result.candidate for result in execution.results.values() if result.candidate is not None]
+    return sum(candidate.counts.get("reused", 0) for candidate in candidates)
+
+
+def _iso(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+

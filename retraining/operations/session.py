@@ -1,0 +1,208 @@
+"""One look at everything: the manifest, the store's head, the data, and the plan that follows from them.
+
+Read once at the start of `plan` and `run`; everything after is a function of these values.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from retraining.decide.calendar import micros, moment
+from retraining.decide.plan import Baseline, Facts, Plan, make_plan, shipped_left_out
+from retraining.decide.snapshots import node_data_from_json
+from retraining.errors import InputError, NotFoundError
+from retraining.graph.selection import resolve_selection
+from retraining.manifest import load_manifest
+from retraining.manifest.values import Manifest
+from retraining.operations.environment import environment_digest
+from retraining.operations.observe import Observation, observe
+from retraining.release.values import BlobPointer, NodeState
+from retraining.store.log import Head, Store, open_store
+from retraining.store.packs import read_blob
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the user asked for. Times are aware; `data` maps dataset names to paths (`--data`)."""
+
+    manifest: Path
+    store: str | None = None
+    select: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    force: tuple[str, ...] = ()
+    as_of: str | None = None
+    data: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What a run knows when it starts."""
+
+    manifest: Manifest
+    store_url: str
+    store: Store | None
+    head: Head
+    observation: Observation
+    facts: Mapping[str, Facts]
+    plan: Plan
+    environment: str
+
+
+def open_session(request: Request, now: dt.datetime, *, create_store: bool) -> Session:
+    """Reads the manifest, the head of the log and the data, and makes the plan.
+
+    `now` is the moment of the run where the request names no `as_of`. A store that does not exist
+    is made where `create_store` says so, and else read as empty.
+    """
+    manifest = load_manifest(request.manifest)
+    as_of = parse_moment(request.as_of, manifest.timezone) if request.as_of else now
+    url = store_url(manifest, request.store)
+    try:
+        store: Store | None = open_store(url, create=create_store)
+    except NotFoundError:
+        if create_store:
+            raise
+        store = None
+    head = store.read_head() if store is not None else Head()
+    observation = observe(manifest, micros(as_of), store, request.data)
+    environment = environment_digest()
+    facts = _facts(observation, head.nodes, store)
+    states = _selection_states(observation, facts, head.nodes)
+    graph = observation.graph
+    selected = resolve_selection(request.select, request.exclude, graph, manifest, states)
+    forced = resolve_selection(request.force, (), graph, manifest, states) if request.force else frozenset()
+    plan = make_plan(
+        graph,
+        facts,
+        head.nodes,
+        as_of=moment(micros(as_of)).isoformat().replace("+00:00", "Z"),
+        environment=environment,
+        selected=selected | forced,
+        forced=forced,
+    )
+    return Session(
+        manifest=manifest,
+        store_url=url,
+        store=store,
+        head=head,
+        observation=observation,
+        facts=facts,
+        plan=plan,
+        environment=environment,
+    )
+
+
+def store_url(manifest: Manifest, given: str | None) -> str:
+    """The store's URL: `--store` is relative to the working directory, the manifest's to the manifest."""
+    if given is not None:
+        return given
+    if manifest.store is None:
+        raise InputError(
+            f"{manifest.file.name} names no store",
+            "add `store: ./store` to the manifest, or pass --store FOLDER",
+        )
+    if "://" in manifest.store or Path(manifest.store).is_absolute():
+        return manifest.store
+    return str(manifest.directory / manifest.store)
+
+
+def parse_moment(text: str, timezone: str) -> dt.datetime:
+    """An ISO 8601 moment or date; without a zone it is meant in the manifest's."""
+    try:
+        found = dt.datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise InputError(
+            f"--as-of {text!r} is not an ISO 8601 moment",
+            "write a date (2013-07-01) or a moment (2013-07-01T06:00:00Z)",
+        ) from error
+    return found if found.tzinfo is not None else found.replace(tzinfo=ZoneInfo(timezone))
+
+
+def read_document(store: Store, pointer: BlobPointer) -> dict[str, Any]:
+    """A version document."""
+    document: dict[str, Any] = json.loads(read_blob(store.objects, pointer))
+    return document
+
+
+def _facts(
+    observation: Observation, states: Mapping[str, NodeState], store: Store | None
+) -> dict[str, Facts]:
+    models = observation.manifest.models
+    facts = {}
+    for node in observation.graph.nodes:
+        state = states.get(node.name)
+        recipe, data = observation.recipes[node.name], observation.data[node.name]
+        baseline = None
+        if state is not None and store is not None and _needs_baseline(observation, state, states):
+            baseline = _baseline(state, store)
+        facts[node.name] = Facts(
+            recipe=recipe, data=data, state=state, baseline=baseline, rule=models[node.model].retrain_when
+        )
+    return facts
+
+
+def _needs_baseline(observation: Observation, state: NodeState, states: Mapping[str, NodeState]) -> bool:
+    """True where a part of the fingerprint differs, so that the document must say how."""
+    parts = state.attempt.parts if state.attempt is not None else state.parts
+    if parts is None:
+        return False
+    recipe, data = observation.recipes[state.node], observation.data[state.node]
+    if state.version is None or parts.recipe != recipe.digest():
+        return True
+    if state.attempt is not None and state.attempt.outcome != "promoted":
+        return True
+    if parts.data != data.slice_digest(shipped_left_out(recipe, data)):
+        return True
+    current = ((name, states[name].version) for name in observation.graph.upstreams(state.node) if name in states)
+    return any(state.wiring.get(name) != version for name, version in current)
+
+
+def _baseline(state: NodeState, store: Store) -> Baseline | None:
+    pointer = state.attempt.document if state.attempt is not None else None
+    pointer = pointer or state.document
+    if pointer is None:
+        return None
+    document = read_document(store, pointer)
+    return Baseline(
+        definition=document["recipe"]["definition"],
+        data=node_data_from_json(document["data"]),
+        wiring=document["wiring"],
+    )
+
+
+def _selection_states(
+    observation: Observation, facts: Mapping[str, Facts], states: Mapping[str, NodeState]
+) -> dict[str, frozenset[str]]:
+    """What `state:WORD` selects."""
+    names: Sequence[str] = [node.name for node in observation.graph.nodes]
+    released = {name for name in names if name in states and states[name].version is not None}
+
+    def by_outcome(*words: str) -> frozenset[str]:
+        return frozenset(n for n in names if (s := states.get(n)) and s.attempt and s.attempt.outcome in words)
+
+    modified = {
+        name
+        for name in released
+        if (parts := states[name].parts) is not None and parts.recipe != facts[name].recipe.digest()
+    }
+    everything = make_plan(
+        observation.graph, facts, states, as_of="", environment=environment_digest(), selected=frozenset(names)
+    )
+    return {
+        "new": frozenset(names) - released,
+        "released": frozenset(released),
+        "modified": frozenset(modified),
+        "due": frozenset(d.node for d in everything.active if not d.conditional),
+        "failed": by_outcome("failed"),
+        "rejected": by_outcome("rejected"),
+        "insufficient": by_outcome("insufficient"),
+        "waiting": by_outcome("waiting"),
+    }
+
+

@@ -1,0 +1,174 @@
+"""A change of the node table as a value: what is set, what it requires, whether it still fits.
+
+A commit is `check` and `apply` on the newest head, so two runs that touch different parts of the
+graph both land, and neither can overwrite what it has not seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from retraining.manifest.values import Json
+from retraining.release.values import Attempt, NodeState
+
+__all__ = [
+    "Conflict",
+    "Mismatch",
+    "Requirement",
+    "Update",
+    "apply",
+    "check",
+    "logical_digest",
+    "mismatches",
+    "requirements",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """What one run changes.
+
+    `set` holds the new row of each promoted node, `attempts` what became of each node that was
+    tried, `orphaned` the nodes that left the manifest or the data, `returned` orphans that came back.
+    """
+
+    set: Mapping[str, NodeState] = field(default_factory=dict)
+    attempts: Mapping[str, Attempt] = field(default_factory=dict)
+    orphaned: frozenset[str] = frozenset()
+    returned: frozenset[str] = frozenset()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to commit."""
+        return not (self.set or self.attempts or self.orphaned or self.returned)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """A node must have this version for the update to make sense; None: no version at all."""
+
+    node: str
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """A requirement that the head does not meet; `run` is the run that made the version found."""
+
+    node: str
+    expected: str | None
+    found: str | None
+    run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    """A node whose champion was trained with another version of an upstream than the table holds."""
+
+    node: str
+    upstream: str
+    trained_with: str
+    found: str | None
+
+
+def requirements(
+    update: Update, before: Mapping[str, NodeState], edges: Iterable[tuple[str, str]]
+) -> tuple[Requirement, ...]:
+    """What must still hold when the update is committed, sorted by node.
+
+    It is the version, in `before`, of each node in `update.set` and of its direct neighbours.
+    `edges` are the graph's (upstream, downstream) pairs; edges that only a recorded wiring knows
+    (the manifest has changed since) count too.
+    """
+    changed = update.set.keys()
+    nodes = set(changed)
+    wired = ((up, row.node) for rows in (before, update.set) for row in rows.values() for up in row.wiring)
+    for pairs in (edges, wired):
+        for upstream, downstream in pairs:
+            if upstream in changed or downstream in changed:
+                nodes.update((upstream, downstream))
+    return tuple(Requirement(node=node, version=_version(before, node)) for node in sorted(nodes))
+
+
+def check(nodes: Mapping[str, NodeState], requires: Collection[Requirement]) -> tuple[Conflict, ...]:
+    """The requirements that `nodes` does not meet, in the order given; empty when all hold."""
+    return tuple(
+        Conflict(
+            node=required.node,
+            expected=required.version,
+            found=_version(nodes, required.node),
+            run=nodes[required.node].run if required.node in nodes else "",
+        )
+        for required in requires
+        if _version(nodes, required.node) != required.version
+    )
+
+
+def apply(nodes: Mapping[str, NodeState], update: Update) -> dict[str, NodeState]:
+    """The node table after the update, sorted by node; rows that it does not name are as they were.
+
+    A row in `set` keeps the attempt of the row it replaces unless it brings its own; an attempt on
+    a node without a row makes a row without a version.
+    """
+    rows = dict(nodes)
+    for node, row in update.set.items():
+        old = rows.get(node)
+        rows[node] = replace(row, attempt=old.attempt) if old is not None and row.attempt is None else row
+    for node, attempt in update.attempts.items():
+        rows[node] = replace(rows.get(node) or NodeState(node=node), attempt=attempt)
+    for names, orphaned in ((update.orphaned, True), (update.returned, False)):
+        for node in names & rows.keys():
+            rows[node] = replace(rows[node], orphaned=orphaned)
+    return dict(sorted(rows.items()))
+
+
+def mismatches(nodes: Mapping[str, NodeState]) -> tuple[Mismatch, ...]:
+    """The released nodes that stand beside an upstream version they were not trained with.
+
+    Orphans are left out: they are no longer planned, so nothing could ever make them fit again.
+    """
+    return tuple(
+        Mismatch(node=row.node, upstream=upstream, trained_with=version, found=_version(nodes, upstream))
+        for row in nodes.values()
+        if row.version is not None and not row.orphaned
+        for upstream, version in sorted(row.wiring.items())
+        if _version(nodes, upstream) != version
+    )
+
+
+def logical_digest(nodes: Mapping[str, NodeState]) -> str:
+    """The digest of what the rows mean, without location, cost, time and run.
+
+    Two releases are equal when their logical digests are, whoever made them, in which order, and
+    wherever their bytes lie.
+    """
+    total = hashlib.sha256()
+    for _, row in sorted(nodes.items()):
+        line = json.dumps(_logical(row), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        total.update(line.encode() + b"\n")
+    return f"sha256:{total.hexdigest()}"
+
+
+def _version(nodes: Mapping[str, NodeState], node: str) -> str | None:
+    row = nodes.get(node)
+    return None if row is None else row.version
+
+
+def _logical(row: NodeState) -> list[Json]:
+    attempt: list[Json] | None = None
+    if row.attempt is not None:
+        tried = row.attempt
+        attempt = [tried.fingerprint, tried.outcome, tried.parts.to_json(), tried.version]
+    return [
+        row.node,
+        row.version,
+        None if row.parts is None else row.parts.to_json(),
+        row.cut,
+        dict(row.wiring),
+        None if row.artifact is None else [row.artifact.format, row.artifact.digest],
+        attempt,
+        row.orphaned,
+    ]

@@ -1,0 +1,145 @@
+"""A release as values: what the store remembers of each node, and where its bytes lie.
+
+Every pointer carries the digest of the bytes that it points to, so whoever holds a `NodeState`
+can tell whether what it reads is what was released. Nothing here reads or writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from retraining.manifest.values import Json
+from retraining.release import fields
+
+__all__ = ["Attempt", "BlobPointer", "Codec", "NodeState", "Parts"]
+
+Codec: TypeAlias = Literal["zstd", "none"]
+_CODECS: Mapping[str, Codec] = {"zstd": "zstd", "none": "none"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobPointer:
+    """Where a blob lies in a pack, and what it must be.
+
+    `digest` ("sha256:…") is of the uncompressed bytes; `offset` and `stored` are the bytes in the
+    pack, `raw` the number of uncompressed bytes.
+    """
+
+    pack: str
+    role: str
+    format: str
+    digest: str
+    offset: int
+    stored: int
+    raw: int
+    codec: Codec
+
+    def to_json(self) -> dict[str, Json]:
+        """The pointer as a JSON object."""
+        return {
+            "pack": self.pack,
+            "role": self.role,
+            "format": self.format,
+            "digest": self.digest,
+            "offset": self.offset,
+            "stored": self.stored,
+            "raw": self.raw,
+            "codec": self.codec,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Json]) -> BlobPointer:
+        """The pointer that a JSON object describes; raises ValueError where it describes none."""
+        codec = _CODECS.get(fields.text(document, "codec"))
+        if codec is None:
+            raise ValueError(f"field 'codec' should be 'zstd' or 'none', not {document['codec']!r:.80}")
+        return cls(
+            pack=fields.text(document, "pack"),
+            role=fields.text(document, "role"),
+            format=fields.text(document, "format"),
+            digest=fields.text(document, "digest"),
+            offset=fields.integer(document, "offset"),
+            stored=fields.integer(document, "stored"),
+            raw=fields.integer(document, "raw"),
+            codec=codec,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """A fingerprint in parts, so that a reason is the part that differs.
+
+    `upstream` maps an input's column to the digest of that column on the node's rows.
+    """
+
+    recipe: str
+    data: str
+    upstream: Mapping[str, str]
+    environment: str
+
+    def to_json(self) -> dict[str, Json]:
+        """The parts as a JSON object."""
+        return {
+            "recipe": self.recipe,
+            "data": self.data,
+            "upstream": dict(self.upstream),
+            "environment": self.environment,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Json]) -> Parts:
+        """The parts that a JSON object describes; raises ValueError where it describes none."""
+        return cls(
+            recipe=fields.text(document, "recipe"),
+            data=fields.text(document, "data"),
+            upstream=fields.texts(document, "upstream"),
+            environment=fields.text(document, "environment"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """The last try to replace a node's champion, and what became of it.
+
+    `outcome` is the word for it (promoted, rejected, insufficient, waiting, failed …), `because`
+    the sentence for people. `sequence` is the log entry that recorded it; the commit fills it in.
+    """
+
+    fingerprint: str
+    outcome: str
+    because: str
+    run: str
+    time: str
+    parts: Parts
+    version: str
+    document: BlobPointer | None = None
+    sequence: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeState:
+    """What the store remembers of one node: its champion, its last attempt, what it cost.
+
+    `version` is None for a node that was never released. `cut` is an ISO instant in UTC, None in
+    the fold scheme. `wiring` maps each upstream node to the version that the champion was trained
+    with. `document` is the version document, `artifact` the shipped model. `run` and `time` say
+    which run made the version and when; the commit fills them in where they are empty.
+    An `orphaned` node left the manifest or the data: not planned, still served.
+    """
+
+    node: str
+    version: str | None = None
+    parts: Parts | None = None
+    cut: str | None = None
+    wiring: Mapping[str, str] = field(default_factory=dict)
+    document: BlobPointer | None = None
+    artifact: BlobPointer | None = None
+    attempt: Attempt | None = None
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    fits: int = 0
+    time: str = ""
+    run: str = ""
+    orphaned: bool = False

@@ -1,0 +1,311 @@
+"""Reading a run record (format 1) into a `RunView`: whatever is missing or of another shape is left out.
+
+A report is asked for when something went wrong, so a record cut short by a crash must still be readable:
+nothing in here raises but for a record of another format.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from retraining.errors import RetrainingError
+from retraining.manifest.values import Json
+from retraining.reporting.outcomes import order_of_outcome, tally
+from retraining.reporting.view import (
+    Bar,
+    CheckView,
+    Difference,
+    EdgeView,
+    InputView,
+    LimitView,
+    NodeView,
+    Period,
+    Reason,
+    RunView,
+    Skipped,
+    VerdictView,
+    is_loss,
+)
+
+__all__ = ["partition_label", "read_record"]
+
+_PARTITION_VALUE = re.compile(r'(?:^|,)\s*[^=,\[\]]+=("(?:[^"\\]|\\.)*"|[^,\]]*)')
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One mapping of the record, read without surprises."""
+
+    raw: Mapping[str, Json]
+
+    def text(self, key: str) -> str:
+        value = self.raw.get(key)
+        if isinstance(value, str):
+            return value
+        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+    def number(self, key: str) -> float | None:
+        return _finite(self.raw.get(key))
+
+    def count(self, key: str) -> int | None:
+        value = self.number(key)
+        return None if value is None else int(value)
+
+    def flag(self, key: str) -> bool | None:
+        value = self.raw.get(key)
+        return value if isinstance(value, bool) else None
+
+    def part(self, key: str) -> _Part:
+        value = self.raw.get(key)
+        return _Part(value if isinstance(value, dict) else {})
+
+    def parts(self, key: str) -> tuple[_Part, ...]:
+        value = self.raw.get(key)
+        return (
+            tuple(_Part(item) for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
+        )
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self.raw.get(key)
+        return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+    def numbers(self, key: str) -> dict[str, float]:
+        found = ((name, _finite(value)) for name, value in self.part(key).raw.items())
+        return {name: value for name, value in found if value is not None}
+
+
+def _finite(value: Json) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def read_record(record: Mapping[str, Json]) -> RunView:
+    """The view of a run record; missing parts are empty.
+
+    Raises
+    ------
+    RetrainingError
+        If the record says that it has another format than 1.
+    """
+    version = record.get("format", 1)
+    if version != 1:
+        raise RetrainingError(
+            f"the run record has format {version!r}, this version of retraining reads format 1",
+            "use the version of retraining that wrote the run",
+        )
+    part = _Part(record)
+    nodes = tuple(_node(place, item) for place, item in enumerate(part.parts("nodes")))
+    manifest, release, fits = part.part("manifest"), part.part("release"), part.part("fits")
+    return RunView(
+        run=part.text("run"),
+        manifest=manifest.text("name"),
+        manifest_file=manifest.text("file"),
+        manifest_digest=manifest.text("digest"),
+        store=part.text("store"),
+        backend=part.text("backend"),
+        slots=part.count("slots"),
+        started=part.text("started"),
+        ended=part.text("ended"),
+        as_of=part.text("as_of"),
+        release_before=release.text("before"),
+        release_after=release.text("after"),
+        release_sequence=release.text("sequence"),
+        exit_code=part.count("exit_code"),
+        counts=_counts(part, nodes),
+        fits_made=_or_sum(fits.count("made"), (node.fits_made for node in nodes)),
+        fits_reused=_or_sum(fits.count("reused"), (node.fits_reused for node in nodes)),
+        comparisons=fits.count("comparisons") or 0,
+        total_seconds=_total_seconds(part),
+        training_seconds=part.part("seconds").number("training"),
+        nodes=nodes,
+        timeline=_timeline(part),
+        skipped=tuple(
+            Skipped(model=item.text("model"), partition=item.text("partition"), rows=item.count("rows"))
+            for item in part.parts("skipped_partitions")
+        ),
+    )
+
+
+def _or_sum(value: int | None, parts: Iterable[int]) -> int:
+    return value if value is not None else sum(parts)
+
+
+def _counts(part: _Part, nodes: tuple[NodeView, ...]) -> tuple[tuple[str, int], ...]:
+    if nodes:
+        return tally(node.outcome for node in nodes)
+    counts = ((word, int(number)) for word, number in part.numbers("counts").items() if number >= 1)
+    return tuple(sorted(counts, key=lambda item: order_of_outcome(item[0])))
+
+
+def _total_seconds(part: _Part) -> float | None:
+    total = part.part("seconds").number("total")
+    if total is not None:
+        return total
+    try:
+        started, ended = (dt.datetime.fromisoformat(part.text(key)) for key in ("started", "ended"))
+        return (ended - started).total_seconds()
+    except (ValueError, TypeError):
+        return None
+
+
+def _timeline(part: _Part) -> tuple[Bar, ...]:
+    bars = []
+    for item in part.parts("timeline"):
+        start, end = item.number("start"), item.number("end")
+        if start is None or end is None or start < 0 or end < start:
+            continue
+        bars.append(
+            Bar(
+                node=item.text("node"),
+                fit=item.text("fit"),
+                kind=item.text("kind"),
+                worker=item.text("worker"),
+                start=start,
+                end=end,
+            )
+        )
+    return tuple(sorted(bars, key=lambda bar: (bar.worker, bar.start, bar.end, bar.node, bar.fit)))
+
+
+def partition_label(node: str, model: str) -> str:
+    """The partition values of a node's name (`EWR`, `US / 9E`), or "" for a model without partitions."""
+    if not (model and node.startswith(model + "[") and node.endswith("]")):
+        return "" if node == model or not model else node
+    inside = node[len(model) + 1 : -1]
+    values = [found.strip('"') for found in _PARTITION_VALUE.findall(inside)]
+    return " / ".join(values) if values else inside
+
+
+def _node(place: int, item: _Part) -> NodeView:
+    name = item.text("node")
+    model = item.text("model") or name.partition("[")[0]
+    decision, fits = item.part("decision"), item.part("fits")
+    verdict = item.part("verdict")
+    return NodeView(
+        place=place,
+        name=name,
+        model=model,
+        label=partition_label(name, model),
+        description=item.text("description"),
+        owner=item.text("owner"),
+        tags=item.texts("tags"),
+        level=item.count("level") or 0,
+        task=item.text("task"),
+        estimator=item.text("estimator"),
+        upstreams=item.texts("upstreams"),
+        inputs=tuple(
+            InputView(
+                column=one.text("column"), upstreams=one.texts("upstreams"), coverage=one.number("coverage")
+            )
+            for one in item.parts("inputs")
+        ),
+        action=decision.text("action"),
+        conditional=decision.flag("conditional") or False,
+        reasons=tuple(
+            Reason(kind=one.text("kind"), text=one.text("text")) for one in decision.parts("reasons")
+        ),
+        note=decision.text("note"),
+        outcome=item.text("outcome") or "unknown",
+        because=item.text("because"),
+        version=item.text("version"),
+        previous=item.text("previous"),
+        verdict=_verdict(verdict) if verdict.raw else None,
+        edges=tuple(_edge(name, model, one) for one in item.parts("edges")),
+        fits_made=fits.count("made") or 0,
+        fits_reused=fits.count("reused") or 0,
+        fit_seconds=fits.number("seconds") or 0.0,
+        rows={key: int(value) for key, value in item.numbers("rows").items()},
+        cut=item.text("cut"),
+        first_predicted=item.text("first_predicted"),
+        error=_error(item),
+    )
+
+
+def _error(item: _Part) -> str:
+    error = item.part("error")
+    if not error.raw:
+        return item.text("error")
+    head = ": ".join(filter(None, [error.text("type"), error.text("message") or error.text("text")]))
+    return "\n".join(filter(None, [head, error.text("traceback")]))
+
+
+def _verdict(part: _Part) -> VerdictView:
+    metric = part.text("metric")
+    champion = part.numbers("champion")
+    return VerdictView(
+        word=part.text("verdict"),
+        comparison=part.text("comparison"),
+        metric=metric,
+        holdout=_period(part.part("holdout")),
+        challenger=part.numbers("challenger"),
+        champion=champion,
+        dummy=part.numbers("dummy"),
+        difference=_difference(part.part("difference"), metric, champion.get(metric)),
+        limits=tuple(
+            LimitView(
+                metric=item.text("metric"),
+                value=item.number("value"),
+                max=item.number("max"),
+                min=item.number("min"),
+                passed=item.flag("passed"),
+            )
+            for item in part.parts("limits")
+        ),
+        checks=tuple(
+            CheckView(
+                name=item.text("name"),
+                value=item.number("value"),
+                limit=item.number("limit"),
+                passed=item.flag("passed"),
+                note=item.text("note"),
+            )
+            for item in part.parts("checks")
+        ),
+    )
+
+
+def _period(part: _Part) -> Period:
+    return Period(
+        start=part.text("from"),
+        end=part.text("to"),
+        rows=part.count("rows"),
+        clusters=part.count("clusters"),
+        blocks=part.count("blocks"),
+    )
+
+
+def _difference(part: _Part, metric: str, reference: float | None, key: str = "value") -> Difference | None:
+    value = part.number(key)
+    if value is None:
+        return None
+    in_percent = is_loss(metric) and reference is not None and reference > 0
+    return Difference(
+        value=value,
+        lower=part.number("lower"),
+        upper=part.number("upper"),
+        margin=part.number("margin"),
+        kind=part.text("kind"),
+        reference=reference if in_percent else None,
+    )
+
+
+def _edge(node: str, model: str, part: _Part) -> EdgeView:
+    metric = part.text("metric")
+    return EdgeView(
+        node=node,
+        model=model,
+        column=part.text("column"),
+        metric=metric,
+        with_column=part.number("with"),
+        without_column=part.number("without"),
+        difference=_difference(part, metric, part.number("without"), key="difference"),
+        period=_period(part),
+    )

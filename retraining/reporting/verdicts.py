@@ -1,0 +1,216 @@
+"""The table of verdicts: every number that a gate used, and the interval drawn against its margin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from retraining.reporting.forest_svg import (
+    Axis,
+    axes_of,
+    axis_head,
+    axis_key,
+    axis_note,
+    describe_difference,
+    draw_interval,
+)
+from retraining.reporting.icons import icon
+from retraining.reporting.markup import Markup, join, tag
+from retraining.reporting.tables import (
+    Cell,
+    Column,
+    Row,
+    code,
+    disclose,
+    left_out,
+    minus,
+    most_telling,
+    node_cell,
+    number_cell,
+    outcome_badge,
+    quiet,
+    table,
+)
+from retraining.reporting.text import format_change, format_moment, format_number, format_signed, plural
+from retraining.reporting.view import (
+    CheckView,
+    Difference,
+    LimitView,
+    NodeView,
+    Period,
+    RunView,
+    VerdictView,
+    is_loss,
+)
+
+__all__ = ["describe_period", "draw_verdicts"]
+
+_NOTE = (
+    "Challenger and champion are compared on the same held-out rows, which neither was trained on. The "
+    "difference is in loss, so left of zero the challenger is better; its line is the 90% interval of a "
+    "bootstrap over clusters (days or groups of rows), so each end is a one-sided 95% bound. A refresh "
+    "passes while its right end stays left of the margin (the dashed mark), a changed "
+    "recipe only left of zero."
+)
+_FIRST = (
+    "There was no champion to compare with: limits and sanity checks decided. The dummy predicts the mean, "
+    "the median or the prior, whatever its rows say."
+)
+
+
+def draw_verdicts(run: RunView) -> Markup:
+    """The table of verdicts with a sentence on how to read it; a sentence alone where nothing was judged."""
+    with_verdict = [node for node in run.nodes if node.verdict is not None]
+    shown = most_telling(with_verdict)
+    judged = [(node, node.verdict) for node in shown if node.verdict is not None]
+    if not judged:
+        return tag("p", {"class": "quiet"}, "No challenger was judged in this run.")
+    axes = axes_of(
+        (verdict.metric, verdict.difference) for _, verdict in judged if verdict.difference is not None
+    )
+    has_champion = any(verdict.champion for _, verdict in judged)
+    columns = [
+        Column(name="Node", kind="node"),
+        Column(name="Metric", kind="text"),
+        Column(name="Challenger", kind="num"),
+        *(
+            [Column(name="Champion", kind="num", note="below it: how the challenger differs")]
+            if has_champion
+            else []
+        ),
+        Column(name="Dummy", kind="num", note="below it: how the challenger differs"),
+        *([Column(name="Difference in loss", kind="plot", head=axis_head(axes))] if axes else []),
+        Column(name="Limits and checks", kind="text"),
+        Column(name="Judged on", kind="text"),
+    ]
+    rows = [_row(node, verdict, axes, has_champion) for node, verdict in judged]
+    note = " ".join(filter(None, [_NOTE if axes else _FIRST, axis_note(axes)]))
+    drawn = table("Verdicts with their numbers", columns, rows)
+    return join([tag("p", {"class": "note"}, note), drawn, left_out(with_verdict, shown)])
+
+
+def _row(node: NodeView, verdict: VerdictView, axes: Mapping[str, Axis], has_champion: bool) -> Row:
+    metric = verdict.metric
+    mine = verdict.challenger.get(metric)
+    champion = [_against(metric, mine, verdict.champion.get(metric))] if has_champion else []
+    plot = [_plot(metric, verdict.difference, axes)] if axes else []
+    comparison = f"{verdict.comparison} comparison" if verdict.comparison else ""
+    name = node_cell(node)
+    return Row(
+        node=node.name,
+        outcome=node.outcome,
+        cells=(
+            Cell(
+                content=join(
+                    [
+                        name.content,
+                        tag("span", {"class": "line"}, outcome_badge(verdict.word or node.outcome)),
+                    ]
+                ),
+                sort=name.sort,
+            ),
+            Cell(
+                content=join(
+                    [code(metric), quiet(comparison) if comparison else "", _other_metrics(verdict)]
+                ),
+                sort=metric,
+            ),
+            number_cell(format_number(mine) if mine is not None else "", mine),
+            *champion,
+            _against(metric, mine, verdict.dummy.get(metric)),
+            *plot,
+            Cell(content=_limits_and_checks(verdict), sort=float(verdict.all_passed)),
+            Cell(content=describe_period(verdict.holdout), sort=verdict.holdout.rows),
+        ),
+    )
+
+
+def _against(metric: str, mine: float | None, other: float | None) -> Cell:
+    if other is None:
+        return Cell(content="", sort="")
+    change = ""
+    if mine is not None:
+        change = (
+            format_change(mine / other - 1) if is_loss(metric) and other > 0 else format_signed(mine - other)
+        )
+    return number_cell(format_number(other), other, change)
+
+
+def _other_metrics(verdict: VerdictView) -> Markup:
+    others = sorted(set(verdict.challenger) - {verdict.metric})
+    if not others:
+        return join([])
+    lines = []
+    for metric in others:
+        parts = [f"challenger {format_number(verdict.challenger[metric])}"]
+        for who, numbers in (("champion", verdict.champion), ("dummy", verdict.dummy)):
+            if metric in numbers:
+                parts.append(f"{who} {format_number(numbers[metric])}")
+        lines.append(tag("li", None, code(metric), ": ", ", ".join(parts)))
+    return disclose(plural(len(others), "more metric"), tag("ul", {"class": "plain"}, *lines))
+
+
+def _plot(metric: str, difference: Difference | None, axes: Mapping[str, Axis]) -> Cell:
+    if difference is None:
+        return Cell(content="", sort="")
+    axis = axes[axis_key(metric, difference)]
+    margin = difference.in_percent_units(difference.margin)
+    limit = f"margin {axis.tick(margin).removeprefix('+')}" if margin else ""
+    words = ", ".join(filter(None, [difference.kind, limit]))
+    numbers = tag("span", {"class": "line numbers"}, minus(describe_difference(difference)))
+    shown = [draw_interval(difference, axis), numbers, quiet(words) if words else ""]
+    return Cell(content=join(shown), sort=difference.in_percent_units(difference.value))
+
+
+def _limits_and_checks(verdict: VerdictView) -> Markup:
+    lines = [(limit.passed, _limit(limit)) for limit in verdict.limits]
+    lines += [(check.passed, _check(check)) for check in verdict.checks]
+    if not lines:
+        return join([])
+    failed = [_line(passed, text) for passed, text in lines if passed is False]
+    others = [_line(passed, text) for passed, text in lines if passed is not False]
+    summary = f"{len(others)} of {len(lines)} passed"
+    parts: list[Markup] = []
+    if failed:
+        parts.append(tag("ul", {"class": "plain"}, *failed))
+    if others:
+        parts.append(disclose(summary, tag("ul", {"class": "plain"}, *others)))
+    return join(parts)
+
+
+def _line(passed: bool | None, text: Markup) -> Markup:
+    sign, word = {True: ("promoted", "passed"), False: ("failed", "not passed"), None: ("kept", "not made")}[
+        passed
+    ]
+    return tag("li", None, icon(sign), tag("span", {"class": "unseen"}, f"{word}: "), text)
+
+
+def _limit(limit: LimitView) -> Markup:
+    bounds = []
+    if limit.min is not None:
+        bounds.append(f"at least {format_number(limit.min)}")
+    if limit.max is not None:
+        bounds.append(f"at most {format_number(limit.max)}")
+    return join(
+        [code(limit.metric), f" {format_number(limit.value)}; limit: {' and '.join(bounds) or 'none'}"]
+    )
+
+
+def _check(check: CheckView) -> Markup:
+    value = f" {format_number(check.value)}" if check.value is not None else ""
+    limit = f" (limit {format_number(check.limit)})" if check.limit is not None else ""
+    note = f": {check.note}" if check.note else ""
+    return join([check.name, f"{value}{limit}{note}"])
+
+
+def describe_period(period: Period) -> Markup:
+    """The rows of a comparison in words: dates, rows, clusters."""
+    ends = [format_moment(moment) for moment in (period.start, period.end) if moment]
+    dates = join([tag("span", {"class": "whole"}, end) for end in ends], " to ")
+    counts = [
+        plural(count, noun)
+        for count, noun in ((period.rows, "row"), (period.clusters, "cluster"), (period.blocks, "block"))
+        if count is not None
+    ]
+    return join(
+        [tag("span", {"class": "line"}, dates) if dates else "", quiet(", ".join(counts)) if counts else ""]
+    )

@@ -1,0 +1,252 @@
+"""What the report shows, as values: a run record that has been read once and needs no more guessing.
+
+Missing parts are None, "" or empty; nothing here is formatted. A difference is always in *loss*:
+below zero the first of the two is better, whichever way its metric points.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = [
+    "Bar",
+    "CheckView",
+    "Difference",
+    "EdgeView",
+    "InputView",
+    "LimitView",
+    "NodeView",
+    "Period",
+    "Reason",
+    "RunView",
+    "Skipped",
+    "VerdictView",
+    "is_loss",
+]
+
+
+def is_loss(metric: str) -> bool:
+    """Whether smaller values of the metric are better, by scikit-learn's convention for names."""
+    return metric.endswith(("_error", "_loss", "_deviance"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A paired difference in loss with its interval.
+
+    `reference` is the loss that it is compared with (champion, or without the column); None where the
+    metric is no loss above zero, and the difference then has no meaning in percent.
+    """
+
+    value: float
+    lower: float | None = None
+    upper: float | None = None
+    margin: float | None = None
+    kind: str = ""
+    reference: float | None = None
+
+    def in_percent_units(self, number: float | None) -> float | None:
+        """The number as a fraction of the reference; as it is where there is none."""
+        if number is None or self.reference is None:
+            return number
+        return number / self.reference
+
+    @property
+    def finding(self) -> str:
+        """`better`, `worse` or `unclear`, by whether the whole interval lies on one side of zero."""
+        lower = self.lower if self.lower is not None else math.nan
+        upper = self.upper if self.upper is not None else math.nan
+        if upper < 0:
+            return "better"
+        return "worse" if lower > 0 else "unclear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """The rows on which something was judged: half-open dates as written, rows, clusters, blocks."""
+
+    start: str = ""
+    end: str = ""
+    rows: int | None = None
+    clusters: int | None = None
+    blocks: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitView:
+    """A metric's allowed range and what was measured."""
+
+    metric: str
+    value: float | None
+    max: float | None
+    min: float | None
+    passed: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckView:
+    """A sanity check of a gate; `passed` None means that it was not made."""
+
+    name: str
+    value: float | None
+    limit: float | None
+    passed: bool | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictView:
+    """What a gate decided and every number that it used."""
+
+    word: str
+    comparison: str
+    metric: str
+    holdout: Period
+    challenger: Mapping[str, float]
+    champion: Mapping[str, float]
+    dummy: Mapping[str, float]
+    difference: Difference | None
+    limits: tuple[LimitView, ...]
+    checks: tuple[CheckView, ...]
+
+    @property
+    def all_passed(self) -> bool:
+        """Whether no limit and no check failed."""
+        passed = [limit.passed for limit in self.limits] + [check.passed for check in self.checks]
+        return False not in passed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeView:
+    """What one upstream column brings to a node on the same rows, out of time."""
+
+    node: str
+    model: str
+    column: str
+    metric: str
+    with_column: float | None
+    without_column: float | None
+    difference: Difference | None
+    period: Period
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputView:
+    """An upstream column of a node and the share of rows that found a prediction."""
+
+    column: str
+    upstreams: tuple[str, ...]
+    coverage: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why a node was due, or was kept."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeView:
+    """One node of the run. `place` counts nodes from 0 in the record's order; `label` is its partition."""
+
+    place: int
+    name: str
+    model: str
+    label: str
+    description: str
+    owner: str
+    tags: tuple[str, ...]
+    level: int
+    task: str
+    estimator: str
+    upstreams: tuple[str, ...]
+    inputs: tuple[InputView, ...]
+    action: str
+    conditional: bool
+    reasons: tuple[Reason, ...]
+    note: str
+    outcome: str
+    because: str
+    version: str
+    previous: str
+    verdict: VerdictView | None
+    edges: tuple[EdgeView, ...]
+    fits_made: int
+    fits_reused: int
+    fit_seconds: float
+    rows: Mapping[str, int]
+    cut: str
+    first_predicted: str
+    error: str
+
+    @property
+    def error_line(self) -> str:
+        """The line of the error that says most: the last of a traceback, else the first."""
+        lines = [line for line in self.error.splitlines() if line.strip()]
+        if not lines:
+            return ""
+        return lines[-1] if lines[0].startswith("Traceback") else lines[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One task of the timeline; `start` and `end` are seconds since the run began."""
+
+    node: str
+    fit: str
+    kind: str
+    worker: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A partition that is no node because it has too few rows."""
+
+    model: str
+    partition: str
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunView:
+    """A whole run. Moments are ISO texts as recorded, durations seconds, `counts` in reading order."""
+
+    run: str
+    manifest: str
+    manifest_file: str
+    manifest_digest: str
+    store: str
+    backend: str
+    slots: int | None
+    started: str
+    ended: str
+    as_of: str
+    release_before: str
+    release_after: str
+    release_sequence: str
+    exit_code: int | None
+    counts: tuple[tuple[str, int], ...]
+    fits_made: int
+    fits_reused: int
+    comparisons: int
+    total_seconds: float | None
+    training_seconds: float | None
+    nodes: tuple[NodeView, ...]
+    timeline: tuple[Bar, ...]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def released(self) -> bool:
+        """Whether the run published a release."""
+        return bool(self.release_after) and self.release_after != self.release_before
+
+    @property
+    def edges(self) -> tuple[EdgeView, ...]:
+        """The edges of all nodes, in the order of the nodes."""
+        return tuple(edge for node in self.nodes for edge in node.edges)

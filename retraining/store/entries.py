@@ -1,0 +1,153 @@
+"""Log entries as values, and what they name.
+
+Every pointer in an entry carries a digest and the entry is sealed with its own, so one check of the
+entry vouches for everything that it reaches.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from retraining.errors import IntegrityError, StoreError
+from retraining.manifest.values import Json
+from retraining.release import fields
+from retraining.release.update import logical_digest
+from retraining.release.values import NodeState
+from retraining.store.documents import FORMAT, parse_sealed, sealed
+from retraining.store.nodes import Shard
+
+__all__ = ["Head", "Kind", "LogEntry", "ObjectPointer", "entry_key", "parse_entry", "sequence_of"]
+
+Kind: TypeAlias = Literal["release", "state"]
+
+_KINDS: Mapping[str, Kind] = {"release": "release", "state": "state"}
+_KEY = re.compile(r"log/([0-9]{20})\.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectPointer:
+    """A whole object: where it is, how many bytes it has, and their digest."""
+
+    at: str
+    bytes: int
+    digest: str
+
+    def to_json(self) -> dict[str, Json]:
+        """The pointer as a JSON object."""
+        return {"at": self.at, "bytes": self.bytes, "digest": self.digest}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Json]) -> ObjectPointer:
+        """The pointer that a JSON object describes; raises ValueError where it describes none."""
+        return cls(
+            at=fields.text(document, "at"),
+            bytes=fields.integer(document, "bytes"),
+            digest=fields.text(document, "digest"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """One commit.
+
+    `release` is the number of the release that is current after it: it grows by one with an entry
+    of kind `release` and stays with one of kind `state`; None before the first release. `commit` is
+    unlike that of every other attempt to commit. `who` is user@host, `time` an ISO instant in UTC,
+    `manifest` has the name and the digest, `snapshots` the pinned snapshot of each dataset.
+    """
+
+    sequence: int
+    commit: str
+    kind: Kind
+    release: int | None
+    time: str
+    run: str
+    who: str
+    why: Mapping[str, Json] = field(default_factory=dict)
+    manifest: Mapping[str, str] = field(default_factory=dict)
+    nodes: tuple[Shard, ...] = ()
+    snapshots: Mapping[str, ObjectPointer] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """The sealed document of the entry."""
+        return sealed(
+            {
+                "format": FORMAT,
+                "sequence": self.sequence,
+                "commit": self.commit,
+                "kind": self.kind,
+                "release": self.release,
+                "time": self.time,
+                "run": self.run,
+                "who": self.who,
+                "why": dict(self.why),
+                "manifest": dict(self.manifest),
+                "nodes": [shard.to_json() for shard in self.nodes],
+                "snapshots": {name: pointer.to_json() for name, pointer in self.snapshots.items()},
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What the store holds after a log entry: the current release and all remembered state.
+
+    `sequence` is 0 and `entry` None in a store without commits; `release` is None before the first
+    release. `nodes` is sorted by name.
+    """
+
+    sequence: int = 0
+    release: int | None = None
+    entry: LogEntry | None = None
+    nodes: Mapping[str, NodeState] = field(default_factory=dict)
+
+    def logical(self) -> str:
+        """The digest that is equal for equal releases (`release.update.logical_digest`)."""
+        return logical_digest(self.nodes)
+
+
+def entry_key(sequence: int) -> str:
+    """The key of a log entry."""
+    return f"log/{sequence:020d}.json"
+
+
+def sequence_of(key: str) -> int | None:
+    """The number of the log entry with this key, None for other keys (the hint)."""
+    match = _KEY.fullmatch(key)
+    return int(match[1]) if match else None
+
+
+def parse_entry(data: bytes, key: str) -> LogEntry:
+    """The entry in an object's bytes; IntegrityError where a byte differs or it has another's place."""
+    document = parse_sealed(data, key)
+    try:
+        kind = _KINDS.get(fields.text(document, "kind"))
+        if kind is None:
+            raise StoreError(
+                f"{key}: written by a newer version of retraining (kind {document['kind']!r})",
+                "upgrade with `pip install --upgrade retraining`",
+            )
+        snapshots = fields.mapping(document, "snapshots")
+        entry = LogEntry(
+            sequence=fields.integer(document, "sequence"),
+            commit=fields.text(document, "commit"),
+            kind=kind,
+            release=fields.optional_integer(document, "release"),
+            time=fields.text(document, "time"),
+            run=fields.text(document, "run"),
+            who=fields.text(document, "who"),
+            why=fields.mapping(document, "why"),
+            manifest=fields.texts(document, "manifest"),
+            nodes=tuple(map(Shard.from_json, fields.sequence(document, "nodes"))),
+            snapshots={name: ObjectPointer.from_json(fields.mapping(snapshots, name)) for name in snapshots},
+        )
+    except ValueError as error:
+        raise IntegrityError(f"{key}: {error}", "restore the store's log/ folder from a backup") from error
+    if key != entry_key(entry.sequence):
+        raise IntegrityError(
+            f"{key}: it holds entry {entry.sequence}", "restore the store's log/ folder from a backup"
+        )
+    return entry

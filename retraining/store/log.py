@@ -1,0 +1,257 @@
+"""The store as a whole: its log, the newest head, documents of runs.
+
+The log is a sequence of create-only objects with consecutive numbers; the newest number is the
+truth, and the hint only says where to begin looking. A reader sees a commit as a whole or not at
+all, since an entry is created after everything that it names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+from collections.abc import Collection, Iterator, Mapping
+
+from retraining.errors import AlreadyExistsError, IntegrityError, NotFoundError, StoreError
+from retraining.manifest.values import Json
+from retraining.release import fields
+from retraining.release.update import Requirement, Update
+from retraining.store.commits import Commit, Ports
+from retraining.store.documents import FORMAT, digest_of, parse_document, parse_sealed, sealed, write_document
+from retraining.store.entries import Head, Kind, LogEntry, ObjectPointer, entry_key, parse_entry, sequence_of
+from retraining.store.nodes import read_nodes
+from retraining.store.objects import Objects, open_objects
+
+__all__ = ["Head", "LogEntry", "ObjectPointer", "Store", "open_store", "store_on"]
+
+_HINT = "log/_hint"
+_STORE = "store.json"
+_MAX_HINT_DIGITS = 18
+
+
+def open_store(url: str, *, create: bool = False) -> Store:
+    """The store at a URL (`./folder` or file:///folder).
+
+    `create` makes a store where there is none yet: the folder must be missing or empty. Else a
+    missing store is a NotFoundError, and a folder that holds something else a StoreError.
+    """
+    return store_on(open_objects(url, create=create), create=create)
+
+
+def store_on(objects: Objects, *, create: bool = False) -> Store:
+    """The store on an object-store port; errors as `open_store`."""
+    # Listed before store.json is asked for, so that a store in the making is not taken for something else.
+    occupied = next(iter(objects.list("")), None)
+    try:
+        return _read_store(objects)
+    except NotFoundError:
+        if occupied is not None:
+            raise StoreError(
+                f"{objects.url}: this is not a store of retraining: it holds {occupied.key}, but no {_STORE}",
+                "give an empty or new folder as the store, or the right path",
+            ) from None
+        if not create:
+            raise NotFoundError(
+                f"{objects.url}: the folder is empty, there is no store in it",
+                "check --store and the manifest's `store`, or make it with `retrain run`",
+            ) from None
+    document: dict[str, Json] = {
+        "format": FORMAT,
+        "store_id": os.urandom(16).hex(),
+        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+    }
+    with contextlib.suppress(AlreadyExistsError):
+        objects.create(_STORE, write_document(document))
+    return _read_store(objects)
+
+
+def _read_store(objects: Objects) -> Store:
+    document = parse_document(objects.get(_STORE), f"{objects.url}/{_STORE}")
+    try:
+        return Store(objects, store_id=fields.text(document, "store_id"))
+    except ValueError as error:
+        raise IntegrityError(
+            f"{objects.url}/{_STORE}: {error}", "restore this file from a backup of the store"
+        ) from error
+
+
+class Store:
+    """One store; it holds no state but what its objects hold, so any number may be open at once.
+
+    Parameters
+    ----------
+    objects
+        The object-store port.
+    store_id
+        The random name that the store got when it was made.
+    ports
+        Randomness, clock and sleep.
+    """
+
+    def __init__(self, objects: Objects, *, store_id: str, ports: Ports | None = None) -> None:
+        self.objects = objects
+        self.store_id = store_id
+        self._ports = Ports() if ports is None else ports
+
+    def read_head(self) -> Head:
+        """The newest release and all remembered state; an empty head in a store without commits."""
+        return self._head(self._newest())
+
+    def read_entry(self, sequence: int) -> LogEntry:
+        """One log entry; NotFoundError where there is none."""
+        key = entry_key(sequence)
+        return parse_entry(self.objects.get(key), key)
+
+    def entries(self) -> Iterator[LogEntry]:
+        """All log entries, the newest first."""
+        return (self.read_entry(sequence) for sequence in range(self._newest(), 0, -1))
+
+    def read_release(self, number: int) -> Head:
+        """The head at which release `number` was made; NotFoundError where there is none.
+
+        Release numbers never fall along the log, so this reads about log2(entries) of them.
+        """
+        newest = self._newest()
+        low, high = 1, newest + 1
+        while low < high:
+            middle = (low + high) // 2
+            if (self.read_entry(middle).release or 0) < number:
+                low = middle + 1
+            else:
+                high = middle
+        if number > 0 and low <= newest and self.read_entry(low).release == number:
+            return self._head(low)
+        last = self.read_entry(newest).release if newest else None
+        have = "there is none yet" if last is None else f"the releases are 1 to {last}"
+        raise NotFoundError(
+            f"{self.objects.url}: no release {number}; {have}", "`retrain releases` lists them"
+        )
+
+    def commit(
+        self,
+        update: Update,
+        requires: Collection[Requirement],
+        *,
+        kind: Kind,
+        run: str,
+        who: str,
+        why: Mapping[str, Json],
+        manifest: Mapping[str, str],
+        now: str,
+        snapshots: Mapping[str, ObjectPointer] | None = None,
+    ) -> Head:
+        """The head after the update was committed on the newest head (STORE 4); durable when it returns.
+
+        An empty update writes nothing and returns the newest head. `kind` is `release` exactly when
+        the update sets versions. `now` is the ISO instant in UTC that the entry shows. `snapshots`
+        replaces the pinned snapshots of the datasets that it names.
+
+        Raises ReleaseConflictError where a requirement no longer holds, CommitOutcomeUnknownError
+        where the store does not tell whether the entry landed, StoreError where it refuses to write.
+        """
+        if update.empty:
+            return self.read_head()
+        if (kind == "release") != bool(update.set):
+            raise ValueError(f"an update of kind {kind} {'sets' if update.set else 'sets no'} versions")
+        commit = Commit(
+            objects=self.objects,
+            ports=self._ports,
+            identity=self._ports.random_bytes(16).hex(),
+            update=update,
+            requires=tuple(requires),
+            kind=kind,
+            run=run,
+            who=who,
+            why=why,
+            manifest=manifest,
+            now=now,
+            snapshots=snapshots or {},
+        )
+        head = commit.land(self.read_head)
+        # The entry is durable: what may go wrong with a hint is nobody's concern.
+        with contextlib.suppress(Exception):
+            self.objects.overwrite(_HINT, str(head.sequence).encode())
+        return head
+
+    def create_json(self, key: str, document: Mapping[str, Json]) -> None:
+        """Write a document with `format: 1` once; AlreadyExistsError where another is there."""
+        body = write_document({"format": FORMAT, **document})
+        try:
+            self.objects.create(key, body)
+        except AlreadyExistsError:
+            if self.objects.get(key) != body:
+                raise
+
+    def put_json(self, key: str, document: Mapping[str, Json]) -> None:
+        """Write a document with `format: 1` durably under a name that only this run uses."""
+        self.objects.put(key, write_document({"format": FORMAT, **document}))
+
+    def read_json(self, key: str) -> dict[str, Json]:
+        """The document at a key; NotFoundError, IntegrityError, StoreError for a newer format."""
+        return parse_document(self.objects.get(key), key)
+
+    def write_hint(self, key: str, document: Mapping[str, Json]) -> None:
+        """Leave a document that saves work later; that it cannot be written is no error."""
+        with contextlib.suppress(StoreError):
+            self.objects.overwrite(key, sealed({"format": FORMAT, **document}))
+
+    def read_hint(self, key: str) -> dict[str, Json] | None:
+        """The hint at a key; None where it is missing, damaged, or of a newer format."""
+        try:
+            return parse_sealed(self.objects.get(key), key)
+        except StoreError:
+            return None
+
+    def write_index(self, run: str, name: str, data: bytes) -> ObjectPointer:
+        """The pointer to a new object under `index/<run>/`, for a log entry to name."""
+        key = f"index/{run}/{name}"
+        self.objects.put(key, data)
+        return ObjectPointer(at=key, bytes=len(data), digest=digest_of(data))
+
+    def read_object(self, pointer: ObjectPointer) -> bytes:
+        """The bytes that a pointer names; IntegrityError where they have another digest."""
+        data = self.objects.get(pointer.at)
+        if digest_of(data) != pointer.digest:
+            raise IntegrityError(
+                f"{pointer.at}: its bytes are not what its digest says",
+                "restore the store's index/ folder from a backup",
+            )
+        return data
+
+    def runs(self) -> tuple[str, ...]:
+        """The names of all runs that left a document, the newest first."""
+        names = {info.key.split("/")[1] for info in self.objects.list("runs/") if info.key.count("/") > 1}
+        return tuple(sorted(names, reverse=True))
+
+    def _head(self, sequence: int) -> Head:
+        if not sequence:
+            return Head()
+        entry = self.read_entry(sequence)
+        nodes = read_nodes(self.objects, entry.nodes)
+        return Head(sequence=sequence, release=entry.release, entry=entry, nodes=nodes)
+
+    def _newest(self) -> int:
+        """The number of the newest log entry, 0 where there is none."""
+        hint = self._hint()
+        return (hint and self._last_from(hint)) or self._last_from(1)
+
+    def _last_from(self, first: int) -> int:
+        last = first - 1
+        for info in self.objects.list("log/", entry_key(first - 1)):
+            sequence = sequence_of(info.key)
+            if sequence is None:
+                continue
+            if sequence != last + 1:
+                raise IntegrityError(
+                    f"{self.objects.url}: {entry_key(last + 1)} is missing, but {info.key} is there",
+                    "restore the store's log/ folder from a backup",
+                )
+            last = sequence
+        return last if last >= first else 0
+
+    def _hint(self) -> int:
+        try:
+            hint = self.objects.get(_HINT)
+        except StoreError:
+            return 0
+        return int(hint) if hint.isdigit() and len(hint) <= _MAX_HINT_DIGITS else 0

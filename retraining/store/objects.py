@@ -1,0 +1,138 @@
+"""The object-store port: what the store needs of a folder or a bucket, and no more.
+
+Three kinds of object live behind it. Logs are made with `create`, which has exactly one winner for
+each key; unique objects with `put`, under a name that no other attempt can have; hints with
+`overwrite`, and nothing is correct because of them. `create` and `put` return only when a power cut
+can no longer take the object back.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from retraining.errors import NotFoundError, StoreError
+
+__all__ = ["ObjectInfo", "Objects", "check_key", "open_objects"]
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\#]")
+_MAX_PART = 200
+_MAX_KEY = 900
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectInfo:
+    """One object of a listing: its key, its size in bytes, and the store's own time of its writing."""
+
+    key: str
+    size: int
+    modified: dt.datetime
+
+
+class Objects(Protocol):
+    """A flat map from key to bytes, with one operation that excludes: `create`."""
+
+    @property
+    def url(self) -> str:
+        """The place of the store, as `open_objects` takes it."""
+        ...
+
+    def create(self, key: str, body: bytes) -> None:
+        """Write a new object durably; AlreadyExistsError where the key is taken.
+
+        That error does not say by whom: a request whose reply was lost may have been applied, so
+        the caller reads back what the key holds. Any other StoreError is the store's refusal;
+        any other exception leaves open whether the object was, or will yet be, written.
+        """
+        ...
+
+    def put(self, key: str, body: bytes) -> None:
+        """Write an object durably under a name that nobody else uses."""
+        ...
+
+    def overwrite(self, key: str, body: bytes) -> None:
+        """Write a hint: readers see the old or the new bytes; it may be lost in a power cut."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """The bytes of an object; NotFoundError where there is none."""
+        ...
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """The bytes from `start`, fewer than `length` where the object ends before; NotFoundError."""
+        ...
+
+    def get_tail(self, key: str, length: int) -> tuple[bytes, int]:
+        """The last `length` bytes of an object (all, if it has fewer) and its size; NotFoundError."""
+        ...
+
+    def list(self, prefix: str, start_after: str = "") -> Iterator[ObjectInfo]:
+        """The objects whose key begins with `prefix` and is greater than `start_after`, by key."""
+        ...
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove objects; keys that hold nothing are passed over."""
+        ...
+
+    def settle(self, prefix: str) -> None:
+        """Make what is visible under a prefix that ends in "/" safe from a power cut.
+
+        A reader may see an object before its writer has made it durable; who is about to build on
+        it calls this first. Stores that show only durable objects have nothing to do.
+        """
+        ...
+
+
+def check_key(key: str) -> str:
+    """The key itself, if it is safe on every kind of store; ValueError for anything else.
+
+    Parts are separated by "/"; none is empty, "." or ".."; no backslash, control character or "#".
+    """
+    parts = key.split("/")
+    if (
+        _UNSAFE.search(key)
+        or len(key.encode()) > _MAX_KEY
+        or any(part in ("", ".", "..") or len(part.encode()) > _MAX_PART for part in parts)
+    ):
+        raise ValueError(f"not a safe object key: {key!r:.300}")
+    return key
+
+
+def open_objects(url: str, *, create: bool = False) -> Objects:
+    """The objects at a URL: a folder's path or file:///path.
+
+    `create` makes the folder (and its parents) where it is missing; else a missing folder is a
+    NotFoundError. Other schemes are a StoreError.
+    """
+    from retraining.store.local import LocalObjects
+
+    folder = _folder_of(url)
+    if create:
+        return LocalObjects.create_at(folder)
+    if not os.path.exists(folder):
+        raise NotFoundError(
+            f"store {url}: there is no folder {folder}",
+            "check --store and the manifest's `store`, or make it with `retrain run`",
+        )
+    return LocalObjects(folder)
+
+
+def _folder_of(url: str) -> Path:
+    if not url or "\x00" in unquote(url):
+        raise StoreError(f"store {url!r}: not a folder's path", "give a folder, for example --store ./store")
+    if not _SCHEME.match(url):
+        return Path(url).expanduser().absolute()
+    parts = urlsplit(url)
+    if parts.scheme.lower() == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
+        return Path(unquote(parts.path))
+    raise StoreError(
+        f"store {url}: this version keeps its store in a local folder only",
+        "give a folder: --store ./store, or --store file:///absolute/path",
+    )

@@ -1,0 +1,103 @@
+"""What earlier runs have finished, by fingerprint: the reason why nothing finished is done twice.
+
+The index is never authority. A damaged segment or pack is a miss, reported in `damaged`; a pack
+that no segment names (its run was killed) is found by its own footer. Of two records with one
+fingerprint the first by key is taken, so that every reader takes the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from retraining.errors import IntegrityError, StoreError
+from retraining.manifest.values import Json
+from retraining.release import fields
+from retraining.store.documents import Frame
+from retraining.store.objects import Objects
+from retraining.store.packs import Action, StoredRecord, read_footer
+
+__all__ = ["ResultIndex", "load_results", "write_segment"]
+
+_FRAME = Frame(magic=b"RTRS1")
+_SEGMENT = re.compile(r"results/[0-9]{13}-[^/]+-[0-9]{6}")
+_PACK = re.compile(r"packs/[^/]+/[^/]+")
+
+
+class ResultIndex:
+    """Finished actions by fingerprint; `damaged` names the objects that could not be read."""
+
+    def __init__(self, records: Iterable[StoredRecord] = (), damaged: Iterable[str] = ()) -> None:
+        self._records: dict[tuple[Action, str], StoredRecord] = {}
+        self.damaged = tuple(damaged)
+        self.add(records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def add(self, records: Iterable[StoredRecord]) -> None:
+        """Take records in; one whose action and fingerprint are known already changes nothing.
+
+        But a record with blobs replaces one without: a fit that was made only for its predictions
+        may be made again for its model.
+        """
+        for record in records:
+            known = self._records.setdefault((record.action, record.fingerprint), record)
+            if record.blobs and not known.blobs:
+                self._records[(record.action, record.fingerprint)] = record
+
+    def find(self, action: Action, fingerprint: str) -> StoredRecord | None:
+        """The record of this action with this fingerprint, None if there is none."""
+        return self._records.get((action, fingerprint))
+
+
+def write_segment(
+    objects: Objects, run: str, number: int, now_ms: int, packs: Mapping[str, Sequence[StoredRecord]]
+) -> str:
+    """The key of a new segment that repeats the footers of finished packs, so that one read finds them.
+
+    `packs` maps the key of each pack to its records; `number` counts the segments of the run.
+    """
+    key = f"results/{now_ms:013d}-{run}-{number:06d}"
+    lines: list[dict[str, Json]] = [
+        {"pack": pack, "records": [record.to_json() for record in records]}
+        for pack, records in sorted(packs.items())
+    ]
+    objects.put(key, _FRAME.write(lines))
+    return key
+
+
+def load_results(objects: Objects) -> ResultIndex:
+    """All finished results of the store; objects that cannot be read are left out and named.
+
+    Read the head of the log before this, so that nothing the head condemns is taken up again.
+    """
+    damaged: list[str] = []
+    found: dict[str, tuple[StoredRecord, ...]] = {}
+    for info in objects.list("results/"):
+        if _SEGMENT.fullmatch(info.key):
+            try:
+                found.update(_read_segment(objects, info.key))
+            except StoreError:
+                damaged.append(info.key)
+    records: list[StoredRecord] = []
+    for info in objects.list("packs/"):
+        if not _PACK.fullmatch(info.key):
+            continue
+        try:
+            records.extend(found.get(info.key) or read_footer(objects, info.key))
+        except StoreError:
+            damaged.append(info.key)
+    return ResultIndex(records, damaged)
+
+
+def _read_segment(objects: Objects, key: str) -> dict[str, tuple[StoredRecord, ...]]:
+    lines = _FRAME.read(objects.get(key), key)
+    try:
+        return {pack: _records(line, pack) for line in lines for pack in [fields.text(line, "pack")]}
+    except ValueError as error:
+        raise IntegrityError(f"{key}: its lines cannot be understood: {error}") from error
+
+
+def _records(line: Mapping[str, Json], pack: str) -> tuple[StoredRecord, ...]:
+    return tuple(StoredRecord.from_json(record, pack) for record in fields.sequence(line, "records"))

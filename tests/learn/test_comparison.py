@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retraining.learn.comparison import compare, psi
+from retraining.learn.metrics import score
+from retraining.learn.resampling import Sample, statistic
+from retraining.manifest.catalog import METRICS
+
+from .test_metrics import classes_and_probabilities, counts_and_values
+
+CLUSTERS = np.random.default_rng(8).integers(0, 12, 300)
+KINDS = [(name, 0) for name, info in METRICS.items() if info.task == "regression"]
+KINDS += [(name, 2) for name, info in METRICS.items() if info.task == "classification"]
+KINDS += [
+    (name, 3) for name, info in METRICS.items() if info.task == "classification" and not info.binary_only
+]
+
+
+def judged(n_classes, seed=0):
+    return classes_and_probabilities(n_classes, seed) if n_classes else counts_and_values(seed)
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize(("metric", "n_classes"), KINDS)
+def test_a_resample_scores_as_its_rows_written_out_would(metric, n_classes, weighted):
+    target, prediction = judged(n_classes)
+    rng = np.random.default_rng(3)
+    weights = rng.uniform(0.2, 3, 300) if weighted else np.ones(300)
+    sample = Sample(target=target, prediction=prediction, cluster=CLUSTERS, n_clusters=12, weights=weights)
+    draws = np.concatenate([np.ones((1, 12), dtype=np.int64), rng.multinomial(12, np.full(12, 1 / 12), 6)])
+    found = statistic(metric, sample)(draws.astype(np.float64))
+    for drawn, value in zip(draws, found, strict=True):
+        rows = np.concatenate([np.tile(np.flatnonzero(c == CLUSTERS), drawn[c]) for c in range(12)])
+        given_weights = weights[rows] if weighted else None
+        expected = score(metric, target[rows], prediction[rows], (), given_weights)
+        assert value == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_the_bounds_of_a_mean_are_those_of_a_loop_over_drawn_clusters():
+    target, challenger = judged(0)
+    champion = challenger + np.random.default_rng(1).normal(size=(300, 1)) * 0.3
+    found = compare("mean_absolute_error", target, challenger, champion, CLUSTERS, seed=5)
+    draws = np.random.default_rng(5).multinomial(12, np.full(12, 1 / 12), size=2000)
+    loss = np.abs(target - challenger[:, 0]) - np.abs(target - champion[:, 0])
+    means = []
+    for drawn in draws:
+        rows = np.concatenate([np.tile(np.flatnonzero(c == CLUSTERS), drawn[c]) for c in range(12)])
+        means.append(loss[rows].mean())
+    np.testing.assert_allclose([found.lower, found.upper], np.quantile(means, [0.05, 0.95]), rtol=1e-9)
+    assert found.difference == pytest.approx(loss.mean())
+    assert (found.rows, found.clusters) == (300, 12)
+
+
+@pytest.mark.parametrize(("metric", "n_classes"), KINDS)
+def test_a_worse_challenger_has_a_positive_difference_in_every_metric(metric, n_classes):
+    target, champion = judged(n_classes)
+    rng = np.random.default_rng(2)
+    if n_classes:
+        challenger = champion[rng.permutation(300)]
+    else:
+        challenger = champion + np.abs(rng.normal(size=(300, 1))) * 3 + 4
+    found = compare(metric, target, challenger, champion, CLUSTERS, resamples=200)
+    assert found.lower > 0
+    assert found.difference == pytest.approx(abs(found.challenger - found.champion))
+    back = compare(metric, target, champion, challenger, CLUSTERS, resamples=200)
+    assert (back.lower, back.upper) == (-found.upper, -found.lower) or np.allclose(
+        [back.lower, back.upper], [-found.upper, -found.lower]
+    )
+
+
+def test_equal_predictions_do_not_differ_at_all():
+    target, prediction = judged(2)
+    for metric in ("log_loss", "roc_auc", "f1"):
+        found = compare(metric, target, prediction, prediction, CLUSTERS, resamples=50)
+        assert (found.difference, found.lower, found.upper) == (0, 0, 0)
+
+
+def test_the_bounds_depend_on_the_seed_alone():
+    target, prediction = judged(2)
+    other = prediction[:, ::-1]
+    one, again, another = (
+        compare("log_loss", target, prediction, other, CLUSTERS, seed=seed) for seed in (1, 1, 2)
+    )
+    assert one == again
+    assert one.upper != another.upper
+
+
+def test_the_names_of_clusters_do_not_matter():
+    target, prediction = judged(2)
+    other = np.round(prediction[:, ::-1], 1)
+    named = np.random.default_rng(0).permutation(10**6)[:12][CLUSTERS]
+    ordered = np.unique(named, return_inverse=True)[1]
+    assert compare("roc_auc", target, prediction, other, named) == compare(
+        "roc_auc", target, prediction, other, ordered
+    )
+
+
+def test_bounds_cover_the_truth_where_rows_of_a_cluster_hang_together_and_would_not_by_rows():
+    rng = np.random.default_rng(6)
+    by_cluster = by_row = 0
+    cluster = np.repeat(np.arange(30), 20)
+    for trial in range(300):
+        shift = rng.normal(size=30)[cluster] + rng.normal(size=600)
+        target, champion = np.zeros(600), np.full((600, 1), 50.0)
+        arguments = ("mean_absolute_error", target, champion + shift[:, None], champion)
+        by_cluster += compare(*arguments, cluster, resamples=300, seed=trial).upper >= 0
+        by_row += compare(*arguments, np.arange(600), resamples=300, seed=trial).upper >= 0
+    assert 0.90 <= by_cluster / 300 <= 0.985
+    assert by_row / 300 < 0.80
+
+
+def test_very_many_clusters_are_drawn_in_bundles_with_about_the_same_bounds():
+    rng = np.random.default_rng(3)
+    shift = rng.normal(size=5000)
+    champion = np.full((5000, 1), 50.0)
+    arguments = ("mean_absolute_error", np.zeros(5000), champion + shift[:, None], champion)
+    found = compare(*arguments, np.arange(5000))
+    half = 1.645 * shift.std() / np.sqrt(5000)
+    assert found.clusters == 5000
+    np.testing.assert_allclose(
+        [found.lower, found.upper], [shift.mean() - half, shift.mean() + half], atol=0.006
+    )
+
+
+def test_without_a_score_or_with_a_class_in_one_cluster_alone_there_are_no_bounds():
+    target, prediction = judged(2)
+    broken = prediction.copy()
+    broken[0] = np.nan
+    found = compare("log_loss", target, broken, prediction, CLUSTERS)
+    assert np.isnan([found.challenger, found.difference, found.lower, found.upper]).all()
+    assert found.champion > 0
+    rare = (CLUSTERS == 3).astype(np.int64)
+    found = compare("roc_auc", rare, prediction, prediction[:, ::-1], CLUSTERS)
+    assert np.isfinite(found.difference)
+    assert np.isnan([found.lower, found.upper]).all()
+    none = compare("r2", np.zeros(0), np.zeros((0, 1)), np.zeros((0, 1)), np.zeros(0, dtype=np.int64))
+    assert (none.rows, none.clusters) == (0, 0)
+    assert np.isnan(none.upper)
+
+
+def test_psi_is_the_formula_on_counts_of_quantile_bins():
+    expected, actual = np.arange(100.0), np.arange(50.0, 150.0)
+    edges = np.quantile(expected, np.linspace(0.1, 0.9, 9))
+    before = np.bincount(np.digitize(expected, edges), minlength=10) + 0.5
+    after = np.bincount(np.digitize(actual, edges), minlength=10) + 0.5
+    before, after = before / before.sum(), after / after.sum()
+    assert psi(expected, actual) == pytest.approx(np.sum((after - before) * np.log(after / before)))
+
+
+@settings(derandomize=True, max_examples=60, deadline=None)
+@given(
+    st.lists(st.floats(-1e6, 1e6) | st.just(np.nan) | st.sampled_from([0.0, 1.0]), min_size=1, max_size=60)
+)
+def test_psi_of_a_sample_with_itself_is_zero_in_any_order(values):
+    array = np.array(values)
+    assert psi(array, array[::-1]) == pytest.approx(0, abs=1e-12)
+
+
+def test_psi_sees_a_constant_move_and_gaps_appear():
+    assert psi(np.full(500, 5.0), np.full(500, 7.0)) > 5
+    assert psi(np.full(500, 5.0), np.full(500, 5.0)) == 0
+    moved = np.random.default_rng(0).normal(size=500)
+    gaps = np.where(np.arange(500) % 2 == 0, np.nan, moved)
+    assert psi(moved, gaps) > 1
+    assert np.isnan(psi(np.array([]), moved))
+    assert psi(np.full(9, np.nan), np.full(9, np.nan)) == 0
+
+
+def test_psi_without_drift_follows_its_chi_squared_law():
+    rng = np.random.default_rng(0)
+    values = [psi(rng.normal(size=1000), rng.normal(size=1000)) for _ in range(300)]
+    # (1/n + 1/m) chi2 with 9 degrees of freedom: mean 0.018, 99th part 0.0433 (facts/domain.md C2)
+    assert np.mean(values) == pytest.approx(0.018, rel=0.1)
+    assert np.quantile(values, 0.99) == pytest.approx(0.0433, rel=0.25)
