@@ -114,8 +114,9 @@ def hours_table(flights: pd.DataFrame, source: Path) -> pd.DataFrame:
     hours = by_hour.agg(
         scheduled=("flight", "size"),
         mean_dep_delay=("dep_delay", "mean"),
-        share_cancelled=("departed_at", lambda moments: moments.isna().mean()),
+        departed=("departed_at", "count"),
     ).reset_index()
+    hours["any_cancelled"] = (hours["departed"] < hours["scheduled"]).astype("int64")
     hours = hours.rename(columns={"sched_hour": "hour"})
     hours["decided_at"] = hours["hour"] - DECISION_LEAD
     add_clock(hours, hours["hour"])
@@ -129,7 +130,7 @@ def hours_table(flights: pd.DataFrame, source: Path) -> pd.DataFrame:
     hours = hours.merge(weather[["origin", "hour", *WEATHER]], on=["origin", "hour"], how="left")
     columns = ["origin", "hour", "decided_at", "clock_hour", "weekday", "scheduled", *WEATHER]
     columns += ["recent_delay", "recent_overdue", "recent_delay_city", "recent_overdue_city"]
-    return hours[[*columns, "mean_dep_delay", "share_cancelled"]].sort_values(["hour", "origin"])
+    return hours[[*columns, "mean_dep_delay", "any_cancelled"]].sort_values(["hour", "origin"])
 
 
 def recent_delays(flights: pd.DataFrame) -> pd.Series:

@@ -228,10 +228,14 @@ def _change(
         parts = state.attempt.parts if state.attempt is not None else state.parts
     if state is None or parts is None:
         return Change(recipe=True, fields=(), data=None, upstreams=(), environment=False, first=True)
-    tried = state.attempt is not None and state.attempt.outcome != "promoted" and facts.baseline is not None
-    wiring = facts.baseline.wiring if tried and facts.baseline is not None else state.wiring
+    # an upstream is news if neither the champion nor the last attempt learnt from its current version
+    tried = facts.baseline.wiring if facts.baseline is not None else {}
     current = {name: states[name].version for name in graph.upstreams(node) if name in states}
-    rewired = sorted(name for name, version in current.items() if version is not None and wiring.get(name) != version)
+    rewired = sorted(
+        name
+        for name, version in current.items()
+        if version is not None and version not in (state.wiring.get(name), tried.get(name))
+    )
     return changes_between(
         parts,
         facts.recipe,

@@ -266,14 +266,14 @@ class Engine:
                 outcome="kept",
                 because=decision.note,
                 candidate=candidate,
-                unchanged=not changed,
+                unchanged=not changed and _same_rows(parts, state),
             )
         forced = any(reason.kind in ("forced", "failed before") for reason in decision.reasons)
         if decision.conditional and not changed and state is not None and state.version is not None:
             note = "its upstream columns did not change on its rows"
             settled = replace(decision, action="keep", conditional=False, note=note)
             return settled, NodeResult(
-                node=node, decision=settled, outcome="kept", because=note, candidate=candidate, unchanged=True
+                node=node, decision=settled, outcome="kept", because=note, candidate=candidate, unchanged=_same_rows(parts, state)
             )
         if decision.conditional:
             text = f"{', '.join(changed) or 'an upstream column'} changed"
@@ -286,7 +286,8 @@ class Engine:
             note = f"due, and nothing changed since the last attempt ({attempt.outcome}: {attempt.because})"
             settled = replace(decision, action="keep", note=note)
             return settled, NodeResult(
-                node=node, decision=settled, outcome="kept", because=note, candidate=candidate, unchanged=not changed
+                node=node, decision=settled, outcome="kept", because=note, candidate=candidate,
+                unchanged=not changed and _same_rows(parts, state),
             )
         return decision, None
 
@@ -900,6 +901,15 @@ class Engine:
         causes = [f"{name} is {above[name].outcome}: {above[name].because}" for name in names if name in above]
         because = f"no usable version of {column}" + (f" ({'; '.join(causes[:2])})" if causes else "")
         return NodeResult(node=node, decision=decision, outcome="blocked", because=because)
+
+
+def _same_rows(parts: Parts, state: NodeState | None) -> bool:
+    """True where a champion's recipe and training rows are today's: then only its columns could differ."""
+    return (
+        state is not None
+        and state.parts is not None
+        and (state.parts.recipe, state.parts.data) == (parts.recipe, parts.data)
+    )
 
 
 def replace_inputs(candidate: Candidate, inputs: tuple[Input, ...]) -> Candidate:

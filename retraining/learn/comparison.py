@@ -71,19 +71,22 @@ def compare(
         rng = np.random.default_rng(seed)
         cluster, n_clusters = _bundled(cluster, len(labels), rng)
         row_weights = np.ones(len(target)) if weights is None else weights
-        samples = [
-            Sample(
-                target=target,
-                prediction=prediction,
-                cluster=cluster,
-                n_clusters=n_clusters,
-                weights=row_weights,
+        first, second = (
+            statistic(
+                metric,
+                Sample(
+                    target=target,
+                    prediction=prediction,
+                    cluster=cluster,
+                    n_clusters=n_clusters,
+                    weights=row_weights,
+                ),
             )
             for prediction in (challenger, champion)
-        ]
+        )
         count = min(resamples, _RESAMPLES_OF_ROWS) if reads_rows(metric) else resamples
-        pair = (statistic(metric, samples[0]), statistic(metric, samples[1]))
-        lower, upper = _bounds(sign * _differences(pair, n_clusters, count, rng))
+        draws = rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), size=count)
+        lower, upper = _bounds(sign * _differences(first, second, draws))
     return Comparison(
         metric=metric,
         challenger=scores[0],
@@ -122,12 +125,9 @@ def _bundled(
     return bundle[cluster], _MAX_CLUSTERS
 
 
-def _differences(
-    pair: tuple[Statistic, Statistic], n_clusters: int, resamples: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    chances = np.full(n_clusters, 1 / n_clusters)
-    draws = rng.multinomial(n_clusters, chances, size=resamples).astype(np.float64)
-    return pair[0](draws) - pair[1](draws)
+def _differences(first: Statistic, second: Statistic, draws: NDArray[np.int64]) -> NDArray[np.float64]:
+    times = draws.astype(np.float64)  # once: each product of matrices would convert them again
+    return first(times) - second(times)
 
 
 def _bounds(differences: NDArray[np.float64]) -> tuple[float, float]:

@@ -60,7 +60,7 @@ class FittedModel:
                 warnings.simplefilter("ignore")
                 matrix = self.encoding.transform(features)
                 return self._values(matrix) if self.spec.task == "regression" else self._probabilities(matrix)
-        except FitError:
+        except (FitError, MemoryError):
             raise
         except Exception as error:
             raise FitError(f"{self.spec.type} cannot predict: {_brief(error)}") from error
@@ -102,7 +102,7 @@ def fit(
                 _check_takes_weights(spec, estimator)
             encoding = learn_encoding(spec, estimator, features)
             estimator.fit(encoding.transform(features), labels, **arguments)
-        except FitError:
+        except (FitError, MemoryError):
             raise
         except Exception as error:
             rows = f"{len(features):,} rows x {len(features.names)} columns"

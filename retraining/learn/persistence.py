@@ -7,7 +7,8 @@
 The header (UTF-8 JSON, sorted keys, `format: 1`) has the spec, the seed, the encoding, the classes of the
 fit and the payload's kind and size; the payload is deflated `skops` (retraining.learn.archive) or XGBoost's
 `ubj`. Invariants: equal models give equal bytes, in any process; `load` runs no code of the artifact's
-choosing and raises nothing but IntegrityError. Nothing here is pickle.
+choosing, and what is wrong with it is an IntegrityError. Nothing here is pickle. The digest finds damage, not
+forgery: bytes made to crash XGBoost's parser can, so compare a record's digest before `load`.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ def load(data: bytes) -> FittedModel:
             present=present,
             estimator=_read_payload(spec, header, payload, present),
         )
+    except MemoryError:
+        raise
     except Exception as error:
         text = " ".join(str(error).split("Stack trace:")[0].split())[:300]
         raise _damaged(f"its content cannot be read: {type(error).__name__}: {text}") from error

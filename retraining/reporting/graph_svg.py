@@ -20,7 +20,7 @@ from retraining.reporting.outcomes import tally
 from retraining.reporting.text import plural, shorten
 from retraining.reporting.view import NodeView, RunView
 
-__all__ = ["MOST_CHIPS", "MOST_MODELS", "MOST_NODES", "draw_graph"]
+__all__ = ["MOST_CHIPS", "MOST_MODELS", "MOST_NODES", "draw_graph", "explain_cards"]
 
 MOST_CHIPS = 30
 MOST_NODES = 400
@@ -127,6 +127,16 @@ def draw_graph(run: RunView) -> Markup:
         },
         drawing,
     )
+
+
+def explain_cards(run: RunView) -> str:
+    """What a card of this run's picture stands for, in a sentence."""
+    models = {node.model for node in run.nodes}
+    if len(models) > MOST_MODELS:
+        return f"There are {plural(len(models), 'model')}, so each card stands for a level of them."
+    if all(card.chips for card in _cards(run.nodes)[0]):
+        return "Each card is a model, each chip in it one of its partitions."
+    return "Each card is a model; where it has many partitions, it counts their outcomes."
 
 
 def _description(run: RunView, cards: Sequence[_Card], levels: dict[str, int]) -> str:

@@ -15,7 +15,7 @@ from retraining.manifest.values import Json
 from retraining.reporting.attention import draw_attention
 from retraining.reporting.decisions import draw_decisions, draw_rows
 from retraining.reporting.edges import draw_edges
-from retraining.reporting.graph_svg import draw_graph
+from retraining.reporting.graph_svg import draw_graph, explain_cards
 from retraining.reporting.header import draw_header, title_of
 from retraining.reporting.icons import icon, outcome_class, symbols
 from retraining.reporting.markup import Attributes, Markup, join, tag, trusted
@@ -107,7 +107,7 @@ def _section(name: str, heading: str, *content: str) -> Markup:
 
 def _graph_note(run: RunView) -> Markup:
     legend = (tag("li", {"class": outcome_class(word)}, icon(word), " ", word) for word, _ in run.counts)
-    text = "Predictions flow from left to right. Each card is a model, each chip in it one of its partitions."
+    text = f"Predictions flow from left to right. {explain_cards(run)}"
     return join([tag("p", {"class": "note"}, text), tag("ul", {"class": "legend"}, *legend)])
 
 

@@ -66,13 +66,14 @@ class Row:
 def table(caption: str, columns: Sequence[Column], rows: Sequence[Row]) -> Markup:
     """The table; `caption` names it for screen readers (the section's heading stands above it)."""
     heads = (_head(column) for column in columns)
-    return tag(
+    drawn = tag(
         "table",
         {"role": "table", "data-sort": True},
         tag("caption", {"class": "unseen"}, caption),
         tag("thead", {"role": "rowgroup"}, tag("tr", {"role": "row"}, *heads)),
         tag("tbody", {"role": "rowgroup"}, *(_row(columns, row) for row in rows)),
     )
+    return tag("div", {"class": "fit", "tabindex": 0, "role": "region", "aria-label": caption}, drawn)
 
 
 def _head(column: Column) -> Markup:

@@ -112,7 +112,7 @@ class SimulatedCrash(BaseException):
 
 
 def crashing(inner: Objects, call: int, *, after: bool) -> tuple[InterceptedObjects, list[str]]:
-    """A store that dies at call number `call` (from 0), before or after it took effect; and the calls made."""
+    """A store that dies at call number `call` (from 0), before or after it took effect; the calls made."""
     made: list[str] = []
 
     def around(name, arguments, run):

@@ -168,7 +168,7 @@ class Disk:
                     self.safe[first] = dict(self.seen[first])
 
     def after_the_cut(self, target: Path, *, names_kept: bool) -> None:
-        """Write what is left into a folder: no unsynced bytes and, unless they are kept, no unsynced names."""
+        """Write what is left into a folder: no unsynced bytes and, unless kept, no unsynced names."""
         self._write(self.root, target, self.seen if names_kept else self.safe)
 
     def _write(self, folder: Path, target: Path, names: dict[Path, dict[str, object]]) -> None:

@@ -156,7 +156,8 @@ def test_reading_the_head_loads_neither_pandas_nor_ray_nor_sklearn(tmp_path):
     commit(open_store(str(tmp_path), create=True), setting({"a": "v1"}))
     script = (
         "import sys; from retraining.store import log, results;"
-        f"store = log.open_store({str(tmp_path)!r}); print(store.read_head().release); results.load_results(store.objects);"
+        f"store = log.open_store({str(tmp_path)!r}); print(store.read_head().release);"
+        "results.load_results(store.objects);"
         "print([m for m in ('pandas', 'ray', 'sklearn', 'pyarrow.dataset', 'xgboost') if m in sys.modules])"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
