@@ -82,11 +82,15 @@ class Candidate:
         return len(chosen) >= scheme.min_rows and blocks >= scheme.min_blocks
 
     def column_fits(self, context: Context) -> dict[LeftOut, list[int]]:
-        """The fits of a column and the parts that each predicts, where they can be made."""
+        """The fits of a column and the parts that each predicts, whether they can be made or not."""
         wanted: dict[LeftOut, list[int]] = {}
         for part in sorted(self.data.rows):
             wanted.setdefault(column_fit(part, self.cut, context), []).append(part)
-        return {left_out: parts for left_out, parts in wanted.items() if self.exists(left_out)}
+        return wanted
+
+    def possible(self, fits: Mapping[LeftOut, list[int]]) -> dict[LeftOut, list[int]]:
+        """Those fits that have enough rows; the contexts that they read must be prepared."""
+        return {left_out: parts for left_out, parts in fits.items() if self.exists(left_out)}
 
     def fingerprint(self, left_out: LeftOut, results: ResultIndex) -> tuple[str, BlobPointer | None]:
         """A fit's fingerprint and its stored model: as the champion's document has it, else as it would be made now."""
@@ -118,6 +122,9 @@ class Candidate:
         keep_model: bool = False,
     ) -> tuple[FitTask | None, tuple[Piece, ...]]:
         """The task that is still to be done for these pieces (None: all is in the store), and the pieces."""
+        if isinstance(left_out, Folds):
+            # whoever asks first has all folds predicted: M(a, {1, 2}) serves two columns and is made once
+            parts = sorted({*parts, *(fold for fold in left_out.folds if fold in self.data.rows)})
         fingerprint, model = self.fingerprint(left_out, results)
         self.made[str(left_out)] = fingerprint
         pieces = self.pieces(left_out, fingerprint, parts)
@@ -151,16 +158,15 @@ class Candidate:
 
 
 def gate_fits(candidate: Candidate) -> dict[LeftOut, list[int]]:
-    """The fits that a candidate is judged by, and the parts that they predict for it.
+    """The fits that a challenger is judged by, and the parts that they predict for it.
 
-    Time scheme: the fit before the holdout (a champion's own cut, where that is earlier) predicts the
-    holdout. Fold scheme: each fold by the fit that left it out.
+    Time scheme: the fit before the holdout predicts the holdout. Fold scheme: each fold by the fit
+    that left it out. Whether they can be made is asked by `Candidate.possible`.
     """
     if candidate.cut is None:
         return candidate.column_fits(frozenset())
     holdout = candidate.data.holdout
-    left_out = Before(min(candidate.cut, holdout[0]))
-    return {left_out: list(holdout)} if candidate.exists(left_out) else {}
+    return {Before(min(candidate.cut, holdout[0])): list(holdout)} if holdout else {}
 
 
 def shipped_fit(candidate: Candidate) -> LeftOut:

@@ -458,10 +458,11 @@ class Engine:
         if candidate is None:
             reason = "the champion's recorded columns are no longer in the data"
             return ColumnValues(rows=np.zeros(0, np.intp), values=empty, first=None, error=reason)
-        error = yield from self._prepare(candidate, key.context)
+        wanted = candidate.column_fits(key.context)
+        error = yield from self._contexts(candidate, wanted)
         if error is not None:
             return ColumnValues(rows=candidate.rows.rows, values=empty, first=None, error=error)
-        fits = candidate.column_fits(key.context)
+        fits = candidate.possible(wanted)
         keep = candidate.cut is None  # folds: a later column needs every fit of the lattice again
         kind: FitKind = "block" if key.side == "challenger" else "champion"
         values, error = yield from self._predictions(candidate, fits, kind, keep_model=keep)
@@ -562,11 +563,15 @@ class Engine:
         champion = self._champion(candidate.node)
         if champion is None:
             return None, None, False
-        context: Context = None if champion.cut is not None else frozenset()
-        error = yield from self._prepare(champion, context)
+        wanted = self._champion_gate(champion, candidate, judged)
+        error = yield from self._contexts(champion, wanted)
         if error is not None:
             return None, error, False
-        fits = self._champion_gate(champion, candidate, judged)
+        fits = {
+            left_out: parts
+            for left_out, parts in wanted.items()
+            if str(left_out) in champion.recorded or champion.exists(left_out)
+        }
         if not fits:
             return None, None, False
         own = {candidate.evidence.fit(left_out) for left_out in gate_fits(candidate)}
@@ -585,8 +590,7 @@ class Engine:
         begin = theirs.block_at(own.start(candidate.data.holdout[0]))
         left_out = Before(min(champion.cut, begin))
         parts = np.unique(champion.rows.part[judged]).tolist()
-        known = str(left_out) in champion.recorded
-        return {left_out: parts} if known or champion.exists(left_out) else {}
+        return {left_out: parts}
 
     @staticmethod
     def _block_days(candidate: Candidate) -> int:
@@ -609,17 +613,17 @@ class Engine:
             version=candidate.version,
             wiring=self._wiring(candidate),
         )
+        error = yield from self._contexts(candidate, gate_fits(candidate))
+        if error is not None:
+            return self._failed(node, decision, candidate, error)
         why = self._not_judgeable(candidate)
         if why:
             result.verdict, result.because = insufficient(why), why
             return result
-        fits = gate_fits(candidate)
+        fits = candidate.possible(gate_fits(candidate))
         judged = self._judged_rows(candidate)
         extra = fresh_parts(candidate)
         wide = {left_out: sorted({*own, *extra}) for left_out, own in fits.items()}
-        error = yield from self._contexts(candidate, fits)
-        if error is not None:
-            return self._failed(node, decision, candidate, error)
         values, error = yield from self._predictions(candidate, wide, "gate", keep_model=True)
         if error is not None:
             return self._failed(node, decision, candidate, error)
@@ -646,13 +650,12 @@ class Engine:
     def _not_judgeable(self, candidate: Candidate) -> str:
         if not candidate.data.rows:
             return "there are no rows"
-        if candidate.cut is None:
-            folds = gate_fits(candidate)
-            return "" if folds else "no fold has rows to learn from"
         holdout = candidate.data.holdout
-        if not holdout:
+        if candidate.cut is not None and not holdout:
             return "no block of labels is mature yet"
-        if not gate_fits(candidate):
+        if not candidate.possible(gate_fits(candidate)):
+            if candidate.cut is None:
+                return "no fold has rows to learn from"
             rows = len(candidate.training_rows(Before(holdout[0])))
             scheme = candidate.recipe.scheme
             wanted = f"{scheme.min_rows} in {scheme.min_blocks} blocks" if isinstance(scheme, TimeScheme) else ""
@@ -818,7 +821,7 @@ class Engine:
         if not result.won:
             return None
         candidate = result.candidate
-        gate = gate_fits(candidate)
+        gate = candidate.possible(gate_fits(candidate))
         shipped = shipped_fit(candidate)
         model = self.world.manifest.models[candidate.recipe.model]
         if candidate.cut is None:

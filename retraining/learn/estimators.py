@@ -63,7 +63,7 @@ def build_estimator(spec: EstimatorSpec, *, present: Sequence[int], seed: int) -
         parameters["class_weight"] = _class_weight(spec, present)
     try:
         estimator = factory(**parameters)
-        return estimator.set_params(**_fixed_parameters(estimator, seed))
+        return estimator.set_params(**_fixed_parameters(spec, estimator, seed))
     except (TypeError, ValueError) as error:
         message = f"{spec.type} refuses its parameters: {error}"
         raise FitError(message, "mend `estimator.parameters` in the manifest") from error
@@ -102,13 +102,14 @@ def takes_missing(spec: EstimatorSpec, estimator: Any) -> bool:
     return not constrained or spec.type.startswith("Hist")
 
 
-def _fixed_parameters(estimator: Any, seed: int) -> dict[str, Json]:
+def _fixed_parameters(spec: EstimatorSpec, estimator: Any, seed: int) -> dict[str, Json]:
     fixed: dict[str, Json] = {}
     for name, value in estimator.get_params(deep=True).items():
         leaf = name.rpartition("__")[2]
         if leaf == "random_state" and value is None:
             fixed[name] = seed % 2**32
-        elif leaf == "n_jobs":
+        elif leaf == "n_jobs" and (value is not None or spec.module.startswith("xgboost")):
+            # scikit-learn takes None for one; XGBoost takes it for all
             fixed[name] = 1
     return fixed
 

@@ -8,9 +8,18 @@ from __future__ import annotations
 import datetime as dt
 import re
 
-__all__ = ["DURATION_PATTERN", "SHARE_PATTERN", "duration_text", "parse_duration", "parse_share"]
+__all__ = [
+    "DAYS_PATTERN",
+    "DURATION_PATTERN",
+    "SHARE_PATTERN",
+    "duration_text",
+    "parse_days",
+    "parse_duration",
+    "parse_share",
+]
 
 DURATION_PATTERN = r"^[0-9]{1,6}[mhdw]$"
+DAYS_PATTERN = r"^(?=0*[1-9])[0-9]{1,6}[dw]$"
 SHARE_PATTERN = r"^[0-9]{1,3}(\.[0-9]{1,12})?%$"
 
 _DURATION = re.compile(r"([0-9]{1,6})([mhdw])")
@@ -29,6 +38,11 @@ def parse_duration(text: str) -> dt.timedelta | None:
         return dt.timedelta(0)
     match = _DURATION.fullmatch(text)
     return int(match[1]) * _UNITS[match[2]] if match else None
+
+
+def parse_days(text: str) -> dt.timedelta | None:
+    """The duration that `2w` or `14d` writes, at least one day; None for anything else."""
+    return parse_duration(text) or None if text.endswith(("d", "w")) else None
 
 
 def duration_text(duration: dt.timedelta) -> str:

@@ -182,6 +182,8 @@ def _check_time_scheme(model: ModelReading, problems: Problems) -> None:
     if column is None or (mapping and mapping.has(Targets.KNOWN_AT) != mapping.has(Targets.KNOWN_AFTER)):
         return
     where, path = model.spot(Models.TARGET)
+    if mapping and not mapping.complete:
+        return  # known_at may only be misspelt, which was noted
     if mapping and mapping.has(Targets.KNOWN_AT):
         problems.add(where, path, "`known_at` and `known_after` are both written", "keep one of the two")
         return

@@ -16,7 +16,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
-from retraining.manifest.durations import DURATION_PATTERN, SHARE_PATTERN, parse_duration, parse_share
+from retraining.manifest.durations import (
+    DAYS_PATTERN,
+    DURATION_PATTERN,
+    SHARE_PATTERN,
+    parse_days,
+    parse_duration,
+    parse_share,
+)
 from retraining.manifest.nodes import Node, ScalarNode, describe
 from retraining.manifest.problems import Problems, listed
 from retraining.manifest.values import Json
@@ -58,8 +65,9 @@ class Shape(ABC, Generic[T_co]):
 
 def refuse(node: Node, path: str, problems: Problems, expected: str, next_step: str = "") -> None:
     """Note that something else was expected here."""
-    if isinstance(node, ScalarNode) and node.value is None and not next_step:
-        next_step = "write a value, or leave the line out"
+    if not next_step:
+        nothing = isinstance(node, ScalarNode) and node.value is None
+        next_step = "write a value, or leave the line out" if nothing else f"write {expected}"
     problems.add(node, path, f"expected {expected}; found {describe(node)}", next_step)
 
 
@@ -122,11 +130,13 @@ class Choice(Shape[str]):
         """The word."""
         if isinstance(node, ScalarNode) and node.value in self.options:
             return node.text
-        next_step = ""
+        next_step = "choose one of them"
         if isinstance(node, ScalarNode) and node.value is not None:
             hint = (self.hints or {}).get(node.text)
             next_step = (
-                f"did you mean `{hint}`?" if hint else problems.suggestion(node.text, self.options, "")
+                f"did you mean `{hint}`?"
+                if hint
+                else problems.suggestion(node.text, self.options, "choose one of them")
             )
         refuse(node, path, problems, f"one of {listed(self.options)}", next_step)
         return None
@@ -229,24 +239,29 @@ class Share(Shape[float]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DurationShape(Shape[dt.timedelta]):
-    """A duration; with `whole_days`, at least one day and nothing but days."""
+    """A duration; with `whole_days`, at least one day, in days or weeks."""
 
     whole_days: bool = False
 
     def read(self, node: Node, path: str, problems: Problems) -> dt.timedelta | None:
         """The duration."""
-        duration = parse_duration(node.text) if isinstance(node, ScalarNode) else None
+        text = node.text if isinstance(node, ScalarNode) else ""
+        if self.whole_days:
+            duration = parse_days(text)
+            expected, step = "whole days or weeks, at least one", "write it like 1d or 2w"
+        else:
+            duration = parse_duration(text)
+            expected, step = (
+                "a duration: a whole number and m, h, d or w",
+                "write it like 2w, 14d, 12h or 30m",
+            )
         if duration is None:
-            expected = "a duration: a whole number and m, h, d or w"
-            refuse(node, path, problems, expected, "write it like 2w, 14d, 12h or 30m")
-        elif self.whole_days and (not duration or duration % dt.timedelta(days=1)):
-            refuse(node, path, problems, "whole days, at least one", "write it like 1d or 2w")
-            return None
+            refuse(node, path, problems, expected, step)
         return duration
 
     def schema(self, definitions: Definitions) -> Schema:
         """A string such as 2w, or 0."""
         text: Schema = {"type": "string", "pattern": DURATION_PATTERN}
         if self.whole_days:
-            return {"type": "string", "pattern": r"^0*[1-9][0-9]*[mhdw]$"}
+            return {"type": "string", "pattern": DAYS_PATTERN}
         return {"anyOf": [text, {"const": 0}, {"const": "0"}]}

@@ -111,8 +111,8 @@ def draw_graph(run: RunView) -> Markup:
                 "g",
                 {"transform": f"translate({_MARGIN:.0f} {_LEVEL_HEAD + _MARGIN:.0f})"},
                 _coarse_edges(placement, run.nodes),
-                *(_draw_card(card, placement.corners[card.key]) for card in cards),
                 _fine_edges(cards, placement, run.nodes),
+                *(_draw_card(card, placement.corners[card.key]) for card in cards),
             ),
         ]
     )
@@ -287,7 +287,7 @@ def _chip(card: _Card, place: int) -> Markup:
         node,
         tag("rect", {"x": x, "y": y, "width": width, "height": height, "rx": 6.0}),
         icon_use(node.outcome, {"x": x + 5, "y": y + 5.5, "width": 13, "height": 13}),
-        tag("text", {"class": "c", "x": x + 22, "y": y + 16.2}, shown),
+        tag("text", {"class": "c", "x": x + 21, "y": y + 16.2}, shown),
     )
 
 
@@ -318,17 +318,16 @@ def _linked(node: NodeView, *drawn: Markup) -> Markup:
 
 
 def _fine_edges(cards: Sequence[_Card], placement: Placement, nodes: Sequence[NodeView]) -> Markup:
-    """The edges from node to node, hidden until a node is pointed at; none where cards show counts."""
+    """The edges from node to node, from card to card at the heights of their chips.
+
+    The style hides them until a node is pointed at. There are none where cards show counts.
+    """
     ends: dict[str, tuple[int, Point, Point]] = {}
     for card in cards:
+        x, y = placement.corners[card.key]
         for place, node in enumerate(card.nodes if card.chips else ()):
-            (x, y), (dx, dy), (width, height) = (
-                placement.corners[card.key],
-                card.chip_corner(place),
-                card.chip_size(),
-            )
-            middle = y + dy + height / 2
-            ends[node.name] = (node.place, (x + dx, middle), (x + dx + width, middle))
+            middle = y + card.chip_corner(place)[1] + card.chip_size()[1] / 2
+            ends[node.name] = (node.place, (x, middle), (x + _WIDTH, middle))
     pairs = [(up, node.name) for node in nodes for up in node.upstreams if up in ends and node.name in ends]
     if len(pairs) > _MOST_FINE_EDGES:
         return join([])

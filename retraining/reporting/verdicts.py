@@ -79,7 +79,7 @@ def draw_verdicts(run: RunView) -> Markup:
         ),
         Column(name="Dummy", kind="num", note="below it: how the challenger differs"),
         *([Column(name="Difference in loss", kind="plot", head=axis_head(axes))] if axes else []),
-        Column(name="Limits and checks", kind="text"),
+        Column(name="Limits and checks", kind="text checks"),
         Column(name="Judged on", kind="text"),
     ]
     rows = [_row(node, verdict, axes, has_champion) for node, verdict in judged]

@@ -120,7 +120,6 @@ def test_paths_that_cannot_be_a_file_are_refused(tmp_path: Path) -> None:
         ("s3://bucket/m.pkl", "is a URL"),
         ("", "expected a file's path"),
         (None, "expected a file's path"),
-        ("/dev/null", "no plain file"),
     ):
         with pytest.raises(InputError, match=message):
             ModelDeployment.deploy_model([1], path)

@@ -1,5 +1,8 @@
 """Each kind of mistake is one problem, with its place, its path and its next step."""
 
+# A case stands on one line, so that its columns can be read.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import pytest
