@@ -9,13 +9,13 @@ rows whose prediction existed when the reader's own was made (MANIFEST 2).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.rows import available_from, folds_of
+from retraining.data.rows import available_from, cell_starts, folds_of
 from retraining.data.tables import Table, match_codes
 from retraining.decide.recipes import Recipe
 from retraining.errors import DataError
@@ -58,6 +58,19 @@ def handed_down(prediction: Floats, task: str, n_classes: int) -> Floats:
     return prediction
 
 
+def unite(
+    n_rows: int, width: int, parts: Iterable[tuple[Rows, Floats, str, int]]
+) -> Floats:
+    """The column that an upstream model's nodes make together, `(n_rows, width)`; NaN where none predicts.
+
+    Each part has a node's rows, its predictions `(len(rows), n_outputs)`, its task and number of classes.
+    """
+    values = np.full((n_rows, width), np.nan)
+    for rows, prediction, task, n_classes in parts:
+        values[rows] = handed_down(prediction, task, n_classes)
+    return values
+
+
 def join_rows(
     item: Input,
     reader: Table,
@@ -77,11 +90,11 @@ def join_rows(
     order = np.argsort(their_codes, kind="stable")
     ordered = their_codes[order]
     start = int(np.searchsorted(ordered, 0))
-    repeated = np.flatnonzero(ordered[start + 1 :] == ordered[start:-1]) if len(ordered) > start else []
-    if len(repeated):
+    repeated = int((ordered[start + 1 :] == ordered[start:-1]).sum()) if len(ordered) > start else 0
+    if repeated:
         columns = ", ".join(theirs for theirs, _ in item.match)
         raise DataError(
-            f"input {item.upstream}: {len(repeated)} rows of {upstream_dataset.name} repeat another row's "
+            f"input {item.upstream}: {repeated} rows of {upstream_dataset.name} repeat another row's "
             f"{columns}, so it is not clear which prediction a row of {reader_dataset.name} reads",
             "match on columns that identify one upstream row (many to one)",
         )
@@ -166,15 +179,18 @@ def usable_rows(rows: Rows, inputs: Sequence[UpstreamColumn]) -> NDArray[np.bool
     return usable
 
 
-def column_digests(values: Floats, part: NDArray[np.int32], known: NDArray[np.int32]) -> Mapping[tuple[int, int], str]:
+def column_digests(
+    values: Floats, part: NDArray[np.int32], known: NDArray[np.int32]
+) -> Mapping[tuple[int, int], str]:
     """The digest of an assembled column on each (part, known) cell of a node's rows."""
     order = np.lexsort((part, known))
     part, known = part[order], known[order]
-    edges = np.flatnonzero(np.r_[True, (part[1:] != part[:-1]) | (known[1:] != known[:-1])]) if len(order) else []
-    starts = [int(edge) for edge in edges]
+    starts = cell_starts(part, known)
     normal = values[order] + 0.0
     normal[np.isnan(normal)] = np.nan
     return {
-        (int(part[start]), int(known[start])): hashlib.sha256(memoryview(normal[start:end]).cast("B")).hexdigest()[:16]
+        (int(part[start]), int(known[start])): hashlib.sha256(
+            np.ascontiguousarray(normal[start:end]).data
+        ).hexdigest()[:16]
         for start, end in zip(starts, [*starts[1:], len(order)], strict=True)
     }

@@ -8,9 +8,10 @@ column's type is an error that names the file and the column.
 from __future__ import annotations
 
 import glob
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -136,21 +137,57 @@ def read_table(dataset: Dataset, files: Sequence[Path], columns: Collection[str]
     Moments without a zone are read in `timezone`. Raises `DataError` for files that cannot be read,
     missing keys and duplicate keys.
     """
+    return to_table(dataset, read_arrow(dataset, files, columns), columns, timezone)
+
+
+def read_arrow(dataset: Dataset, files: Sequence[Path], columns: Collection[str]) -> pa.Table:
+    """The named columns of the dataset as its files have them, rows in the order of the files."""
     kind = _format(dataset, files[0])
     # types are those of the whole dataset, so that a file with only whole numbers fits one with fractions
     parts = [_read_file(dataset, file, kind, sorted(columns)) for file in files]
     try:
-        arrow = pa.concat_tables(parts, promote_options="permissive")
+        return pa.concat_tables(parts, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(
             f"dataset {dataset.name}: its {len(files)} files disagree on a column's type: {error}",
             f"give the column a type under `datasets.{dataset.name}.types`",
         ) from error
-    arrow = _sorted_by_key(dataset, arrow)
-    converted = {
-        name: _column(dataset, name, arrow.column(name), timezone) for name in sorted(columns)
-    }
+
+
+def to_table(dataset: Dataset, arrow: pa.Table, columns: Collection[str], timezone: str) -> Table:
+    """The named columns of an Arrow table with the dataset's types, rows sorted by key; errors as `read_table`."""
+    arrow = arrow.take(key_order(dataset, arrow)).combine_chunks()
+    converted = {name: _column(dataset, name, arrow.column(name), timezone) for name in sorted(columns)}
     return Table(dataset=dataset.name, key=dataset.key, columns=converted, n_rows=arrow.num_rows)
+
+
+def key_order(dataset: Dataset, arrow: pa.Table) -> pa.Array:
+    """The positions of the rows in the order of the key; `DataError` for missing and repeated keys."""
+    for name in dataset.key:
+        missing = arrow.column(name).null_count
+        if missing:
+            raise DataError(
+                f"dataset {dataset.name}: the key column {name} is missing in {missing} of {arrow.num_rows} rows",
+                "a key identifies each row: fill it in, or name other columns under `key`",
+            )
+    # a row number breaks no ties: duplicate keys are refused just below
+    order = pc.sort_indices(arrow, sort_keys=[(name, "ascending") for name in dataset.key])
+    arrow = arrow.select(list(dataset.key)).take(order).combine_chunks()
+    if arrow.num_rows > 1:
+        same = np.ones(arrow.num_rows - 1, bool)
+        for name in dataset.key:
+            column = arrow.column(name)
+            equal = pc.equal(column.slice(1), column.slice(0, arrow.num_rows - 1))
+            same &= _numpy(equal.combine_chunks()).astype(bool)
+        if same.any():
+            at = int(np.flatnonzero(same)[0])
+            example = ", ".join(f"{name}={arrow.column(name)[at].as_py()}" for name in dataset.key)
+            raise DataError(
+                f"dataset {dataset.name}: {int(same.sum())} rows repeat the key of another row, first {example}",
+                f"remove the duplicates, or name under `datasets.{dataset.name}.key` the columns that "
+                "identify a row",
+            )
+    return order
 
 
 def _readable(path: Path, declared: FileFormat | None) -> bool:
@@ -169,7 +206,7 @@ def _format(dataset: Dataset, file: Path) -> FileFormat:
     return kind
 
 
-def _guarded(dataset, file, action):  # type: ignore[no-untyped-def]
+def _guarded(dataset: Dataset, file: Path, action: Callable[[Path], Any]) -> Any:
     try:
         return action(file)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -183,7 +220,7 @@ def _guarded(dataset, file, action):  # type: ignore[no-untyped-def]
 def _read_file(dataset: Dataset, file: Path, kind: FileFormat, columns: list[str] | None) -> pa.Table:
     readers = {"parquet": _read_parquet, "csv": _read_csv, "jsonl": _read_jsonl}
     table: pa.Table = _guarded(dataset, file, lambda path: readers[kind](dataset, path, columns))
-    return _cast(dataset, file, table)
+    return cast_columns(dataset, file.name, table)
 
 
 def _read_parquet(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Table:
@@ -199,10 +236,7 @@ def _read_csv(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Tab
     _require(dataset, file, names, columns)
     # timestamps are parsed after reading, so that zones and dates are treated alike in every format
     late = ("date", "timestamp", "bool")
-    declared = {
-        name: pa.string() if kind in late else _TYPES[kind]
-        for name, kind in dataset.types.items()
-    }
+    declared = {name: pa.string() if kind in late else _TYPES[kind] for name, kind in dataset.types.items()}
     convert = pa.csv.ConvertOptions(
         column_types=declared,
         null_values=list(dataset.missing),
@@ -231,53 +265,28 @@ def _require(dataset: Dataset, file: Path, present: Sequence[str], columns: list
         )
 
 
-def _cast(dataset: Dataset, file: Path, table: pa.Table) -> pa.Table:
+def cast_columns(dataset: Dataset, source: str, table: pa.Table) -> pa.Table:
+    """The table with the types that the dataset declares; `source` names it in the error of a value that fits not."""
     for name, kind in dataset.types.items():
         if name not in table.column_names:
             continue
         index = table.column_names.index(name)
         wanted = _TYPES[kind]
         column = table.column(index)
-        if column.type == wanted or (kind in ("string", "category") and column_kind(column.type) == "category"):
+        if column.type == wanted or (
+            kind in ("string", "category") and column_kind(column.type) == "category"
+        ):
             continue
         if kind in ("date", "timestamp") and column_kind(column.type) in ("category", "timestamp", "date"):
             continue  # parsed in `_moments`, with the manifest's time zone
         try:
             table = table.set_column(index, name, column.cast(wanted))
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise DataError(
-                f"dataset {dataset.name}: {file.name}, column {name} is not {kind}: {str(error).splitlines()[0]}",
+                f"dataset {dataset.name}: {source}, column {name} is not {kind}: {str(error).splitlines()[0]}",
                 f"mend the values or `datasets.{dataset.name}.types.{name}`",
             ) from error
     return table
-
-
-def _sorted_by_key(dataset: Dataset, arrow: pa.Table) -> pa.Table:
-    for name in dataset.key:
-        missing = arrow.column(name).null_count
-        if missing:
-            raise DataError(
-                f"dataset {dataset.name}: the key column {name} is missing in {missing} of {arrow.num_rows} rows",
-                "a key identifies each row: fill it in, or name other columns under `key`",
-            )
-    # a row number breaks no ties: duplicate keys are refused just below
-    order = pc.sort_indices(arrow, sort_keys=[(name, "ascending") for name in dataset.key])
-    arrow = arrow.take(order).combine_chunks()
-    if arrow.num_rows > 1:
-        same = np.ones(arrow.num_rows - 1, bool)
-        for name in dataset.key:
-            column = arrow.column(name)
-            equal = pc.equal(column.slice(1), column.slice(0, arrow.num_rows - 1))
-            same &= _numpy(equal.combine_chunks()).astype(bool)
-        if same.any():
-            at = int(np.flatnonzero(same)[0])
-            example = ", ".join(f"{name}={arrow.column(name)[at].as_py()}" for name in dataset.key)
-            raise DataError(
-                f"dataset {dataset.name}: {int(same.sum())} rows repeat the key of another row, first {example}",
-                f"remove the duplicates, or name under `datasets.{dataset.name}.key` the columns that "
-                "identify a row",
-            )
-    return arrow
 
 
 def _column(dataset: Dataset, name: str, chunked: pa.ChunkedArray, timezone: str) -> Column:
@@ -296,7 +305,9 @@ def _column(dataset: Dataset, name: str, chunked: pa.ChunkedArray, timezone: str
         return Column(kind="bool", values=_numpy(array.cast(pa.int8()).cast(pa.float64())))
     if kind == "number":
         whole = pa.types.is_integer(array.type) and array.null_count == 0 and array.type != pa.uint64()
-        return Column(kind="number", values=_numpy(array.cast(pa.int64() if whole else pa.float64(), safe=False)))
+        return Column(
+            kind="number", values=_numpy(array.cast(pa.int64() if whole else pa.float64(), safe=False))
+        )
     raise DataError(
         f"dataset {dataset.name}: column {name} has the type {array.type}, which is neither number, text, "
         "boolean nor moment",
@@ -359,4 +370,13 @@ def _parse_moments(array: pa.Array, timezone: str) -> pa.Array:
 
 
 def _numpy(array: pa.Array) -> np.ndarray:
-    return np.asarray(array.to_numpy(zero_copy_only=False))
+    """The values, NaN for missing numbers. Arrow's own `to_numpy` would load pandas, if only to look at it."""
+    if pa.types.is_boolean(array.type):
+        array = array.cast(pa.uint8())
+    if array.null_count:
+        array = array.fill_null(float("nan"))
+    kind = np.dtype("float64" if pa.types.is_float64(array.type) else str(array.type))
+    values = array.buffers()[1]
+    if not len(array) or values is None:
+        return np.empty(0, kind)
+    return np.frombuffer(values, kind, count=len(array), offset=array.offset * kind.itemsize)

@@ -58,17 +58,17 @@ class NodeRows:
         by key. `usable` is False for rows that lack an upstream column and are dropped.
         """
         if self.next_block is None:
-            chosen = np.array([in_slice(int(part), 0, left_out) for part in range(int(self.part.max(initial=0)) + 1)])
+            chosen = np.array(
+                [in_slice(int(part), 0, left_out) for part in range(int(self.part.max(initial=0)) + 1)]
+            )
             return np.flatnonzero(self.labelled & usable & chosen[self.part])
         wanted = np.flatnonzero(self.labelled & usable & (self.known <= getattr(left_out, "block", NEVER)))
         return wanted[np.lexsort((self.part[wanted], self.known[wanted]))]
 
 
-def node_rows(
-    recipe: Recipe, table: Table, dataset: Dataset, as_of: int, classes: Classes
-) -> NodeRows:
+def node_rows(recipe: Recipe, table: Table, dataset: Dataset, as_of: int, classes: Classes) -> NodeRows:
     """The rows of a node that exist at `as_of` (microseconds UTC)."""
-    rows = _partition_rows(recipe, table)
+    rows = partition_rows(recipe, table)
     if dataset.time is not None:
         rows = rows[_exists_from(table, dataset)[rows] <= as_of]
     target, labelled = _target(recipe, table.columns[recipe.target.column].take(rows), classes)
@@ -82,7 +82,7 @@ def classes_of(recipes: Sequence[Recipe], table: Table, dataset: Dataset, as_of:
     if recipes[0].task == "regression":
         return ()
     column = table.columns[recipes[0].target.column]
-    rows = np.concatenate([_partition_rows(recipe, table) for recipe in recipes])
+    rows = np.concatenate([partition_rows(recipe, table) for recipe in recipes])
     if dataset.time is not None:
         rows = rows[_exists_from(table, dataset)[rows] <= as_of]
     present = column.take(rows)
@@ -113,7 +113,8 @@ def describe(recipe: Recipe, table: Table, found: NodeRows, classes: Classes) ->
     )
 
 
-def _partition_rows(recipe: Recipe, table: Table) -> NDArray[np.intp]:
+def partition_rows(recipe: Recipe, table: Table) -> NDArray[np.intp]:
+    """The positions of the rows that hold a node's partition values, in the order of the table."""
     mask = np.ones(table.n_rows, bool)
     for name, text in recipe.partition:
         codes, texts = table.columns[name].texts()
@@ -137,13 +138,17 @@ def available_from(table: Table, dataset: Dataset) -> NDArray[np.int64] | None:
 
 def folds_of(table: Table, dataset: Dataset, scheme: FoldScheme, seed: int) -> NDArray[np.int32]:
     """The fold of each row: a hash of its leak group (or key) and the seed, modulo the folds."""
-    columns = [table.columns[dataset.group]] if dataset.group else [table.columns[name] for name in dataset.key]
+    columns = (
+        [table.columns[dataset.group]] if dataset.group else [table.columns[name] for name in dataset.key]
+    )
     mixed = key_hash(columns) ^ np.uint64((seed * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF)
     folds = (mixed >> np.uint64(11)) % np.uint64(scheme.folds)
     return np.asarray(folds, np.int32)
 
 
-def _target(recipe: Recipe, column: Column, classes: Classes) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+def _target(
+    recipe: Recipe, column: Column, classes: Classes
+) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
     missing = column.missing()
     if recipe.task == "regression":
         values = column.as_floats().copy()
@@ -277,12 +282,19 @@ def _changes_at(
     return min(moments + [end for end in ends if end > as_of], default=None)
 
 
+def cell_starts(part: NDArray[np.int32], known: NDArray[np.int32]) -> list[int]:
+    """Where each run of equal (part, known) begins in arrays that are sorted by them."""
+    if not len(part):
+        return []
+    changes = (part[1:] != part[:-1]) | (known[1:] != known[:-1])
+    return [0, *(np.flatnonzero(changes) + 1).tolist()]
+
+
 def _cells(found: NodeRows, words: list[NDArray[np.uint64]]) -> tuple[Cell, ...]:
     wanted = np.flatnonzero(found.labelled)
     order = wanted[np.lexsort((found.part[wanted], found.known[wanted]))]
     part, known = found.part[order], found.known[order]
-    edges = np.flatnonzero(np.r_[True, (part[1:] != part[:-1]) | (known[1:] != known[:-1])]) if len(order) else []
-    starts = [int(edge) for edge in edges]
+    starts = cell_starts(part, known)
     ends = [*starts[1:], len(order)]
     sorted_words = [np.ascontiguousarray(word[order]) for word in words]
     return tuple(
@@ -313,7 +325,7 @@ def _feature_digests(found: NodeRows, words: list[NDArray[np.uint64]], table: Ta
 def _digest(columns: Sequence[NDArray[np.generic]]) -> str:
     state = hashlib.sha256()
     for column in columns:
-        state.update(memoryview(np.ascontiguousarray(column)).cast("B"))
+        state.update(np.ascontiguousarray(column).data)
     return state.hexdigest()[:16]
 
 

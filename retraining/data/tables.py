@@ -39,7 +39,7 @@ class Column:
     def missing(self) -> NDArray[np.bool_]:
         """True where the value is missing."""
         if self.kind == "category":
-            return np.asarray(self.values < 0)
+            return np.asarray(self.values.astype(np.int64) < 0)
         if self.kind == "timestamp":
             return np.asarray(self.values == NO_MOMENT)
         return np.isnan(self.values) if self.values.dtype == np.float64 else np.zeros(len(self.values), bool)
@@ -48,7 +48,7 @@ class Column:
         """The values as float64: numbers as they are, category codes with NaN for missing."""
         if self.kind == "category":
             codes = self.values.astype(np.float64)
-            codes[self.values < 0] = np.nan
+            codes[codes < 0] = np.nan
             return codes
         return self.values.astype(np.float64, copy=False)
 
@@ -102,7 +102,9 @@ def key_hash(columns: Sequence[Column]) -> NDArray[np.uint64]:
     return state
 
 
-def match_codes(left: Sequence[Column], right: Sequence[Column]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def match_codes(
+    left: Sequence[Column], right: Sequence[Column]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Integers that are equal where two tables' key columns are equal, `-1` where a value is missing."""
     n_left = len(left[0].values)
     total = np.zeros(n_left + len(right[0].values), np.int64)
@@ -120,7 +122,9 @@ def _shared_codes(a: Column, b: Column) -> NDArray[np.int64]:
     if a.kind == "category" and b.kind == "category":
         shared = sorted({*a.categories, *b.categories})
         position = {text: index for index, text in enumerate(shared)}
-        tables = [np.array([position[text] for text in column.categories] + [-1], np.int64) for column in (a, b)]
+        tables = [
+            np.array([position[text] for text in column.categories] + [-1], np.int64) for column in (a, b)
+        ]
         return np.concatenate([tables[0][a.values.astype(np.int64)], tables[1][b.values.astype(np.int64)]])
     if (a.kind == "category") != (b.kind == "category"):
         # written as text in one table and as a number in the other: compare as written

@@ -54,7 +54,9 @@ class Evidence:
             for item in self.recipe.inputs
         }
         features = self.data.features.get(part, "")
-        return digest_of({"action": "column", "fit": fit, "part": part, "features": features, "upstream": dict(inputs)})
+        return digest_of(
+            {"action": "column", "fit": fit, "part": part, "features": features, "upstream": dict(inputs)}
+        )
 
     def parts(self, shipped: LeftOut) -> Parts:
         """The fingerprint of a version in parts, by its shipped fit."""

@@ -78,7 +78,9 @@ def contexts(folds: int, depth: int) -> tuple[frozenset[int], ...]:
 def lattice_fits(folds: int, depth: int) -> tuple[Folds, ...]:
     """The fits of a node with `depth` levels of readers below it: 6, 16, 26 ... for five folds."""
     return tuple(
-        Folds(frozenset(chosen)) for size in range(depth + 2) for chosen in combinations(range(folds), size)
+        Folds(frozenset(chosen))
+        for size in range(depth + 2)
+        for chosen in combinations(range(folds), size)
         if size < folds
     )
 

@@ -131,7 +131,11 @@ def judge(evidence: GateEvidence, rules: GateRules, greater_is_better: Mapping[s
     notes = tuple(_dummy_notes(evidence, greater_is_better))
     margin: float | None = None
     if evidence.difference is not None and evidence.kind == "refresh":
-        margin = rules.margin.value if rules.margin.absolute else rules.margin.value * abs(evidence.difference.champion_loss)
+        margin = (
+            rules.margin.value
+            if rules.margin.absolute
+            else rules.margin.value * abs(evidence.difference.champion_loss)
+        )
     elif evidence.difference is not None:
         margin = 0.0
 
@@ -190,7 +194,9 @@ def _compared(
 ) -> Verdict:
     difference = evidence.difference
     if difference is None:
-        return verdict("insufficient", "no row of the holdout has a prediction of both challenger and champion")
+        return verdict(
+            "insufficient", "no row of the holdout has a prediction of both challenger and champion"
+        )
     if difference.clusters < rules.min_clusters:
         return verdict(
             "insufficient",
@@ -200,10 +206,14 @@ def _compared(
     if evidence.kind == "refresh":
         if difference.upper < margin:
             return verdict("promoted", f"not worse than the champion by the margin {margin:.4g} ({numbers})")
-        return verdict("rejected", f"may be worse than the champion by more than the margin {margin:.4g} ({numbers})")
+        return verdict(
+            "rejected", f"may be worse than the champion by more than the margin {margin:.4g} ({numbers})"
+        )
     if difference.upper < 0:
         return verdict("promoted", f"better than the champion ({numbers})")
-    return verdict("rejected", f"a changed recipe must be better than the champion, and this is not shown ({numbers})")
+    return verdict(
+        "rejected", f"a changed recipe must be better than the champion, and this is not shown ({numbers})"
+    )
 
 
 def _limit_checks(evidence: GateEvidence, rules: GateRules) -> list[Check]:

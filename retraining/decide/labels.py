@@ -1,4 +1,4 @@
-"""The label-profile check: do the newest labels look like labels at all?
+"""The label-profile check, which asks whether the newest labels look like labels at all.
 
 Challenger and champion of a refresh learn from nearly the same rows, so a gate cannot see labels in
 a wrong unit: five days times 60 once shipped a model with twelve times the error (MANIFEST 1). This

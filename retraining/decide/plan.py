@@ -12,13 +12,12 @@ from typing import Any, Literal, TypeAlias
 
 from retraining.decide.calendar import Calendar
 from retraining.decide.fits import Before, Folds, LeftOut, enough, lattice_fits, slice_cells
-from retraining.decide.fingerprints import Parts
 from retraining.decide.recipes import Recipe
 from retraining.decide.snapshots import NodeData
 from retraining.decide.triggers import Change, Reason, changes_between, due_reasons
 from retraining.graph.graph import Graph
 from retraining.manifest.values import FoldScheme, Json, Rule, TimeScheme
-from retraining.release.values import NodeState
+from retraining.release.values import NodeState, Parts
 
 Action: TypeAlias = Literal["retrain", "keep", "blocked"]
 
@@ -136,7 +135,14 @@ def make_plan(
     decisions: dict[str, Decision] = {}
     for node in graph.nodes:
         decisions[node.name] = _decide(
-            node.name, graph, facts[node.name], states, decisions, environment, node.name in selected, node.name in forced
+            node.name,
+            graph,
+            facts[node.name],
+            states,
+            decisions,
+            environment,
+            node.name in selected,
+            node.name in forced,
         )
     ordered = _with_fits(graph, facts, decisions)
     costs = {node.name: ordered[node.name].seconds or 0.0 for node in graph.nodes}
@@ -201,7 +207,9 @@ def _decide(
         return Decision(
             node=node, action="retrain", conditional=True, direct=False, reasons=(*reasons, reason)
         )
-    return Decision(node=node, action="keep", reasons=tuple(reasons), note=_keep_note(state, bool(reasons), change))
+    return Decision(
+        node=node, action="keep", reasons=tuple(reasons), note=_keep_note(state, bool(reasons), change)
+    )
 
 
 def _lacking_inputs(
@@ -257,7 +265,9 @@ def _keep_note(state: NodeState | None, due: bool, change: Change) -> str:
     return f"not due: {change.summary()}" if change.any else "nothing changed"
 
 
-def _with_fits(graph: Graph, facts: Mapping[str, Facts], decisions: Mapping[str, Decision]) -> dict[str, Decision]:
+def _with_fits(
+    graph: Graph, facts: Mapping[str, Facts], decisions: Mapping[str, Decision]
+) -> dict[str, Decision]:
     """The decisions with the number of fits, the cost, and each node's first predicted block."""
     out: dict[str, Decision] = {}
     first: dict[str, int | None] = {}
@@ -270,7 +280,9 @@ def _with_fits(graph: Graph, facts: Mapping[str, Facts], decisions: Mapping[str,
             continue
         most = _most_fits(fact, depth[name], first[name])
         fresh = _changed_fits(fact, depth[name], first[name]) if decision.direct else most
-        rebuilt = not decision.direct or any(up in out and out[up].action == "retrain" for up in graph.upstreams(name))
+        rebuilt = not decision.direct or any(
+            up in out and out[up].action == "retrain" for up in graph.upstreams(name)
+        )
         least = 0 if decision.conditional else min(fresh, most)
         largest = most if rebuilt else fresh
         state = fact.state
@@ -319,7 +331,9 @@ def _column_left_outs(fact: Facts, depth: int, first: int | None) -> list[LeftOu
     if first is None or fact.data.next_block is None or not fact.data.holdout:
         return []
     ends = {fact.data.holdout[0], fact.data.next_block}
-    blocks = {min(block, fact.data.next_block) for block in fact.data.rows if block >= first} if depth else set()
+    blocks = (
+        {min(block, fact.data.next_block) for block in fact.data.rows if block >= first} if depth else set()
+    )
     return [Before(block) for block in sorted(ends | blocks) if block >= first]
 
 
@@ -332,7 +346,10 @@ def _changed_fits(fact: Facts, depth: int, first: int | None) -> int:
     wanted = _column_left_outs(fact, depth, first)
     if baseline is None or baseline.definition != fact.recipe.definition():
         return len(wanted)
-    return sum(fact.data.slice_digest(one) != baseline.data.slice_digest(one) or _is_edge(one, baseline.data) for one in wanted)
+    return sum(
+        fact.data.slice_digest(one) != baseline.data.slice_digest(one) or _is_edge(one, baseline.data)
+        for one in wanted
+    )
 
 
 def _is_edge(one: LeftOut, before: NodeData) -> bool:
@@ -342,10 +359,13 @@ def _is_edge(one: LeftOut, before: NodeData) -> bool:
 
 def _comparisons(fact: Facts) -> int:
     """Fits without one input each, made once when an edge is new."""
-    known = {item["column"] for item in fact.baseline.definition.get("inputs", ())} if fact.baseline else set()
+    known = (
+        {item["column"] for item in fact.baseline.definition.get("inputs", ())} if fact.baseline else set()
+    )
     if fact.state is not None and fact.state.version is not None and not fact.baseline:
         return 0
     new = sum(item.column not in known for item in fact.recipe.inputs)
+    new += len(fact.recipe.inputs) > 1 and new > 0  # and one without any
     folds = fact.recipe.scheme.folds if isinstance(fact.recipe.scheme, FoldScheme) else 1
     return new * folds
 

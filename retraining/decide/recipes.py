@@ -157,7 +157,9 @@ def recipe_from_json(doc: Mapping[str, Any]) -> Recipe:
         target=Target(
             column=target["column"],
             known_at=target["known_at"],
-            known_after=None if target["known_after"] is None else dt.timedelta(seconds=target["known_after"]),
+            known_after=None
+            if target["known_after"] is None
+            else dt.timedelta(seconds=target["known_after"]),
         ),
         features=tuple(definition["features"]),
         inputs=tuple(_input_from_json(item) for item in definition["inputs"]),

@@ -79,8 +79,8 @@ def node_data_from_json(doc: Mapping[str, Any]) -> NodeData:
     return NodeData(
         node=doc["node"],
         cells=cells,
-        features={part: digest for part, digest in doc["features"]},
-        rows={part: rows for part, rows in doc["rows"]},
+        features=dict(doc["features"]),
+        rows=dict(doc["rows"]),
         classes=tuple(doc["classes"]),
         next_block=doc["next_block"],
         holdout=tuple(doc["holdout"]),

@@ -146,7 +146,10 @@ def _data_reasons(condition: DataCondition, change: DataChange | None) -> tuple[
     elif condition.rows is not None:
         fired, text = change.rows >= condition.rows, f"{change.rows} new or changed rows"
     else:
-        fired, text = change.share >= (condition.share or 0.0), f"{change.share:.1%} of the rows new or changed"
+        fired, text = (
+            change.share >= (condition.share or 0.0),
+            f"{change.share:.1%} of the rows new or changed",
+        )
     if not fired:
         return ()
     evidence: dict[str, Json] = {"blocks": change.blocks, "rows": change.rows, "share": change.share}
@@ -162,7 +165,11 @@ def _data_change(data: NodeData, shipped: LeftOut, before: NodeData | None, dige
     if before is None:
         rows = sum(cell.rows for cell in now.values())
         return DataChange(blocks=len({known for _, known in now}), rows=rows, share=1.0)
-    old_cells = before.cells if before.next_block is None else [c for c in before.cells if c.known <= before.next_block]
+    old_cells = (
+        before.cells
+        if before.next_block is None
+        else [c for c in before.cells if c.known <= before.next_block]
+    )
     old = {(cell.part, cell.known): cell for cell in old_cells}
     blocks: set[int] = set()
     rows = 0

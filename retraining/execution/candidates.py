@@ -187,4 +187,10 @@ def trained_labels(candidate: Candidate, left_out: LeftOut) -> NDArray[np.bool_]
     if isinstance(left_out, Before):
         return rows.labelled & (rows.known <= left_out.block)
     inside = np.array([in_slice(part, 0, left_out) for part in range(int(rows.part.max(initial=0)) + 1)])
-    return rows.labelled & inside[rows.part]
+    return np.asarray(rows.labelled & inside[rows.part])
+
+
+def block_days(candidate: Candidate) -> int:
+    """The length of a candidate's blocks; 1 in the fold scheme, which has none."""
+    scheme = candidate.recipe.scheme
+    return scheme.block_days if isinstance(scheme, TimeScheme) else 1

@@ -7,19 +7,18 @@ the store starts none.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.tables import Table
 from retraining.execution.backends import Backend
-from retraining.execution.engine import Done, Engine, NodeResult, Settle, Ship, World
+from retraining.execution.engine import open_flow
 from retraining.execution.flows import Flows
 from retraining.execution.scheduler import Added, Deliver, Finished, Scheduler, Stopped, Submit
-from retraining.execution.tasks import Batch, BatchResult, FitTask, ScoreTask, Task, TaskResult
+from retraining.execution.study import Done, NodeResult, Settle, Ship, Study, World
+from retraining.execution.tasks import BatchResult, FitTask, ScoreTask, Task, TaskResult
 from retraining.manifest.values import Dataset
 from retraining.store.packs import StoredRecord
 from retraining.store.results import ResultIndex
@@ -98,10 +97,10 @@ class Driver:
         self._arrays: dict[str, NDArray[np.generic]] = {}
         self._added: list[Added] = []
         self._tasks: dict[str, Task] = {}
-        self._judged: set[str] = set()
+        self._unjudged = [node.name for node in world.graph.nodes]
         self.execution = Execution()
-        self._engine = Engine(world, results, self._submit, self._put_array)
-        self._flows = Flows(self._engine.open_flow)
+        study = Study(world, results, self._submit, self._put_array)
+        self._flows = Flows(lambda key: open_flow(study, key))
 
     def run(self) -> Execution:
         """Runs until every node has its result, or until it is stopped."""
@@ -118,7 +117,9 @@ class Driver:
                 self._backend.close()
         for node in nodes:
             key = Settle(node=node)
-            if key in self._flows and (self._flows[key].outcome != "promoted" or Ship(node=node) in self._flows):
+            if key in self._flows and (
+                self._flows[key].outcome != "promoted" or Ship(node=node) in self._flows
+            ):
                 self.execution.results[node] = self._flows[key]
         return self.execution
 
@@ -206,18 +207,16 @@ class Driver:
     # -- telling -----------------------------------------------------------------------------------
 
     def _note_judged(self) -> None:
-        for node in self._world.graph.nodes:
-            key = Settle(node=node.name)
-            if node.name not in self._judged and key in self._flows:
-                self._judged.add(node.name)
-                self._finished(self._flows[key])
+        for node in [name for name in self._unjudged if Settle(node=name) in self._flows]:
+            self._unjudged.remove(node)
+            self._finished(self._flows[Settle(node=node)])
 
     def _tell(self, scheduler: Scheduler) -> None:
         running = sorted({task.node for batch in scheduler.flight.values() for task in batch.tasks})
         self._progress(
             Progress(
                 nodes=len(self._world.graph),
-                judged=len(self._judged),
+                judged=len(self._world.graph) - len(self._unjudged),
                 tasks_done=scheduler.done,
                 tasks_waiting=scheduler.waiting,
                 running=tuple(running),
@@ -237,8 +236,6 @@ def _ran(task: Task, result: TaskResult) -> Ran:
         ended=result.ended,
         error=result.error,
     )
-
-
 
 
 __all__ = ["Driver", "Execution", "Progress", "Ran"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +53,7 @@ class SerialBackend:
         # read-only, as it will be on Ray
         view = values.view()
         view.flags.writeable = False
-        self._arrays[key] = cast("NDArray[np.generic]", view)
+        self._arrays[key] = view
 
     def submit(self, batch: Batch) -> None:
         """Queues a batch for the next call of `finished`."""

@@ -12,7 +12,7 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -273,9 +273,7 @@ def _scores(task: ScoreTask) -> dict[str, Json]:
 
 
 def _compared(task: ScoreTask, metric: str, other: NDArray[np.float64]) -> dict[str, Json]:
-    found = compare(
-        metric, task.target, task.challenger, other, task.clusters, task.classes, seed=task.seed
-    )
+    found = compare(metric, task.target, task.challenger, other, task.clusters, task.classes, seed=task.seed)
     return {
         "metric": metric,
         "with": found.challenger,

@@ -7,7 +7,16 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from retraining.manifest.nodes import MappingNode, Node, ScalarNode, SequenceNode, child_path, describe, plain
+from retraining.manifest.nodes import (
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    child_path,
+    describe,
+    plain,
+    shortened,
+)
 from retraining.manifest.problems import Problems
 from retraining.manifest.shapes import Definitions, Schema, Shape, refuse
 from retraining.manifest.values import Json
@@ -32,7 +41,9 @@ class ListOf(Shape[tuple[H_co, ...]]):
         """The values in order; None if any is refused."""
         if not isinstance(node, SequenceNode):
             wrap = isinstance(node, ScalarNode) and node.value is not None
-            next_step = f"write [{node.text}]" if isinstance(node, ScalarNode) and wrap else "write [a, b]"
+            next_step = (
+                f"write [{shortened(node.text)}]" if isinstance(node, ScalarNode) and wrap else "write [a, b]"
+            )
             refuse(node, path, problems, f"a list of {self.expected}", next_step)
             return None
         if len(node.items) < self.minimum:

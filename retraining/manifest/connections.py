@@ -93,6 +93,8 @@ def _check_edge(
         step = f"add match: {{column of {source}: column of {reader}}}"
         problems.add(edge.where, path, found, step)
     timed = {name: datasets[name].has(Datasets.TIME) for name in (source, reader)}
+    if not all(timed[name] or datasets[name].complete for name in timed):
+        return False  # `time` may only be misspelt, which was noted
     if timed[source] != timed[reader]:
         without, with_time = (source, reader) if timed[reader] else (reader, source)
         found = (

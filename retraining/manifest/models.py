@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from retraining.manifest.catalog import DEFAULT_METRIC, METRICS, EstimatorInfo, canonical_metric
 from retraining.manifest.grammar import Datasets, Edges, Gates, Models, Partitioning, Targets
-from retraining.manifest.nodes import Node, SequenceNode
+from retraining.manifest.nodes import MappingNode, Node, SequenceNode
 from retraining.manifest.problems import Problems
 from retraining.manifest.records import Field, Reading
 from retraining.manifest.rules import blocks_node
@@ -103,8 +103,9 @@ def _check_columns(model: ModelReading, problems: Problems) -> None:
         elif feature == known_at:
             found = f"`{feature}` says when the label is known, and is among the features"
             problems.add(where, path, found, "remove it: it is known only with the label")
-    refused = model.refused(Models.FEATURES) or model.refused(Models.INPUTS)
-    if model.own.complete and not refused and not features and not model.value(Models.INPUTS):
+    inputs = model.own.nodes.get(Models.INPUTS.name)
+    nothing = inputs is None or (isinstance(inputs, MappingNode) and not inputs.entries)
+    if model.own.complete and nothing and not features and not model.refused(Models.FEATURES):
         where, path = model.spot(Models.FEATURES)
         found = f"`{model.name}` has neither features nor inputs, so it has nothing to learn from"
         problems.add(where, path, found, "add `features: [column, ...]`")

@@ -24,6 +24,7 @@ __all__ = [
     "describe",
     "plain",
     "resolve_scalar",
+    "shortened",
 ]
 
 ScalarValue: TypeAlias = str | int | float | bool | None
@@ -50,7 +51,7 @@ _NOT_A_NUMBER = frozenset({".nan", ".NaN", ".NAN"})
 # Longer ones become floats: Python refuses to read an integer of more than 4,300 digits.
 _LONGEST_INTEGER = 30
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_SHOWN = 60
+_SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +119,14 @@ def resolve_scalar(text: str) -> ScalarValue:
 
 def child_path(path: str, key: str) -> str:
     """The document path of a mapping's entry: `models.delay`, or `models["a b"]` for an odd key."""
-    if not _PLAIN_KEY.fullmatch(key):
+    if len(key) > _SHOWN or not _PLAIN_KEY.fullmatch(key):
         return f'{path}["{shortened(key)}"]'
     return f"{path}.{key}" if path else key
 
 
 def shortened(text: str) -> str:
-    """The text on one line, cut to 60 characters."""
-    line = " ".join(text.split())
+    """The text on one line, cut to 80 characters."""
+    line = " ".join(text[: 4 * _SHOWN].split())
     return line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"
 
 

@@ -16,6 +16,7 @@ __all__ = ["Problems", "listed"]
 
 _COMPARISONS = 200_000
 _LISTED = 30
+_LONGEST = 200
 
 
 class Problems:
@@ -47,7 +48,12 @@ class Problems:
         self._found.setdefault(
             (line, column, once or message),
             Problem(
-                file=self.file, line=line, column=column, path=path, message=message, next_step=next_step
+                file=self.file,
+                line=line,
+                column=column,
+                path=_printable(path),
+                message=_printable(message),
+                next_step=_printable(next_step),
             ),
         )
 
@@ -57,7 +63,8 @@ class Problems:
         self._comparisons_left -= len(candidates)
         if self._comparisons_left < 0:
             return None
-        close = difflib.get_close_matches(name.lower(), candidates, n=1)
+        # No name is nearly as long, and comparing costs time for each character.
+        close = difflib.get_close_matches(name.lower()[:_LONGEST], candidates, n=1)
         return candidates[close[0]] if close else None
 
     def suggestion(self, name: str, allowed: Iterable[str], otherwise: str) -> str:
@@ -73,6 +80,13 @@ class Problems:
         """Raise ManifestError with every problem, or return if there is none."""
         if self._found:
             raise ManifestError(self.in_order())
+
+
+def _printable(text: str) -> str:
+    """The text with what a terminal would not print, or would obey, written out."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def listed(names: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar, cast
 
-from retraining.manifest.nodes import Entry, MappingNode, Node, ScalarNode, child_path, describe
+from retraining.manifest.nodes import Entry, MappingNode, Node, ScalarNode, child_path, describe, shortened
 from retraining.manifest.problems import Problems, listed
 from retraining.manifest.shapes import Definitions, Schema, Shape
 from retraining.manifest.values import Json
@@ -113,7 +113,7 @@ class Record(Shape[Reading]):
         allowed = [wanted.name for wanted in self.fields]
         free = [candidate for candidate in allowed if candidate not in written]
         near = self.hints.get(name) or problems.suggestion(name, free, "remove it")
-        found = f"unknown field `{name[:60]}` in {self.what}; allowed: {listed(allowed)}"
+        found = f"unknown field `{shortened(name)}` in {self.what}; allowed: {listed(allowed)}"
         problems.add(entry.key, child_path(path, name), found, near)
 
     def _refuse_gaps(

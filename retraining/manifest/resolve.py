@@ -87,7 +87,7 @@ def _check_letters(kind: str, items: Mapping[str, Item[Reading]], problems: Prob
 def _schemes(top: Reading, datasets: Mapping[str, Reading], problems: Problems) -> dict[str, Scheme]:
     """The scheme of each dataset for which it is known."""
     shared = top.value(Top.VALIDATION)
-    timed = any(reading.has(Datasets.TIME) for reading in datasets.values())
+    timed = any(reading.has(Datasets.TIME) or not reading.complete for reading in datasets.values())
     refused = top.refused(Top.VALIDATION)
     if isinstance(shared, TimeScheme) and datasets and not timed:
         refused = True
@@ -97,7 +97,8 @@ def _schemes(top: Reading, datasets: Mapping[str, Reading], problems: Problems) 
     schemes: dict[str, Scheme] = {}
     for name, reading in datasets.items():
         scheme = _scheme(reading, shared, refused=refused)
-        if scheme is None:
+        may_be_misspelt = not reading.complete and not reading.has(Datasets.TIME)
+        if scheme is None or may_be_misspelt:
             continue
         if isinstance(scheme, TimeScheme) and not reading.has(Datasets.TIME):
             found = f"`scheme: time`, but dataset `{name}` has no `time`"

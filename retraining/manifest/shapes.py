@@ -24,7 +24,7 @@ from retraining.manifest.durations import (
     parse_duration,
     parse_share,
 )
-from retraining.manifest.nodes import Node, ScalarNode, describe
+from retraining.manifest.nodes import Node, ScalarNode, describe, shortened
 from retraining.manifest.problems import Problems, listed
 from retraining.manifest.values import Json
 
@@ -47,8 +47,6 @@ T_co = TypeVar("T_co", covariant=True)
 
 Schema: TypeAlias = dict[str, Json]
 Definitions: TypeAlias = dict[str, Json]
-
-_LONGEST_TEXT = 10_000
 
 
 class Shape(ABC, Generic[T_co]):
@@ -77,17 +75,18 @@ class Text(Shape[str]):
 
     expected: str = "a text"
     pattern: str | None = None
+    longest: int = 10_000
 
     def read(self, node: Node, path: str, problems: Problems) -> str | None:
         """The text."""
         if not isinstance(node, ScalarNode) or not isinstance(node.value, str) or not node.value.strip():
             quoted = ""
             if isinstance(node, ScalarNode) and node.text.strip():
-                quoted = f'write it in quotes: "{node.text}"'
+                quoted = f'write it in quotes: "{shortened(node.text)}"'
             refuse(node, path, problems, self.expected, quoted)
             return None
-        if len(node.value) > _LONGEST_TEXT:
-            problems.add(node, path, f"a text of more than {_LONGEST_TEXT:,} characters", "shorten it")
+        if len(node.value) > self.longest:
+            problems.add(node, path, f"a text of more than {self.longest:,} characters", "shorten it")
             return None
         if self.pattern and not re.fullmatch(self.pattern, node.value):
             refuse(node, path, problems, self.expected, "choose another name")
@@ -96,7 +95,7 @@ class Text(Shape[str]):
 
     def schema(self, definitions: Definitions) -> Schema:
         """A string."""
-        return {"type": "string", "pattern": self.pattern or r"\S", "maxLength": _LONGEST_TEXT}
+        return {"type": "string", "pattern": self.pattern or r"\S", "maxLength": self.longest}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,14 +120,15 @@ class Written(Shape[str]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice(Shape[str]):
-    """One word of a closed list."""
+    """One word of a closed list; `also` are other spellings, which messages do not list."""
 
     options: tuple[str, ...]
+    also: tuple[str, ...] = ()
     hints: Mapping[str, str] | None = None
 
     def read(self, node: Node, path: str, problems: Problems) -> str | None:
         """The word."""
-        if isinstance(node, ScalarNode) and node.value in self.options:
+        if isinstance(node, ScalarNode) and node.value in (*self.options, *self.also):
             return node.text
         next_step = "choose one of them"
         if isinstance(node, ScalarNode) and node.value is not None:
@@ -143,7 +143,7 @@ class Choice(Shape[str]):
 
     def schema(self, definitions: Definitions) -> Schema:
         """An enumeration."""
-        return {"enum": list(self.options)}
+        return {"enum": [*self.options, *self.also]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from retraining.manifest.catalog import METRIC_HINTS, METRICS
-from retraining.manifest.nodes import Node, SequenceNode
+from retraining.manifest.nodes import Node, SequenceNode, shortened
 from retraining.manifest.problems import Problems
 from retraining.manifest.shapes import Choice, Definitions, Schema, Shape, Text, Written
 
@@ -28,9 +28,10 @@ NAME_SHAPE: Final = Text(
     expected="a name of letters, digits, _ and - (at most 64, the first a letter or _)",
     pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$",
 )
-COLUMN_SHAPE: Final = Text(expected="the name of a column")
+COLUMN_SHAPE: Final = Text(expected="the name of a column", longest=256)
 METRIC_SHAPE: Final = Choice(
-    options=(*METRICS, *(f"neg_{name}" for name, info in METRICS.items() if not info.greater_is_better)),
+    options=tuple(METRICS),
+    also=tuple(f"neg_{name}" for name, info in METRICS.items() if not info.greater_is_better),
     hints=METRIC_HINTS,
 )
 
@@ -53,7 +54,7 @@ class Timezone(Text):
             zoneinfo.ZoneInfo(name)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
             step = problems.suggestion(name, zoneinfo.available_timezones(), "write it like Europe/Berlin")
-            problems.add(node, path, f'there is no time zone "{name[:60]}"', step)
+            problems.add(node, path, f'there is no time zone "{shortened(name)}"', step)
             return None
         return name
 

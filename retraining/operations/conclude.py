@@ -14,7 +14,7 @@ from typing import Any
 from retraining.decide.calendar import Calendar, moment
 from retraining.decide.fits import Before
 from retraining.execution.candidates import Candidate, shipped_fit
-from retraining.execution.engine import NodeResult
+from retraining.execution.study import NodeResult
 from retraining.graph.graph import Graph
 from retraining.manifest.values import Json, TimeScheme
 from retraining.release.consistent import largest_consistent_set
@@ -42,12 +42,16 @@ def conclude(
     index: ResultIndex,
     objects: Objects,
     *,
+    declarations: Mapping[str, Json],
     run: str,
     now: str,
 ) -> Conclusion:
-    """Finds the largest consistent set, writes the documents' pack, and makes the update."""
+    """Finds the largest consistent set, writes the documents' pack, and makes the update.
+
+    `declarations` says of each dataset what serving must know (`data.declarations`).
+    """
     outcomes = _outcomes(graph, results, states)
-    documents = _write_documents(results, outcomes, index, objects, run, states)
+    documents = _write_documents(results, outcomes, index, objects, run, states, declarations)
     rows: dict[str, NodeState] = {}
     attempts: dict[str, Attempt] = {}
     for node, result in results.items():
@@ -72,7 +76,9 @@ def conclude(
         node for node, state in states.items() if node not in graph and not state.orphaned and state.version
     )
     back = frozenset(node for node, state in states.items() if node in graph and state.orphaned)
-    return Conclusion(update=Update(set=rows, attempts=attempts, orphaned=gone, returned=back), outcomes=outcomes)
+    return Conclusion(
+        update=Update(set=rows, attempts=attempts, orphaned=gone, returned=back), outcomes=outcomes
+    )
 
 
 def _outcomes(
@@ -86,7 +92,10 @@ def _outcomes(
         if candidate is not None:
             # trained on the new version of an upstream
             requires[node] |= {
-                name for sources in candidate.sources.values() for name, side in sources if side == "challenger"
+                name
+                for sources in candidate.sources.values()
+                for name, side in sources
+                if side == "challenger"
             }
         for reader in _readers_with_champion(node, graph, states):
             if reader in winners or not _unaffected(results.get(reader)):
@@ -164,16 +173,23 @@ def _write_documents(
     objects: Objects,
     run: str,
     states: Mapping[str, NodeState],
+    declarations: Mapping[str, Json],
 ) -> dict[str, BlobPointer]:
     """One pack with the document of every node that was tried; the pointers by node."""
     records = []
     nodes = []
     for node, result in sorted(results.items()):
         if outcomes[node][0] in _RECORDED and result.parts is not None and result.candidate is not None:
-            document = version_document(result, outcomes[node], index, states.get(node))
+            document = version_document(result, outcomes[node], index, states.get(node), declarations)
             blob = Blob(role="version", format="json", data=json.dumps(document, sort_keys=True).encode())
             records.append(
-                Record(action="version", fingerprint=result.version, parts={"node": node}, blobs=(blob,), metrics={})
+                Record(
+                    action="version",
+                    fingerprint=result.version,
+                    parts={"node": node},
+                    blobs=(blob,),
+                    metrics={},
+                )
             )
             nodes.append(node)
     if not records:
@@ -185,11 +201,16 @@ def _write_documents(
 
 
 def version_document(
-    result: NodeResult, outcome: tuple[str, str], index: ResultIndex, before: NodeState | None
+    result: NodeResult,
+    outcome: tuple[str, str],
+    index: ResultIndex,
+    before: NodeState | None,
+    declarations: Mapping[str, Json],
 ) -> dict[str, Json]:
     """Everything that is worth knowing of one version, as a document (format 1)."""
     candidate = result.candidate
-    assert candidate is not None and result.parts is not None
+    assert candidate is not None
+    assert result.parts is not None
     fits: dict[str, Json] = {}
     for left_out, fingerprint in sorted(candidate.made.items()):
         record = index.find("fit", fingerprint)
@@ -203,6 +224,7 @@ def version_document(
         "outcome": outcome[0],
         "because": outcome[1],
         "recipe": candidate.recipe.to_json(),
+        "datasets": {candidate.recipe.dataset: declarations[candidate.recipe.dataset]},
         "cut_block": candidate.cut,
         "cut": _cut_time(candidate),
         "data": candidate.data.to_json(),

@@ -70,13 +70,17 @@ class Observation:
     signature: str
     _tables: dict[str, Table] = field(default_factory=dict)
     _rows: dict[tuple[str, str, Classes], NodeRows] = field(default_factory=dict)
-    _joins: dict[tuple[str, str, tuple[tuple[str, str], ...]], NDArray[np.intp] | None] = field(default_factory=dict)
+    _joins: dict[tuple[str, str, tuple[tuple[str, str], ...]], NDArray[np.intp] | None] = field(
+        default_factory=dict
+    )
 
     def tables(self, extra_columns: Mapping[str, Collection[str]] | None = None) -> Mapping[str, Table]:
         """All tables, with the columns that the manifest uses (and `extra_columns` where they exist)."""
         extra = extra_columns or {}
         for name, dataset in self.datasets.items():
-            wanted = _columns_used(self.manifest, dataset) | _existing(dataset, self.files[name], extra.get(name, ()))
+            wanted = _columns_used(self.manifest, dataset) | _existing(
+                dataset, self.files[name], extra.get(name, ())
+            )
             table = self._tables.get(name)
             if table is None or not wanted <= table.columns.keys():
                 self._tables[name] = _read(dataset, self.files[name], wanted, self.manifest.timezone)
@@ -122,7 +126,8 @@ def observe(
     overrides = data or {}
     datasets = dict(manifest.datasets)
     files = {
-        name: find_files(dataset, manifest.directory, overrides.get(name)) for name, dataset in datasets.items()
+        name: find_files(dataset, manifest.directory, overrides.get(name))
+        for name, dataset in datasets.items()
     }
     stamps = {name: signatures(paths) for name, paths in files.items()}
     signature = _signature(manifest, stamps)
@@ -200,7 +205,9 @@ def _from_hint(
     return Observation(
         manifest=manifest,
         as_of=as_of,
-        graph=build_graph(manifest, {m: v for m, v in partitions.items() if manifest.models[m].partition_by}, links),
+        graph=build_graph(
+            manifest, {m: v for m, v in partitions.items() if manifest.models[m].partition_by}, links
+        ),
         recipes=_recipes(manifest, partitions),
         data={doc["node"]: node_data_from_json(doc) for doc in hint["nodes"]},
         skipped=tuple(Skipped(model=m, partition=p, rows=r, why=w) for m, p, r, w in hint["skipped"]),
@@ -249,7 +256,9 @@ def _look(
         _tables=tables,
     )
     found: dict[str, NodeData] = {}
-    moments: list[int] = [_next_visible(tables[name], dataset, as_of) for name, dataset in datasets.items() if dataset.time]
+    moments: list[int] = [
+        _next_visible(tables[name], dataset, as_of) for name, dataset in datasets.items() if dataset.time
+    ]
     for model in manifest.models.values():
         own = [recipe for recipe in recipes.values() if recipe.model == model.name]
         if not own:
@@ -264,7 +273,9 @@ def _look(
                 moments.append(rows.changes_at)
     seen.data = found
     links = {
-        (model.name, item.column): _links(seen, model, item) for model in manifest.models.values() for item in model.inputs
+        (model.name, item.column): _links(seen, model, item)
+        for model in manifest.models.values()
+        for item in model.inputs
     }
     named = {name: values for name, values in partitions.items() if manifest.models[name].partition_by}
     seen.graph = build_graph(manifest, named, links)
@@ -299,7 +310,8 @@ def _read(dataset: Dataset, files: Sequence[Path], columns: Collection[str], tim
         missing = int(table.columns[dataset.time].missing().sum())
         if missing:
             raise DataError(
-                f"dataset {dataset.name}: the time column {dataset.time} is missing in {missing} of {table.n_rows} rows",
+                f"dataset {dataset.name}: the time column {dataset.time} is missing in {missing} of "
+                f"{table.n_rows} rows",
                 "every row needs the moment at which its prediction is made: fill it in or leave the rows out",
             )
     return table
@@ -354,8 +366,8 @@ def _partitions(
     small = [one for one in skipped if one.rows]
     if small and rule.small == "error":
         raise DataError(
-            f"model {model.name}: partition {small[0].partition} has {small[0].rows} rows, and min_rows is {rule.min_rows}"
-            + (f" ({len(small) - 1} more are as small)" if len(small) > 1 else ""),
+            f"model {model.name}: partition {small[0].partition} has {small[0].rows} rows, and min_rows is "
+            f"{rule.min_rows}" + (f" ({len(small) - 1} more are as small)" if len(small) > 1 else ""),
             "lower min_rows, name the partition under `except`, or write `small: skip`",
         )
     if not chosen:

@@ -8,7 +8,7 @@ from typing import Any
 
 from retraining.decide.plan import Decision
 from retraining.execution.driver import Execution
-from retraining.execution.engine import NodeResult
+from retraining.execution.study import NodeResult
 from retraining.manifest.values import Json
 from retraining.operations.conclude import Conclusion
 from retraining.operations.session import Session
@@ -31,7 +31,11 @@ def run_record(
     counts: dict[str, int] = {}
     for outcome, _ in conclusion.outcomes.values():
         counts[outcome] = counts.get(outcome, 0) + 1
-    nodes = [_node(session, results[node.name], conclusion) for node in session.observation.graph.nodes if node.name in results]
+    nodes = [
+        _node(session, results[node.name], conclusion)
+        for node in session.observation.graph.nodes
+        if node.name in results
+    ]
     document: dict[str, Any] = {
         "format": 1,
         "run": run,
@@ -52,7 +56,9 @@ def run_record(
         "fits": {
             "made": execution.fits_made,
             "reused": sum(r.candidate.counts.get("reused", 0) for r in results.values() if r.candidate),
-            "comparisons": sum(r.candidate.counts.get("comparisons", 0) for r in results.values() if r.candidate),
+            "comparisons": sum(
+                r.candidate.counts.get("comparisons", 0) for r in results.values() if r.candidate
+            ),
         },
         "seconds": {
             "total": ended - started,

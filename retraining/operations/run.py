@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from retraining.data.declarations import declaration_of
 from retraining.errors import InterruptedRunError
 from retraining.execution.backends import Backend
 from retraining.execution.driver import Driver, Execution, Progress
-from retraining.execution.engine import NodeResult, World
 from retraining.execution.serial import SerialBackend
+from retraining.execution.study import NodeResult, World
 from retraining.manifest.values import Json
 from retraining.operations.conclude import Conclusion, conclude
 from retraining.operations.record import run_record
@@ -140,7 +141,9 @@ def _carry_out(
         _keep_segment(store, run_id, driver.execution)
     if execution.interrupted or execution.fatal:
         raise InterruptedRunError(
-            f"stopped: {execution.fatal}" if execution.fatal else "stopped before the end; every finished fit is kept",
+            f"stopped: {execution.fatal}"
+            if execution.fatal
+            else "stopped before the end; every finished fit is kept",
             "run the same command again: it continues with what is missing",
         )
     return _finish(session, store, run_id, execution, index, options, started)
@@ -158,7 +161,14 @@ def _finish(
     graph = session.observation.graph
     now = _iso(time.time())
     conclusion = conclude(
-        graph, execution.results, session.head.nodes, index, store.objects, run=run_id, now=now
+        graph,
+        execution.results,
+        session.head.nodes,
+        index,
+        store.objects,
+        declarations=_declarations(session),
+        run=run_id,
+        now=now,
     )
     after = _commit(session, store, run_id, conclusion, now)
     record = run_record(session, run_id, execution, conclusion, after, options.backend, started, time.time())
@@ -246,6 +256,15 @@ def _champion_columns(session: Session, store: Store) -> dict[str, set[str]]:
     return wanted
 
 
+def _declarations(session: Session) -> dict[str, Json]:
+    """What serving must know of each dataset, so that a store alone can predict."""
+    seen = session.observation
+    return {
+        name: declaration_of(session.manifest, seen.datasets[name], table)
+        for name, table in seen.tables().items()
+    }
+
+
 def _keep_segment(store: Store, run_id: str, execution: Execution) -> None:
     """Leaves the records of the run's packs where the next run finds them with one read."""
     if execution.packs:
@@ -282,7 +301,7 @@ def _counts(conclusion: Conclusion) -> dict[str, int]:
 
 
 def _reason_kinds(session: Session) -> list[Json]:
-    return sorted({reason.kind for decision in session.plan.active for reason in decision.reasons})
+    return [*sorted({reason.kind for decision in session.plan.active for reason in decision.reasons})]
 
 
 def _reused(execution: Execution) -> int:
@@ -292,4 +311,3 @@ def _reused(execution: Execution) -> int:
 
 def _iso(seconds: float) -> str:
     return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-

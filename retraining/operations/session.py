@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What a run knows when it starts."""
+    """What a run knows when it starts; `states` is what `state:WORD` selects."""
 
     manifest: Manifest
     store_url: str
@@ -52,6 +52,7 @@ class Session:
     facts: Mapping[str, Facts]
     plan: Plan
     environment: str
+    states: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def open_session(request: Request, now: dt.datetime, *, create_store: bool) -> Session:
@@ -95,6 +96,7 @@ def open_session(request: Request, now: dt.datetime, *, create_store: bool) -> S
         facts=facts,
         plan=plan,
         environment=environment,
+        states=states,
     )
 
 
@@ -159,7 +161,9 @@ def _needs_baseline(observation: Observation, state: NodeState, states: Mapping[
         return True
     if parts.data != data.slice_digest(shipped_left_out(recipe, data)):
         return True
-    current = ((name, states[name].version) for name in observation.graph.upstreams(state.node) if name in states)
+    current = (
+        (name, states[name].version) for name in observation.graph.upstreams(state.node) if name in states
+    )
     return any(state.wiring.get(name) != version for name, version in current)
 
 
@@ -184,7 +188,9 @@ def _selection_states(
     released = {name for name in names if name in states and states[name].version is not None}
 
     def by_outcome(*words: str) -> frozenset[str]:
-        return frozenset(n for n in names if (s := states.get(n)) and s.attempt and s.attempt.outcome in words)
+        return frozenset(
+            n for n in names if (s := states.get(n)) and s.attempt and s.attempt.outcome in words
+        )
 
     modified = {
         name
@@ -192,7 +198,12 @@ def _selection_states(
         if (parts := states[name].parts) is not None and parts.recipe != facts[name].recipe.digest()
     }
     everything = make_plan(
-        observation.graph, facts, states, as_of="", environment=environment_digest(), selected=frozenset(names)
+        observation.graph,
+        facts,
+        states,
+        as_of="",
+        environment=environment_digest(),
+        selected=frozenset(names),
     )
     return {
         "new": frozenset(names) - released,
@@ -204,5 +215,3 @@ def _selection_states(
         "insufficient": by_outcome("insufficient"),
         "waiting": by_outcome("waiting"),
     }
-
-

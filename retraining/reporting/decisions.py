@@ -44,14 +44,15 @@ _STATES = (
 
 
 def draw_decisions(run: RunView) -> Markup:
-    """The table of decisions and outcomes, one row for each node in the order of the graph."""
+    """The table of decisions and outcomes, one row for each node; a model's first node describes it."""
+    first = {node.model: node.place for node in reversed(run.nodes)}
     rows = [
         Row(
             anchor=f"n{node.place}",
             node=node.name,
             outcome=node.outcome,
             cells=(
-                node_cell(node, _about(node), link=False),
+                node_cell(node, _about(node, node.place == first[node.model]), link=False),
                 Cell(content=_decision(node), sort=node.action),
                 Cell(content=_outcome(node), sort=float(order_of_outcome(node.outcome)[0])),
                 number_cell(format_count(node.fits_made), node.fits_made, _reused(node)),
@@ -63,7 +64,9 @@ def draw_decisions(run: RunView) -> Markup:
     return table("Decisions with their reasons, and outcomes", _DECISIONS, rows)
 
 
-def _about(node: NodeView) -> Sequence[str]:
+def _about(node: NodeView, full: bool) -> Sequence[str]:
+    if not full:
+        return (node.estimator,)
     tags = ", ".join(node.tags)
     return (node.description, node.estimator, tags and f"tags {tags}", node.owner and f"owner {node.owner}")
 

@@ -27,7 +27,8 @@ MOST_EDGES = 600
 
 _NOTE = (
     "Each node was fitted once with and once without the column, and both were scored on the same later "
-    "rows. Left of zero the column helps; the line is the 90% interval of a bootstrap over clusters."
+    "rows; where nothing is left without it, a constant guess stands in. Left of zero the column helps; the "
+    "line is the 90% interval of a bootstrap over clusters."
 )
 _FINDINGS = {"better": "helps", "unclear": "unclear", "worse": "hurts"}
 

@@ -140,7 +140,7 @@ def axis_head(axes: Mapping[str, Axis]) -> Markup:
     return join(
         [
             tag("span", {"class": "axis"}, tag("span", None, "← better"), tag("span", None, "worse →")),
-            tag("span", {"class": "axis ticks"}, *(tag("span", None, end) for end in ends)),
+            tag("span", {"class": "axis ticks"}, *(tag("span", None, end.replace("-", "−")) for end in ends)),
         ]
     )
 

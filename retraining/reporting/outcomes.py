@@ -17,23 +17,20 @@ class Outcome:
     """What became of a node. `attention` marks those that a person should look at first."""
 
     word: str
-    sign: str
     meaning: str
     attention: bool = False
 
 
 OUTCOMES: tuple[Outcome, ...] = (
-    Outcome(word="promoted", sign="+", meaning="the new version is in the release"),
-    Outcome(word="kept", sign="=", meaning="nothing due or nothing changed; the champion stays"),
-    Outcome(word="cancelled", sign="-", meaning="the run stopped before it was done", attention=True),
-    Outcome(word="waiting", sign="~", meaning="won, but its set is not yet consistent", attention=True),
-    Outcome(word="pending", sign="~", meaning="waits for a person's approval", attention=True),
-    Outcome(
-        word="insufficient", sign="?", meaning="too little data to judge; the champion stays", attention=True
-    ),
-    Outcome(word="rejected", sign="x", meaning="the gate refused the challenger", attention=True),
-    Outcome(word="blocked", sign="/", meaning="no usable version of an upstream", attention=True),
-    Outcome(word="failed", sign="!", meaning="training raised an error; the champion stays", attention=True),
+    Outcome(word="promoted", meaning="the new version is in the release"),
+    Outcome(word="kept", meaning="nothing due or nothing changed; the champion stays"),
+    Outcome(word="cancelled", meaning="the run stopped before it was done", attention=True),
+    Outcome(word="waiting", meaning="won, but its set is not yet consistent", attention=True),
+    Outcome(word="pending", meaning="waits for a person's approval", attention=True),
+    Outcome(word="insufficient", meaning="too little data to judge; the champion stays", attention=True),
+    Outcome(word="rejected", meaning="the gate refused the challenger", attention=True),
+    Outcome(word="blocked", meaning="no usable version of an upstream", attention=True),
+    Outcome(word="failed", meaning="training raised an error; the champion stays", attention=True),
 )
 
 _ORDER = {outcome.word: place for place, outcome in enumerate(OUTCOMES)}
@@ -43,9 +40,7 @@ def describe_outcome(word: str) -> Outcome:
     """The outcome of this word; for an unknown word one that says only the word."""
     place = _ORDER.get(word)
     return (
-        OUTCOMES[place]
-        if place is not None
-        else Outcome(word=word or "unknown", sign=".", meaning="", attention=True)
+        OUTCOMES[place] if place is not None else Outcome(word=word or "unknown", meaning="", attention=True)
     )
 
 

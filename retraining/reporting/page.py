@@ -142,19 +142,21 @@ def _skipped(run: RunView) -> Markup:
         Column(name="Model", kind="node"),
         Column(name="Partition", kind="node"),
         Column(name="Rows", kind="num"),
+        Column(name="Why", kind="text"),
     )
     rows = [
         Row(
             cells=(
                 Cell(content=code(item.model), sort=item.model),
                 Cell(content=code(item.partition), sort=item.partition),
-                number_cell(format_count(item.rows), item.rows),
+                number_cell(format_count(item.rows) if item.rows is not None else "", item.rows),
+                Cell(content=item.why),
             )
         )
         for item in run.skipped
     ]
     drawn = table("Skipped partitions", columns, rows)
-    text = f"{plural(len(rows), 'partition')} had too few rows to be a node."
+    text = f"{plural(len(rows), 'partition')} of the data became no node."
     note = tag("p", {"class": "note"}, text)
     return join([note, drawn if len(rows) <= _MOST_SKIPPED_SHOWN else disclose("Show them", drawn)])
 

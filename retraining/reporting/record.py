@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from retraining.errors import RetrainingError
+from retraining.errors import RetrainingError, SelectionError
+from retraining.graph.nodes import parse_node_name
 from retraining.manifest.values import Json
 from retraining.reporting.outcomes import order_of_outcome, tally
+from retraining.reporting.text import format_number
 from retraining.reporting.view import (
     Bar,
     CheckView,
     Difference,
     EdgeView,
     InputView,
-    LimitView,
     NodeView,
     Period,
     Reason,
@@ -32,8 +32,6 @@ from retraining.reporting.view import (
 )
 
 __all__ = ["partition_label", "read_record"]
-
-_PARTITION_VALUE = re.compile(r'(?:^|,)\s*[^=,\[\]]+=("(?:[^"\\]|\\.)*"|[^,\]]*)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ def read_record(record: Mapping[str, Json]) -> RunView:
             "use the version of retraining that wrote the run",
         )
     part = _Part(record)
-    nodes = tuple(_node(place, item) for place, item in enumerate(part.parts("nodes")))
+    nodes = _by_model(_node(item) for item in part.parts("nodes"))
     manifest, release, fits = part.part("manifest"), part.part("release"), part.part("fits")
     return RunView(
         run=part.text("run"),
@@ -128,7 +126,12 @@ def read_record(record: Mapping[str, Json]) -> RunView:
         nodes=nodes,
         timeline=_timeline(part),
         skipped=tuple(
-            Skipped(model=item.text("model"), partition=item.text("partition"), rows=item.count("rows"))
+            Skipped(
+                model=item.text("model"),
+                partition=item.text("partition"),
+                rows=item.count("rows"),
+                why=item.text("why"),
+            )
             for item in part.parts("skipped_partitions")
         ),
     )
@@ -170,6 +173,7 @@ def _timeline(part: _Part) -> tuple[Bar, ...]:
                 worker=item.text("worker"),
                 start=start,
                 end=end,
+                error=item.text("error"),
             )
         )
     return tuple(sorted(bars, key=lambda bar: (bar.worker, bar.start, bar.end, bar.node, bar.fit)))
@@ -177,20 +181,32 @@ def _timeline(part: _Part) -> tuple[Bar, ...]:
 
 def partition_label(node: str, model: str) -> str:
     """The partition values of a node's name (`EWR`, `US / 9E`), or "" for a model without partitions."""
-    if not (model and node.startswith(model + "[") and node.endswith("]")):
-        return "" if node == model or not model else node
-    inside = node[len(model) + 1 : -1]
-    values = [found.strip('"') for found in _PARTITION_VALUE.findall(inside)]
-    return " / ".join(values) if values else inside
+    try:
+        named, values = parse_node_name(node)
+    except SelectionError:
+        named, values = node, ()
+    if values:
+        return " / ".join(value for _, value in values)
+    return "" if named == model else node
 
 
-def _node(place: int, item: _Part) -> NodeView:
+def _by_model(nodes: Iterable[NodeView]) -> tuple[NodeView, ...]:
+    """The nodes numbered in reading order: models by level and name, partitions together by name."""
+    found = list(nodes)
+    level: dict[str, int] = {}
+    for node in found:
+        level[node.model] = max(node.level, level.get(node.model, 0))
+    found.sort(key=lambda node: (level[node.model], node.model, node.name))
+    return tuple(replace(node, place=place) for place, node in enumerate(found))
+
+
+def _node(item: _Part) -> NodeView:
     name = item.text("node")
     model = item.text("model") or name.partition("[")[0]
     decision, fits = item.part("decision"), item.part("fits")
     verdict = item.part("verdict")
     return NodeView(
-        place=place,
+        place=0,
         name=name,
         model=model,
         label=partition_label(name, model),
@@ -242,6 +258,7 @@ def _verdict(part: _Part) -> VerdictView:
     champion = part.numbers("champion")
     return VerdictView(
         word=part.text("verdict"),
+        because=part.text("because"),
         comparison=part.text("comparison"),
         metric=metric,
         holdout=_period(part.part("holdout")),
@@ -249,26 +266,22 @@ def _verdict(part: _Part) -> VerdictView:
         champion=champion,
         dummy=part.numbers("dummy"),
         difference=_difference(part.part("difference"), metric, champion.get(metric)),
-        limits=tuple(
-            LimitView(
-                metric=item.text("metric"),
-                value=item.number("value"),
-                max=item.number("max"),
-                min=item.number("min"),
-                passed=item.flag("passed"),
-            )
-            for item in part.parts("limits")
-        ),
-        checks=tuple(
-            CheckView(
-                name=item.text("name"),
-                value=item.number("value"),
-                limit=item.number("limit"),
-                passed=item.flag("passed"),
-                note=item.text("note"),
-            )
-            for item in part.parts("checks")
-        ),
+        limits=tuple(_check(item) for item in part.parts("limits")),
+        checks=tuple(_check(item) for item in part.parts("checks")),
+        notes=part.texts("notes"),
+    )
+
+
+def _check(part: _Part) -> CheckView:
+    bounds = [("at least", part.number("min")), ("at most", part.number("max"))]
+    allowed = " and ".join(f"{word} {format_number(bound)}" for word, bound in bounds if bound is not None)
+    return CheckView(
+        name=part.text("name") or part.text("metric"),
+        value=part.number("value"),
+        limit=part.number("limit"),
+        passed=part.flag("passed"),
+        note=part.text("note") or (f"{allowed} is allowed" if allowed else ""),
+        blocking=part.flag("blocking") is not False,
     )
 
 

@@ -23,8 +23,6 @@ __all__ = [
     "shorten",
 ]
 
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
-
 
 def format_duration(seconds: float | None) -> str:
     """The text of a duration in its two largest units: `40 ms`, `3.2 s`, `2 min 50 s`, `2 d 4 h`."""
@@ -39,18 +37,19 @@ def format_duration(seconds: float | None) -> str:
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
-    if whole < _MINUTE:
+    if whole < 60:
         return f"{whole} s"
-    if whole < _HOUR:
-        return _two_units(whole, _MINUTE, "min", 1, "s")
-    if whole < _DAY:
-        return _two_units(round(whole / _MINUTE), _MINUTE, "h", 1, "min")
-    return _two_units(round(whole / _HOUR), 24, "d", 1, "h")
+    minutes = round(whole / 60)
+    if whole < 3600:
+        return _two_units(whole, 60, "min", "s")
+    if minutes < 24 * 60:
+        return _two_units(minutes, 60, "h", "min")
+    return _two_units(round(minutes / 60), 24, "d", "h")
 
 
-def _two_units(amount: int, size: int, large: str, step: int, small: str) -> str:
+def _two_units(amount: int, size: int, large: str, small: str) -> str:
     whole, rest = divmod(amount, size)
-    return f"{whole} {large} {rest // step} {small}" if rest else f"{whole} {large}"
+    return f"{whole} {large} {rest} {small}" if rest else f"{whole} {large}"
 
 
 def format_number(value: float | None, digits: int = 4) -> str:

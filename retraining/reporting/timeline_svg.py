@@ -22,6 +22,7 @@ KINDS: dict[str, tuple[str, float]] = {
     "gate": ("gate fits", 1.0),
     "block": ("block and fold fits", 0.72),
     "shipped": ("shipped fits", 1.0),
+    "champion": ("champion's fits, made again to compare", 0.86),
     "comparison": ("comparisons with and without a column", 0.5),
     "score": ("scores", 0.32),
 }
@@ -208,6 +209,8 @@ def _merged(bars: Sequence[Bar], end: float) -> list[_Drawn]:
         if (
             last is not None
             and last.kind == bar.kind
+            and not bar.error
+            and not last.last.error
             and left - last.right < 0.3
             and (right - left < _THINNEST or last.right - last.left < _THINNEST)
         ):
@@ -224,11 +227,12 @@ def _draw(drawn: _Drawn, base: float, room: float) -> Markup:
         what = f"{plural(drawn.many, 'task')} of kind {drawn.kind}, {drawn.first.node} to {drawn.last.node}"
     else:
         what = " ".join(filter(None, [drawn.first.node, drawn.first.fit, f"({drawn.kind or 'other'})"]))
+    what += f", failed: {drawn.last.error}" if drawn.last.error else ""
     when = f"from {format_duration(drawn.first.start)}, {format_duration(seconds)}"
     return tag(
         "rect",
         {
-            "class": _kind_class(drawn.kind),
+            "class": "k-failed" if drawn.last.error else _kind_class(drawn.kind),
             "x": drawn.left,
             "y": base - height,
             "width": max(drawn.right - drawn.left - 0.25, 0.45),

@@ -34,7 +34,6 @@ from retraining.reporting.text import format_change, format_moment, format_numbe
 from retraining.reporting.view import (
     CheckView,
     Difference,
-    LimitView,
     NodeView,
     Period,
     RunView,
@@ -51,6 +50,12 @@ _NOTE = (
     "passes while its right end stays left of the margin (the dashed mark), a changed "
     "recipe only left of zero."
 )
+_COMPARISONS = {
+    "first": "first version",
+    "refresh": "refresh",
+    "recipe": "changed recipe",
+    "same recipe": "same gate fit as the champion",
+}
 _FIRST = (
     "There was no champion to compare with: limits and sanity checks decided. The dummy predicts the mean, "
     "the median or the prior, whatever its rows say."
@@ -93,21 +98,12 @@ def _row(node: NodeView, verdict: VerdictView, axes: Mapping[str, Axis], has_cha
     mine = verdict.challenger.get(metric)
     champion = [_against(metric, mine, verdict.champion.get(metric))] if has_champion else []
     plot = [_plot(metric, verdict.difference, axes)] if axes else []
-    comparison = f"{verdict.comparison} comparison" if verdict.comparison else ""
-    name = node_cell(node)
+    comparison = _COMPARISONS.get(verdict.comparison, verdict.comparison)
     return Row(
         node=node.name,
         outcome=node.outcome,
         cells=(
-            Cell(
-                content=join(
-                    [
-                        name.content,
-                        tag("span", {"class": "line"}, outcome_badge(verdict.word or node.outcome)),
-                    ]
-                ),
-                sort=name.sort,
-            ),
+            _verdict_cell(node, verdict),
             Cell(
                 content=join(
                     [code(metric), quiet(comparison) if comparison else "", _other_metrics(verdict)]
@@ -122,6 +118,13 @@ def _row(node: NodeView, verdict: VerdictView, axes: Mapping[str, Axis], has_cha
             Cell(content=describe_period(verdict.holdout), sort=verdict.holdout.rows),
         ),
     )
+
+
+def _verdict_cell(node: NodeView, verdict: VerdictView) -> Cell:
+    name = node_cell(node)
+    badge = tag("span", {"class": "line"}, outcome_badge(verdict.word or node.outcome))
+    because = quiet(verdict.because) if verdict.because and verdict.because != node.because else ""
+    return Cell(content=join([name.content, badge, because]), sort=name.sort)
 
 
 def _against(metric: str, mine: float | None, other: float | None) -> Cell:
@@ -155,51 +158,44 @@ def _plot(metric: str, difference: Difference | None, axes: Mapping[str, Axis]) 
     axis = axes[axis_key(metric, difference)]
     margin = difference.in_percent_units(difference.margin)
     limit = f"margin {axis.tick(margin).removeprefix('+')}" if margin else ""
-    words = ", ".join(filter(None, [difference.kind, limit]))
+    words = limit
     numbers = tag("span", {"class": "line numbers"}, minus(describe_difference(difference)))
     shown = [draw_interval(difference, axis), numbers, quiet(words) if words else ""]
     return Cell(content=join(shown), sort=difference.in_percent_units(difference.value))
 
 
 def _limits_and_checks(verdict: VerdictView) -> Markup:
-    lines = [(limit.passed, _limit(limit)) for limit in verdict.limits]
-    lines += [(check.passed, _check(check)) for check in verdict.checks]
-    if not lines:
-        return join([])
-    failed = [_line(passed, text) for passed, text in lines if passed is False]
-    others = [_line(passed, text) for passed, text in lines if passed is not False]
-    summary = f"{len(others)} of {len(lines)} passed"
+    checks = (*verdict.limits, *verdict.checks)
+    failed = [_check(check) for check in checks if check.passed is False]
+    others = [_check(check) for check in checks if check.passed is not False]
+    notes = [tag("li", None, icon("insufficient"), note) for note in verdict.notes]
     parts: list[Markup] = []
-    if failed:
-        parts.append(tag("ul", {"class": "plain"}, *failed))
+    if failed or notes:
+        parts.append(tag("ul", {"class": "plain"}, *failed, *notes))
     if others:
+        summary = f"{len(others)} of {len(checks)} passed"
         parts.append(disclose(summary, tag("ul", {"class": "plain"}, *others)))
     return join(parts)
 
 
-def _line(passed: bool | None, text: Markup) -> Markup:
-    sign, word = {True: ("promoted", "passed"), False: ("failed", "not passed"), None: ("kept", "not made")}[
-        passed
-    ]
-    return tag("li", None, icon(sign), tag("span", {"class": "unseen"}, f"{word}: "), text)
-
-
-def _limit(limit: LimitView) -> Markup:
-    bounds = []
-    if limit.min is not None:
-        bounds.append(f"at least {format_number(limit.min)}")
-    if limit.max is not None:
-        bounds.append(f"at most {format_number(limit.max)}")
-    return join(
-        [code(limit.metric), f" {format_number(limit.value)}; limit: {' and '.join(bounds) or 'none'}"]
-    )
-
-
 def _check(check: CheckView) -> Markup:
-    value = f" {format_number(check.value)}" if check.value is not None else ""
-    limit = f" (limit {format_number(check.limit)})" if check.limit is not None else ""
-    note = f": {check.note}" if check.note else ""
-    return join([check.name, f"{value}{limit}{note}"])
+    sign, word = {True: ("promoted", "passed"), False: ("failed", "not passed"), None: ("kept", "not made")}[
+        check.passed
+    ]
+    if check.passed is False and not check.blocking:
+        sign, word = "insufficient", "warns"
+    numbers = [format_number(check.value)] if check.value is not None else []
+    if check.limit is not None:
+        numbers.append(f"limit {format_number(check.limit)}")
+    return tag(
+        "li",
+        None,
+        icon(sign),
+        tag("span", {"class": "unseen"}, f"{word}: "),
+        code(check.name),
+        f" {', '.join(numbers)}",
+        quiet(check.note) if check.note else "",
+    )
 
 
 def describe_period(period: Period) -> Markup:

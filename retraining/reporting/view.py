@@ -16,7 +16,6 @@ __all__ = [
     "Difference",
     "EdgeView",
     "InputView",
-    "LimitView",
     "NodeView",
     "Period",
     "Reason",
@@ -75,25 +74,15 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LimitView:
-    """A metric's allowed range and what was measured."""
-
-    metric: str
-    value: float | None
-    max: float | None
-    min: float | None
-    passed: bool | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckView:
-    """A sanity check of a gate; `passed` None means that it was not made."""
+    """A limit or sanity check of a gate: `passed` None if not made, `blocking` False if it only warns."""
 
     name: str
     value: float | None
     limit: float | None
     passed: bool | None
     note: str
+    blocking: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +90,7 @@ class VerdictView:
     """What a gate decided and every number that it used."""
 
     word: str
+    because: str
     comparison: str
     metric: str
     holdout: Period
@@ -108,14 +98,14 @@ class VerdictView:
     champion: Mapping[str, float]
     dummy: Mapping[str, float]
     difference: Difference | None
-    limits: tuple[LimitView, ...]
+    limits: tuple[CheckView, ...]
     checks: tuple[CheckView, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def all_passed(self) -> bool:
         """Whether no limit and no check failed."""
-        passed = [limit.passed for limit in self.limits] + [check.passed for check in self.checks]
-        return False not in passed
+        return all(check.passed is not False for check in (*self.limits, *self.checks))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +141,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
-    """One node of the run. `place` counts nodes from 0 in the record's order; `label` is its partition."""
+    """One node of the run; `label` is its partition.
+
+    `place` counts nodes from 0 in reading order: by level, model and name.
+    """
 
     place: int
     name: str
@@ -194,7 +187,7 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One task of the timeline; `start` and `end` are seconds since the run began."""
+    """One task of the timeline; `start` and `end` are seconds since the run began, `error` its failure."""
 
     node: str
     fit: str
@@ -202,15 +195,17 @@ class Bar:
     worker: str
     start: float
     end: float
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """A partition that is no node because it has too few rows."""
+    """A partition that is no node, and why."""
 
     model: str
     partition: str
     rows: int | None
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

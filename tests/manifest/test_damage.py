@@ -5,10 +5,14 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import jsonschema
 import pytest
 
-from retraining.errors import InputError, ManifestError
-from retraining.manifest import parse_manifest
+from retraining.errors import ManifestError
+from retraining.manifest import json_schema, parse_manifest
+from retraining.manifest.document import read_document
+from retraining.manifest.nodes import plain
+from retraining.manifest.problems import Problems
 
 GOOD = sorted((Path(__file__).parent / "good").glob("*.yaml"))
 DAMAGES = 3000
@@ -81,21 +85,20 @@ def swap_tokens(text, rng):
 
 def replace_value(text, rng):
     lines = text.splitlines(keepends=True)
-    at = rng.choice([i for i, line in enumerate(lines) if ": " in line])
+    at = rng.choice([i for i, line in enumerate(lines) if ": " in line] or [0])
     head = lines[at].split(": ", 1)[0]
     lines[at] = f"{head}: {rng.choice(VALUES)}\n"
     return "".join(lines)
 
 
 def replace_inner_value(text, rng):
-    places = [i for i, c in enumerate(text) if c in ":,[{"]
-    at = rng.choice(places) + 1
+    at = rng.choice([i for i, c in enumerate(text) if c in ":,[{"] or [0]) + 1
     end = min((text.find(c, at) for c in ",]}\n" if text.find(c, at) > 0), default=len(text))
     return f"{text[:at]} {rng.choice(VALUES)}{text[end:]}"
 
 
 def cut(text, rng):
-    return text[: rng.randrange(len(text))]
+    return text[: rng.randrange(1, len(text))]
 
 
 def add_bomb(text, rng):
@@ -117,29 +120,37 @@ def damaged(seed):
     rng = random.Random(seed)
     text = rng.choice(GOOD).read_text()
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
+        if len(text) < 2:
+            text = rng.choice(GOOD).read_text()
         result = rng.choice(KINDS)(text, rng)
         text = result if isinstance(result, str) else result.decode(errors="replace")
     return result if isinstance(result, bytes) else result.encode()
 
 
+def answer(data, catalog):
+    """The problems in words; None for a manifest."""
+    try:
+        parse_manifest(data, Path("damaged.yaml"), catalog)
+    except ManifestError as error:
+        return error.problems
+    return None
+
+
 @pytest.mark.parametrize("part", range(6))
 def test_damage_gives_a_manifest_or_problems(part, catalog):
     refused = 0
+    schema = jsonschema.Draft202012Validator(json_schema(catalog))
     for seed in range(part * DAMAGES // 6, (part + 1) * DAMAGES // 6):
         data = damaged(seed)
-        try:
-            parse_manifest(data, Path("damaged.yaml"), catalog)
-        except InputError as error:
-            refused += 1
-            assert str(error).strip()
-            if isinstance(error, ManifestError):
-                assert error.problems
-                for problem in error.problems:
-                    assert problem.message.strip()
-                    assert problem.next_step.strip(), problem
-                    assert len(str(problem)) < 2500, problem
-                    assert str(problem).isprintable() or "\n" in str(problem)
-        except Exception as error:
-            error.add_note(f"seed {seed}")
-            raise
+        problems = answer(data, catalog)
+        if problems is None:
+            assert schema.is_valid(plain(read_document(data, Problems("damaged.yaml")))), seed
+            continue
+        refused += 1
+        assert problems, seed
+        for problem in problems:
+            assert problem.message.strip(), seed
+            assert problem.next_step.strip(), (seed, problem)
+            assert len(str(problem)) < 2500, (seed, problem)
+            assert str(problem).replace("\n", "").isprintable(), (seed, problem)
     assert refused > DAMAGES // 6 // 3

@@ -184,7 +184,8 @@ def test_thousands_of_models_are_read(catalog):
         + (f"    inputs: {{m{i - 1}: {{}}, m{i // 2}: {{as: half}}}}\n" if i > 2 else "")
         for i in range(5000)
     )
-    head = "manifest: 1\nname: big\ndatasets: {days: {path: d, key: [k], time: t}}\ndefaults: {estimator: Ridge}\n"
+    head = "manifest: 1\nname: big\ndefaults: {estimator: Ridge}\n"
+    head += "datasets: {days: {path: d, key: [k], time: t}}\n"
     manifest = parse_manifest(f"{head}models:\n{models}".encode(), Path("big.yaml"), catalog)
     assert len(manifest.models) == 5000
     assert manifest.models["m4999"].inputs[1].upstream == "m2499"

@@ -363,6 +363,19 @@ def test_a_misspelt_field_is_not_missing_too(problems_of):
     assert problem.path == "models.rent.tarket"
 
 
+@pytest.mark.parametrize("validation", ["", "validation: {scheme: time}\n"])
+def test_a_misspelt_time_is_one_problem(validation, problems_of):
+    text = replaced("time: day}", "tiem: day}").replace("datasets:\n", f"{validation}datasets:\n")
+    assert one(problems_of(text)).path == "datasets.days.tiem"
+
+
+def test_a_refused_name_is_not_an_unknown_one_too(problems_of):
+    text = replaced("  sales:\n", "  sales.eu:\n").replace("{sales: {}}", "{sales.eu: {}}")
+    assert {problem.message.split(";")[0] for problem in problems_of(text)} == {
+        "expected a name of letters, digits, _ and - (at most 64, the first a letter or _)"
+    }
+
+
 def test_nearest_names_stay_affordable(problems_of):
     models = "".join(
         f"  m{i}: {{dataset: shops, target: t, inputs: {{x{i}: {{}}}}, estimator: Ridge}}\n"

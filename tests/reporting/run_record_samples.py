@@ -348,8 +348,13 @@ def flights_record(*, first: bool = False, seed: int = 7) -> Record:
         "nodes": nodes,
         "timeline": timeline,
         "skipped_partitions": [
-            {"model": "arr_delay", "partition": "carrier=OO", "rows": 32},
-            {"model": "arr_delay", "partition": "carrier=HA", "rows": 342},
+            {"model": "arr_delay", "partition": "carrier=OO", "rows": 32, "why": "fewer than min_rows: 100"},
+            {
+                "model": "arr_delay",
+                "partition": "carrier=HA",
+                "rows": 342,
+                "why": "not among partitions.only",
+            },
         ],
     }
 

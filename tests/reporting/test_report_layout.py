@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -29,7 +31,9 @@ def test_a_level_is_the_longest_path_from_a_root(graph):
     names, edges = graph
     oracle = nx.DiGraph(edges)
     oracle.add_nodes_from(names)
-    expected = {name: level for level, layer in enumerate(nx.topological_generations(oracle)) for name in layer}
+    expected = {
+        name: level for level, layer in enumerate(nx.topological_generations(oracle)) for name in layer
+    }
 
     assert levels_of(names, edges) == expected
 
@@ -42,7 +46,7 @@ def test_a_cycle_in_a_broken_record_does_not_hang():
 @given(st.lists(st.tuples(st.floats(-500, 500), st.floats(1, 80)), min_size=1, max_size=12))
 def test_middles_are_the_nearest_that_keep_order_and_gaps(items):
     wanted, sizes = [want for want, _ in items], [size for _, size in items]
-    steps = [(a + b) / 2 + GAP for a, b in zip(sizes, sizes[1:], strict=False)]
+    steps = [(a + b) / 2 + GAP for a, b in pairwise(sizes)]
     offsets = np.concatenate([[0.0], np.cumsum(steps)])
     oracle = IsotonicRegression().fit_transform(np.arange(len(items)), np.array(wanted) - offsets) + offsets
 
@@ -90,7 +94,9 @@ def test_the_picture_does_not_depend_on_the_order_of_the_edges(graph):
 def test_a_planar_graph_is_drawn_without_crossings():
     edges = [("a", "y"), ("b", "x"), ("c", "z")]
     names = ["a", "b", "c", "x", "y", "z"]
-    placed = place_boxes(dict.fromkeys(names, 20.0), levels_of(names, edges), edges, width=WIDTH, between=BETWEEN)
+    placed = place_boxes(
+        dict.fromkeys(names, 20.0), levels_of(names, edges), edges, width=WIDTH, between=BETWEEN
+    )
 
     left = sorted("abc", key=lambda name: placed.corners[name][1])
     right = sorted("xyz", key=lambda name: placed.corners[name][1])

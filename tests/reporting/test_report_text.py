@@ -98,7 +98,8 @@ def test_a_share_rounds_to_nothing_or_all_only_if_it_is(fraction):
 
 
 @pytest.mark.parametrize(
-    ("fraction", "text"), [(0.023, "+2.3%"), (-0.085, "-8.5%"), (0.0001, "0%"), (-0.0, "0%"), (None, "unknown")]
+    ("fraction", "text"),
+    [(0.023, "+2.3%"), (-0.085, "-8.5%"), (0.0001, "0%"), (-0.0, "0%"), (None, "unknown")],
 )
 def test_a_change_always_has_its_sign(fraction, text):
     assert format_change(fraction) == text
@@ -130,7 +131,12 @@ def test_counts_agree_with_their_noun():
 
 
 def test_words_are_listed_as_in_a_sentence():
-    assert [join_words(words) for words in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
+    assert [join_words(words) for words in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
+        "",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
     assert join_words(list("abcdef"), most=2) == "a, b and 4 more"
 
 

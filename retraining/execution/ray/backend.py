@@ -92,11 +92,13 @@ class RayBackend:
         self.start()
         if not self._started.wait(START_TIMEOUT_SECONDS):
             raise ClusterError(
-                f"Ray did not start within {START_TIMEOUT_SECONDS:.0f} s", "run with --backend serial, or try again"
+                f"Ray did not start within {START_TIMEOUT_SECONDS:.0f} s",
+                "run with --backend serial, or try again",
             )
         if self._error is not None:
+            detail = str(self._error).strip().splitlines() or [type(self._error).__name__]
             raise ClusterError(
-                f"Ray could not be started: {str(self._error).splitlines()[0] if str(self._error) else type(self._error).__name__}",
+                f"Ray could not be started: {detail[0]}",
                 "run with --backend serial, or check the address and the machine's memory",
             ) from self._error
         return self
@@ -132,15 +134,19 @@ class RayBackend:
     def _connect(self) -> None:
         local = self._address == "local"
         if local:
-            # both are read by Ray when it is imported or started, and leave no file behind
+            # read by Ray once in a process, which keeps the first token for good; leaves no file behind
             os.environ["RAY_AUTH_MODE"] = "token"
-            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         import ray
 
         if ray.is_initialized():
             self._cpus = _usable_cpus(ray)
             return
-        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
+        options: dict[str, Any] = {
+            "log_to_driver": False,
+            "logging_level": "ERROR",
+            "configure_logging": True,
+        }
         if local:
             cpus = self._workers or os.cpu_count() or 1
             options |= {
@@ -260,5 +266,3 @@ def _plain(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).replace("\x1b[36m", "").replace("\x1b[39m", "").splitlines()]
     words = [line for line in lines if line and not line.startswith(("File ", "ray::"))]
     return (words[-1] if words else type(error).__name__)[:500]
-
-

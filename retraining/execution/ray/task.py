@@ -44,7 +44,7 @@ class _Arguments:
         return self._arrays[key]
 
 
-@ray.remote
+@ray.remote  # type: ignore[untyped-decorator]
 def execute_on_worker(url: str, batch: Batch, names: list[str], keys: list[str], *values: Any) -> BatchResult:
     """The results of a batch; `values` are the tables called `names`, then the arrays called `keys`."""
     tables = dict(zip(names, values[: len(names)], strict=True))

@@ -1,0 +1,65 @@
+"""The champion as a candidate, and its honest predictions on the rows of the gate."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retraining.decide.calendar import Calendar
+from retraining.decide.fits import Before, LeftOut
+from retraining.decide.recipes import recipe_from_json
+from retraining.execution.candidates import (
+    Candidate,
+    Source,
+    block_days,
+)
+from retraining.execution.study import (
+    Study,
+)
+from retraining.manifest.values import TimeScheme
+
+
+def champion_of(study: Study, node: str) -> Candidate | None:
+    """The released version as a candidate; None without one, or where its columns left the data."""
+    if node not in study.champions:
+        study.champions[node] = _build_champion(study, node)
+    return study.champions[node]
+
+
+def _build_champion(study: Study, node: str) -> Candidate | None:
+    state = study.world.states.get(node)
+    document = study.document(state.document) if state is not None else None
+    if state is None or state.version is None or document is None:
+        return None
+    recipe = recipe_from_json(document["recipe"])
+    table = study.world.tables.get(recipe.dataset)
+    current = study.world.facts.get(node)
+    if table is None or current is None or any(name not in table.columns for name in recipe.features):
+        return None
+    same = recipe.digest() == current.recipe.digest()
+    data = current.data if same else study.world.describe(recipe)
+    sources: dict[str, tuple[Source, ...]] = {
+        column: tuple((name, "champion") for name in names) for column, names in document["sources"].items()
+    }
+    for names in sources.values():
+        for name, _ in names:
+            champion_of(study, name)
+    candidate = study.new_candidate(node, "champion", recipe, data, document["cut_block"], sources)
+    candidate.version = state.version
+    candidate.recorded = document["fits"]
+    return candidate
+
+
+def champion_gate(
+    champion: Candidate, candidate: Candidate, judged: NDArray[np.bool_]
+) -> dict[LeftOut, list[int]]:
+    """The fit by which a champion is compared on the judged rows: its own, or one that ends before the holdout."""
+    if champion.cut is None or not isinstance(champion.recipe.scheme, TimeScheme):
+        return champion.column_fits(frozenset())
+    # the champion may have other blocks: its fit must end before the challenger's holdout begins
+    theirs = Calendar(champion.recipe.timezone, champion.recipe.scheme.block_days)
+    own = Calendar(candidate.recipe.timezone, block_days(candidate))
+    begin = theirs.block_at(own.start(candidate.data.holdout[0]))
+    left_out = Before(min(champion.cut, begin))
+    parts = np.unique(champion.rows.part[judged]).tolist()
+    return {left_out: parts}

@@ -1,0 +1,167 @@
+"""Assembles a candidate's upstream columns: union over nodes, coverage, digests.
+
+Columns are made by other flows (`ColumnOf`); here they are put together over the rows of their
+dataset and handed to the workers once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from retraining.data.columns import UpstreamColumn, column_digests, handed_down, output_names, usable_rows
+from retraining.decide.fits import Context, Folds, LeftOut
+from retraining.decide.recipes import Recipe, digest_of
+from retraining.execution.candidates import (
+    Candidate,
+    Side,
+)
+from retraining.execution.flows import Flow
+from retraining.execution.study import (
+    ColumnOf,
+    ColumnValues,
+    Floats,
+    Study,
+)
+from retraining.execution.tasks import InputSpec
+from retraining.manifest.values import Input, Json
+
+
+def prepare(study: Study, candidate: Candidate, context: Context) -> Flow:
+    """Assembles the upstream columns of a candidate in one context; the value is an error or None."""
+    if context in candidate.inputs:
+        return None
+    keys = [
+        ColumnOf(node=name, side=side, context=context)
+        for sources in candidate.sources.values()
+        for name, side in sources
+    ]
+    found = dict(zip(keys, (yield tuple(keys)), strict=True))
+    specs: list[InputSpec] = []
+    columns: list[UpstreamColumn] = []
+    for item in candidate.recipe.inputs:
+        parts = [
+            (name, side, found[ColumnOf(node=name, side=side, context=context)])
+            for name, side in candidate.sources.get(item.column, ())
+        ]
+        broken = next((f"{name}: {part.error}" for name, _, part in parts if part.error), None)
+        if broken is not None:
+            return f"an upstream column could not be made: {broken}"
+        spec, column = _assembled(study, candidate, item, parts, context)
+        specs.append(spec)
+        columns.append(column)
+        values = column.at(candidate.rows.rows)
+        candidate.digests[(context, item.column)] = column_digests(
+            values, candidate.rows.part, candidate.rows.known
+        )
+        error = _count_coverage(candidate, item, parts, values)
+        if error is not None:
+            return error
+    candidate.usable[context] = usable_rows(candidate.rows.rows, columns)
+    candidate.inputs[context] = tuple(specs)
+    return None
+
+
+def prepare_contexts(study: Study, candidate: Candidate, fits: Mapping[LeftOut, Sequence[int]]) -> Flow:
+    """The upstream columns that each of these fits reads; the value is an error or None."""
+    for left_out in fits:
+        context = left_out.folds if isinstance(left_out, Folds) else None
+        error = yield from prepare(study, candidate, context)
+        if error is not None:
+            return error
+    return None
+
+
+def _assembled(
+    study: Study,
+    candidate: Candidate,
+    item: Input,
+    parts: Sequence[tuple[str, Side, ColumnValues]],
+    context: Context,
+) -> tuple[InputSpec, UpstreamColumn]:
+    """The union of an input's upstream nodes over the rows of their dataset, handed to the workers once."""
+    upstream = _upstream_recipe(study, item, parts)
+    classes = _upstream_classes(study, parts)
+    names = output_names(item.column, upstream.task if upstream else "regression", classes)
+    versions: list[Json] = [[name, side, study.version_name(name, side)] for name, side, _ in parts]
+    context_name: Json = None if context is None else [*sorted(context)]
+    key = digest_of(["column", item.upstream, versions, context_name])
+    dataset = upstream.dataset if upstream else candidate.recipe.dataset
+    if key not in study.arrays:
+        values = np.full((study.world.tables[dataset].n_rows, len(names)), np.nan)
+        for name, side, part in parts:
+            side_classes = _side_classes(study, name, side)
+            task = upstream.task if upstream else "regression"
+            values[part.rows] = handed_down(part.values, task, len(side_classes))
+        study.arrays[key] = values
+        study.put_array(key, values)
+    join = study.world.join(candidate.recipe.dataset, item)
+    join_key = None
+    if join is not None:
+        join_key = digest_of(
+            ["join", candidate.recipe.dataset, item.upstream, [list(pair) for pair in item.match]]
+        )
+        if join_key not in study.arrays:
+            study.arrays[join_key] = join
+            study.put_array(join_key, join)
+    policy = candidate.recipe.missing_policy(item)
+    spec = InputSpec(values=key, join=join_key, names=names, policy=policy)
+    column = UpstreamColumn(
+        values=np.asarray(study.arrays[key], np.float64), join=join, names=names, policy=policy
+    )
+    return spec, column
+
+
+def _count_coverage(
+    candidate: Candidate,
+    item: Input,
+    parts: Sequence[tuple[str, Side, ColumnValues]],
+    values: Floats,
+) -> str | None:
+    firsts = [part.first for _, _, part in parts if part.first is not None]
+    counted = candidate.rows.part >= (min(firsts) if firsts else np.iinfo(np.int32).max)
+    present = ~np.isnan(values).any(axis=1)
+    total = int(counted.sum())
+    candidate.coverage[item.column] = float((present & counted).sum() / total) if total else 0.0
+    missing = total - int((present & counted).sum())
+    if candidate.recipe.missing_policy(item) == "refuse" and missing:
+        return f"{item.column} is missing in {missing} of {total} rows, and `missing: refuse` allows none"
+    return None
+
+
+def _upstream_recipe(
+    study: Study, item: Input, parts: Sequence[tuple[str, Side, ColumnValues]]
+) -> Recipe | None:
+    if parts:
+        name, side, _ = parts[0]
+        found = study.candidate(name, side)
+        return found.recipe if found is not None else None
+    return next((f.recipe for f in study.world.facts.values() if f.recipe.model == item.upstream), None)
+
+
+def _upstream_classes(study: Study, parts: Sequence[tuple[str, Side, ColumnValues]]) -> tuple[object, ...]:
+    return tuple(_side_classes(study, parts[0][0], parts[0][1])) if parts else ()
+
+
+def _side_classes(study: Study, name: str, side: Side) -> tuple[object, ...]:
+    found = study.candidate(name, side)
+    return tuple(found.data.classes) if found is not None else ()
+
+
+def thin_inputs(study: Study, candidate: Candidate) -> str:
+    """Why an input covers too few rows, or ''."""
+    for item in candidate.recipe.inputs:
+        covered = candidate.coverage.get(item.column, 0.0)
+        wanted = _coverage_wanted(study, candidate.node, item)
+        if covered < wanted:
+            return (
+                f"{item.column} covers {covered:.1%} of the rows from its first predicted block on, "
+                f"and coverage is {wanted:.1%}"
+            )
+    return ""
+
+
+def _coverage_wanted(study: Study, node: str, item: Input) -> float:
+    model = study.world.manifest.models[study.world.graph.node(node).model]
+    return next((one.coverage for one in model.inputs if one.column == item.column), 0.0)

@@ -1,0 +1,335 @@
+"""Judges a challenger: its gate fits, the champion's, the same fits without an input, the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retraining.decide.calendar import Calendar
+from retraining.decide.fingerprints import attempt_fingerprint, version_of
+from retraining.decide.fits import Before, LeftOut
+from retraining.decide.gates import (
+    Check,
+    Difference,
+    GateEvidence,
+    Kind,
+    insufficient,
+    judge,
+)
+from retraining.decide.plan import Decision
+from retraining.decide.recipes import digest_of
+from retraining.execution.candidates import (
+    Candidate,
+    block_days,
+    fresh_parts,
+    gate_fits,
+    shipped_fit,
+    trained_labels,
+)
+from retraining.execution.champions import champion_gate, champion_of
+from retraining.execution.flows import Flow
+from retraining.execution.inputs import prepare_contexts
+from retraining.execution.predictions import predictions
+from retraining.execution.study import (
+    Done,
+    Floats,
+    NodeResult,
+    Study,
+)
+from retraining.execution.tasks import ScoreTask
+from retraining.manifest.catalog import METRICS
+from retraining.manifest.values import Input, TimeScheme
+
+#: The name under which the comparison without any upstream column is recorded.
+ALL_INPUTS = "*"
+
+
+def judge_challenger(study: Study, node: str, decision: Decision, candidate: Candidate) -> Flow:
+    """The flow that fits, scores and judges a challenger; its value is the node's result."""
+    parts = candidate.evidence.parts(shipped_fit(candidate))
+    candidate.version = version_of(node, parts, shipped_fit(candidate))
+    result = NodeResult(
+        node=node,
+        decision=decision,
+        outcome="insufficient",
+        because="",
+        candidate=candidate,
+        parts=parts,
+        fingerprint=attempt_fingerprint(node, parts, candidate.data.holdout),
+        version=candidate.version,
+        wiring=wiring_of(study, candidate),
+    )
+    error = yield from prepare_contexts(study, candidate, gate_fits(candidate))
+    if error is not None:
+        return failed(study, node, decision, candidate, error)
+    why = _not_judgeable(study, candidate)
+    if why:
+        result.verdict, result.because = insufficient(why), why
+        return result
+    fits = candidate.possible(gate_fits(candidate))
+    judged = _judged_rows(candidate)
+    extra = fresh_parts(candidate)
+    wide = {left_out: sorted({*own, *extra}) for left_out, own in fits.items()}
+    values, error = yield from predictions(study, candidate, wide, "gate", keep_model=True)
+    if error is not None:
+        return failed(study, node, decision, candidate, error)
+    champion, error, same = yield from champion_on(study, candidate, judged)
+    if error is not None:
+        return failed(study, node, decision, candidate, f"its champion could not be scored: {error}")
+    without = yield from _without_inputs(study, candidate, fits)
+    scored = yield from _scored(study, candidate, values, champion, without, judged, fits)
+    if isinstance(scored, str):
+        return failed(study, node, decision, candidate, scored)
+    answer, kind = scored, _comparison_kind(study, node, candidate, champion, same)
+    _conclude(study, result, candidate, answer, kind, judged)
+    return result
+
+
+def _not_judgeable(study: Study, candidate: Candidate) -> str:
+    if not candidate.data.rows:
+        return "there are no rows"
+    holdout = candidate.data.holdout
+    if candidate.cut is not None and not holdout:
+        return "no block of labels is mature yet"
+    if not candidate.possible(gate_fits(candidate)):
+        if candidate.cut is None:
+            return "no fold has rows to learn from"
+        rows = len(candidate.training_rows(Before(holdout[0])))
+        scheme = candidate.recipe.scheme
+        wanted = f"{scheme.min_rows} in {scheme.min_blocks} blocks" if isinstance(scheme, TimeScheme) else ""
+        return f"only {rows} rows are known before the holdout, and min_train asks for {wanted}"
+    if not _judged_rows(candidate).any():
+        return "the holdout has no labelled rows"
+    return ""
+
+
+def _judged_rows(candidate: Candidate) -> NDArray[np.bool_]:
+    rows = candidate.rows
+    if candidate.cut is None:
+        return rows.labelled
+    return rows.known_now & np.isin(rows.part, candidate.data.holdout)
+
+
+def _comparison_kind(
+    study: Study, node: str, candidate: Candidate, champion: Floats | None, same: bool
+) -> Kind:
+    state = study.world.states.get(node)
+    if champion is None or state is None or state.parts is None:
+        return "first"
+    if same:
+        return "same recipe"
+    return "refresh" if state.parts.recipe == candidate.recipe.digest() else "recipe"
+
+
+def _without_inputs(study: Study, candidate: Candidate, fits: Mapping[LeftOut, Sequence[int]]) -> Flow:
+    """Predictions of the same fits without each *new* input, and without all (None: nothing would be left).
+
+    Made once when an edge is new: a due model costs one or two fits, and these would double them.
+    """
+    state = study.world.states.get(candidate.node)
+    document = study.document(state.document) if state is not None else None
+    known = set(document["edges_known"]) if document else set()
+    inputs = candidate.recipe.inputs
+    dropped = {item.column: {item.column} for item in inputs if item.column not in known}
+    if len(inputs) > 1 and dropped:
+        dropped[ALL_INPUTS] = {item.column for item in inputs}
+    without: dict[str, Floats | None] = {}
+    for name, columns in dropped.items():
+        rest = tuple(item for item in inputs if item.column not in columns)
+        if not rest and not candidate.recipe.features:
+            without[name] = None
+            continue
+        variant = replace_inputs(candidate, rest)
+        values, error = yield from predictions(study, variant, fits, "comparison")
+        if error is None:
+            without[name] = values
+        _charge(candidate, variant)
+    return without
+
+
+def _charge(candidate: Candidate, variant: Candidate) -> None:
+    made = variant.counts.get("made", 0)
+    candidate.counts["comparisons"] = candidate.counts.get("comparisons", 0) + made
+
+
+def _scored(
+    study: Study,
+    candidate: Candidate,
+    values: Floats,
+    champion: Floats | None,
+    without: Mapping[str, Floats | None],
+    judged: NDArray[np.bool_],
+    fits: Mapping[LeftOut, Sequence[int]],
+) -> Flow:
+    """The numbers of the gate, or the text of the error that prevented them."""
+    able = judged & ~np.isnan(values).any(axis=1)
+    for other in [champion, *without.values()]:
+        if other is not None:
+            able &= ~np.isnan(other).any(axis=1)
+    if not able.any():
+        return "no row of the holdout has a prediction of everybody who is compared"
+    rows = candidate.rows
+    gate = next(iter(fits)) if candidate.cut is not None else None
+    trained = trained_labels(candidate, gate) if gate is not None else rows.labelled
+    fresh = np.zeros(len(trained), bool)
+    if gate is not None:
+        fresh = trained_labels(candidate, shipped_fit(candidate)) & ~trained
+    task = ScoreTask(
+        id=digest_of(["score", candidate.node, candidate.version]),
+        node=candidate.node,
+        metrics=study.world.manifest.models[candidate.recipe.model].metrics,
+        task=candidate.recipe.task,
+        classes=candidate.data.classes,
+        target=rows.target[able],
+        clusters=rows.cluster[able],
+        challenger=values[able],
+        champion=None if champion is None else champion[able],
+        without={name: None if other is None else other[able] for name, other in without.items()},
+        train=rows.target[trained],
+        train_days=rows.cluster[trained] if gate is not None else None,
+        fresh=rows.target[fresh],
+        fresh_days=rows.cluster[fresh] if gate is not None else None,
+        seed=candidate.recipe.fit_seed("gate"),
+    )
+    study.submit(task, f"{candidate.recipe.model} score", study.paths.get(candidate.node, 0.0))
+    (done,) = yield (Done(task=task.id),)
+    return done.error if done.error is not None else done.scores
+
+
+def _conclude(
+    study: Study,
+    result: NodeResult,
+    candidate: Candidate,
+    answer: Mapping[str, Any],
+    kind: Kind,
+    judged: NDArray[np.bool_],
+) -> None:
+    model = study.world.manifest.models[candidate.recipe.model]
+    difference = answer["difference"]
+    labels = answer["labels"]
+    evidence = GateEvidence(
+        kind=kind,
+        metrics=model.metrics,
+        challenger=answer["challenger"],
+        champion=answer["champion"],
+        dummy=answer["dummy"],
+        difference=None
+        if difference is None
+        else Difference(
+            metric=difference["metric"],
+            value=difference["value"],
+            lower=difference["lower"],
+            upper=difference["upper"],
+            champion_loss=difference["without"],
+            rows=difference["rows"],
+            clusters=difference["clusters"],
+        ),
+        holdout=_holdout_of(candidate, judged),
+        checks=() if labels is None else (Check(**labels),),
+    )
+    better = {name: METRICS[name].greater_is_better for name in model.metrics}
+    result.verdict = judge(evidence, model.gate, better)
+    result.outcome, result.because = result.verdict.word, result.verdict.because
+    result.edges = [
+        {
+            "column": column,
+            **numbers,
+            "difference": numbers["value"],
+            "from": evidence.holdout.get("from"),
+            "to": evidence.holdout.get("to"),
+        }
+        for column, numbers in answer["without"].items()
+    ]
+
+
+def _holdout_of(candidate: Candidate, judged: NDArray[np.bool_]) -> dict[str, Any]:
+    clusters = len(np.unique(candidate.rows.cluster[judged]))
+    doc: dict[str, Any] = {"rows": int(judged.sum()), "clusters": clusters}
+    if candidate.cut is not None:
+        calendar = Calendar(candidate.recipe.timezone, block_days(candidate))
+        blocks = candidate.data.holdout
+        doc |= {
+            "from": calendar.date(blocks[0]).isoformat(),
+            "to": calendar.date(blocks[-1] + 1).isoformat(),
+            "blocks": len(blocks),
+        }
+    return doc
+
+
+def wiring_of(study: Study, candidate: Candidate) -> dict[str, str]:
+    """The version of each upstream node that a candidate reads."""
+    return {
+        name: study.version_name(name, side)
+        for sources in candidate.sources.values()
+        for name, side in sources
+    }
+
+
+def failed(study: Study, node: str, decision: Decision, candidate: Candidate, error: str) -> NodeResult:
+    """The result of a node whose challenger could not be made, with the error."""
+    parts = None
+    fingerprint = ""
+    shipped = shipped_fit(candidate)
+    if (None if candidate.cut is not None else frozenset()) in candidate.inputs:
+        parts = candidate.evidence.parts(shipped)
+        fingerprint = attempt_fingerprint(node, parts, candidate.data.holdout)
+    return NodeResult(
+        node=node,
+        decision=decision,
+        outcome="failed",
+        because=error.splitlines()[0] if error else "failed",
+        candidate=candidate,
+        parts=parts,
+        fingerprint=fingerprint,
+        version=candidate.version,
+        wiring=wiring_of(study, candidate) if parts is not None else {},
+        error=error,
+    )
+
+
+def champion_on(study: Study, candidate: Candidate, judged: NDArray[np.bool_]) -> Flow:
+    """The champion's honest predictions on the judged rows, an error, and whether its gate fit is the challenger's."""
+    champion = champion_of(study, candidate.node)
+    if champion is None:
+        return None, None, False
+    wanted = champion_gate(champion, candidate, judged)
+    error = yield from prepare_contexts(study, champion, wanted)
+    if error is not None:
+        return None, error, False
+    fits = {
+        left_out: parts
+        for left_out, parts in wanted.items()
+        if str(left_out) in champion.recorded or champion.exists(left_out)
+    }
+    if not fits:
+        return None, None, False
+    own = {candidate.evidence.fit(left_out) for left_out in gate_fits(candidate)}
+    theirs = {champion.fingerprint(left_out, study.results)[0] for left_out in fits}
+    values, error = yield from predictions(study, champion, fits, "champion")
+    return values, error, own == theirs
+
+
+def replace_inputs(candidate: Candidate, inputs: tuple[Input, ...]) -> Candidate:
+    """The candidate with fewer inputs: same rows, same other columns, other fits."""
+    recipe = replace(candidate.recipe, inputs=inputs)
+    kept = {item.column for item in inputs}
+    position = [index for index, item in enumerate(candidate.recipe.inputs) if item.column in kept]
+    return Candidate(
+        node=candidate.node,
+        side=candidate.side,
+        recipe=recipe,
+        data=candidate.data,
+        rows=candidate.rows,
+        as_of=candidate.as_of,
+        environment=candidate.environment,
+        cut=candidate.cut,
+        sources={column: sources for column, sources in candidate.sources.items() if column in kept},
+        inputs={context: tuple(specs[i] for i in position) for context, specs in candidate.inputs.items()},
+        digests={key: digest for key, digest in candidate.digests.items() if key[1] in kept},
+        # asked only whether a fit can be made, which is answered as with the input
+        usable=candidate.usable,
+    )

@@ -1,0 +1,186 @@
+"""What a run knows and what its flows share: keys, results, and the study that every flow is given.
+
+A `World` is read once when a run starts and never changed. A `Study` adds what the flows make on the
+way: candidates, assembled columns, documents that were read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retraining.data.rows import NodeRows
+from retraining.data.tables import Table
+from retraining.decide.fits import Context
+from retraining.decide.gates import (
+    Verdict,
+)
+from retraining.decide.plan import Decision, Facts, Plan, readers_below
+from retraining.decide.recipes import Recipe
+from retraining.decide.snapshots import NodeData
+from retraining.execution.candidates import (
+    Candidate,
+    Side,
+    Source,
+)
+from retraining.execution.tasks import Task
+from retraining.graph.graph import Graph
+from retraining.manifest.values import Input, Manifest
+from retraining.release.values import BlobPointer, NodeState, Parts
+from retraining.store.objects import Objects
+from retraining.store.packs import read_blob
+from retraining.store.results import ResultIndex
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle:
+    """Key: the node is judged, and its column is there if somebody reads it."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ship:
+    """Key: the promoted node's shipped fit is made and checked."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnOf:
+    """Key: the honest predictions of a node's version, in one context."""
+
+    node: str
+    side: Side
+    context: Context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """Key: a task's result."""
+
+    task: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnValues:
+    """A node's honest predictions on its visible rows, `(n_rows, n_outputs)`; or the error that prevented them."""
+
+    rows: NDArray[np.intp]
+    values: Floats
+    first: int | None
+    error: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class NodeResult:
+    """What became of a node, and all that its records are written from."""
+
+    node: str
+    decision: Decision
+    outcome: str
+    because: str
+    candidate: Candidate | None = None
+    verdict: Verdict | None = None
+    parts: Parts | None = None
+    fingerprint: str = ""
+    version: str = ""
+    wiring: Mapping[str, str] = field(default_factory=dict)
+    edges: list[dict[str, Any]] = field(default_factory=list)
+    unchanged: bool = False
+    error: str | None = None
+
+    @property
+    def won(self) -> bool:
+        """True while the challenger is what the node's readers should learn from."""
+        return self.outcome == "promoted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """All that a run knows when it starts; read once, never changed."""
+
+    manifest: Manifest
+    graph: Graph
+    plan: Plan
+    facts: Mapping[str, Facts]
+    states: Mapping[str, NodeState]
+    tables: Mapping[str, Table]
+    rows: Callable[[Recipe, tuple[Any, ...]], NodeRows]
+    describe: Callable[[Recipe], NodeData]
+    join: Callable[[str, Input], NDArray[np.intp] | None]
+    objects: Objects
+    as_of: int
+    environment: str
+
+
+class Study:
+    """The shared state of one run's flows.
+
+    `submit` takes a new task with its cost group and priority; `put_array` hands an array to the workers.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        results: ResultIndex,
+        submit: Callable[[Task, str, float], None],
+        put_array: Callable[[str, NDArray[np.generic]], None],
+    ) -> None:
+        self.world = world
+        self.results = results
+        self.submit = submit
+        self.put_array = put_array
+        self.arrays: dict[str, NDArray[np.generic]] = {}
+        self.challengers: dict[str, Candidate] = {}
+        self.champions: dict[str, Candidate | None] = {}
+        self._documents: dict[str, dict[str, Any]] = {}
+        self.readers = readers_below(world.graph, {decision.node for decision in world.plan.active})
+        costs = {decision.node: decision.seconds or 1.0 for decision in world.plan.decisions}
+        self.paths = world.graph.longest_paths_below(costs)
+
+    def document(self, pointer: BlobPointer | None) -> dict[str, Any] | None:
+        """A version document, read once."""
+        if pointer is None:
+            return None
+        if pointer.digest not in self._documents:
+            self._documents[pointer.digest] = json.loads(read_blob(self.world.objects, pointer))
+        return self._documents[pointer.digest]
+
+    def candidate(self, node: str, side: Side) -> Candidate | None:
+        """The challenger or champion of a node, where there is one."""
+        return self.challengers[node] if side == "challenger" else self.champions.get(node)
+
+    def version_name(self, node: str, side: Side) -> str:
+        """The version of the challenger or champion of a node."""
+        candidate = self.candidate(node, side)
+        return candidate.version if candidate is not None else ""
+
+    def new_candidate(
+        self,
+        node: str,
+        side: Side,
+        recipe: Recipe,
+        data: NodeData,
+        cut: int | None,
+        sources: Mapping[str, tuple[Source, ...]],
+    ) -> Candidate:
+        """A candidate on the run's rows and libraries."""
+        return Candidate(
+            node=node,
+            side=side,
+            recipe=recipe,
+            data=data,
+            rows=self.world.rows(recipe, data.classes),
+            as_of=self.world.as_of,
+            environment=self.world.environment,
+            cut=cut,
+            sources=sources,
+        )
