@@ -120,7 +120,10 @@ def hours_table(flights: pd.DataFrame, source: Path) -> pd.DataFrame:
     hours = hours.rename(columns={"sched_hour": "hour"})
     hours["decided_at"] = hours["hour"] - DECISION_LEAD
     add_clock(hours, hours["hour"])
-    for column, values in (("recent_delay", recent_delays(flights)), ("recent_overdue", recent_overdue(flights))):
+    for column, values in (
+        ("recent_delay", recent_delays(flights)),
+        ("recent_overdue", recent_overdue(flights)),
+    ):
         hours = hours.merge(values.rename(column).reset_index(), on=["origin", "decided_at"], how="left")
         # How the whole city does says more than one airport can when few flights are in the air.
         city = values.groupby("decided_at").mean().rename(f"{column}_city")
@@ -174,7 +177,16 @@ def flights_table(flights: pd.DataFrame, source: Path) -> pd.DataFrame:
         table[f"late{limit}"] = ((table["arr_delay"] > limit) | never_arrived).astype("int64")
     columns = [*FLIGHT_KEY, "decided_at", "clock_hour", "minute", "weekday", "sched_duration", "distance"]
     columns += ["distance_band", *PLANE, "recent_air_time"]
-    labels = ["dep_delay", "departed_at", "arr_delay", "air_time", "arrived_at", "cancelled", "late15", "late60"]
+    labels = [
+        "dep_delay",
+        "departed_at",
+        "arr_delay",
+        "air_time",
+        "arrived_at",
+        "cancelled",
+        "late15",
+        "late60",
+    ]
     return table[[*columns, *labels]].sort_values(["decided_at", *FLIGHT_KEY])
 
 

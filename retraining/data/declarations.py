@@ -36,6 +36,7 @@ def declaration_of(manifest: Manifest, dataset: Dataset, table: Table) -> dict[s
         "time": dataset.time,
         "ingested": dataset.ingested,
         "group": dataset.group,
+        "format": dataset.format,
         "missing": list(dataset.missing),
         "types": types,
         "timezone": manifest.timezone,
@@ -51,6 +52,7 @@ def declaration_from_json(name: str, doc: Mapping[str, Any]) -> Declaration:
         time=doc["time"],
         ingested=doc["ingested"],
         group=doc["group"],
+        format=doc["format"],
         missing=tuple(doc["missing"]),
         types=dict(doc["types"]),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -112,6 +112,13 @@ def read_schema(dataset: Dataset, files: Sequence[Path]) -> pa.Schema:
     return pa.schema(wanted)
 
 
+def column_names(dataset: Dataset, files: Sequence[Path]) -> tuple[str, ...]:
+    """The names of the first file's columns, whatever they hold; errors as `read_schema`."""
+    if _format(dataset, files[0]) == "csv":
+        return tuple(_guarded(dataset, files[0], _csv_names))
+    return tuple(read_schema(replace(dataset, types={}), files).names)
+
+
 def column_kind(field_type: pa.DataType) -> str:
     """The kind of a column of this Arrow type: number, bool, category, timestamp, date or other."""
     if pa.types.is_dictionary(field_type):
@@ -201,7 +208,7 @@ def _format(dataset: Dataset, file: Path) -> FileFormat:
     if kind is None:
         raise DataError(
             f"dataset {dataset.name}: cannot tell the format of {file.name} by its suffix",
-            f"write `format: parquet | csv | jsonl` under `datasets.{dataset.name}`",
+            f"end its name in .parquet, .csv or .jsonl, or write `format` under `datasets.{dataset.name}`",
         )
     return kind
 
@@ -231,9 +238,7 @@ def _read_parquet(dataset: Dataset, file: Path, columns: list[str] | None) -> pa
 
 
 def _read_csv(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Table:
-    with pa.csv.open_csv(file) as head:
-        names = head.schema.names
-    _require(dataset, file, names, columns)
+    _require(dataset, file, _csv_names(file), columns)
     # timestamps are parsed after reading, so that zones and dates are treated alike in every format
     late = ("date", "timestamp", "bool")
     declared = {name: pa.string() if kind in late else _TYPES[kind] for name, kind in dataset.types.items()}
@@ -245,6 +250,11 @@ def _read_csv(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Tab
         include_columns=columns,
     )
     return pa.csv.read_csv(file, convert_options=convert)
+
+
+def _csv_names(file: Path) -> list[str]:
+    with pa.csv.open_csv(file) as head:
+        return list(head.schema.names)
 
 
 def _read_jsonl(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Table:

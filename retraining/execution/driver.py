@@ -63,6 +63,7 @@ class Execution:
     interrupted: bool = False
     fatal: str | None = None
     fits_made: int = 0
+    slots: int = 0
 
 
 class Driver:
@@ -163,6 +164,7 @@ class Driver:
         if self._backend is None or self._scheduler is None:
             self._backend = self._open_backend()
             self._scheduler = Scheduler(run=self._run_id, slots=self._backend.slots)
+            self.execution.slots = self._backend.slots
             for name, table in sorted(self._world.tables.items()):
                 self._backend.put_table(self._datasets[name], table)
             for key, values in self._arrays.items():

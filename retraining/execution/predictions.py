@@ -76,7 +76,8 @@ def predictions(
     for left_out, parts in fits.items():
         keep = keep_model or left_out in keep_models_of
         task, wanted = candidate.task(left_out, parts, kind, study.results, keep_model=keep)
-        pieces += wanted
+        # a fit of the lattice predicts all its folds, and this column takes only its own from it
+        pieces += [piece for piece in wanted if piece.part in parts]
         if task is not None:
             tasks.append(task)
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +21,22 @@ from retraining.store.objects import Objects
 
 
 class SerialBackend:
-    """Runs a batch when its result is asked for. `stop_asked` is polled between tasks."""
+    """Runs a batch when its result is asked for.
+
+    `stop_asked` is polled between tasks; each task runs inside `interruptible()` (see `execute`).
+    """
 
     name = "serial"
     slots = 1
 
-    def __init__(self, objects: Objects, stop_asked: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        stop_asked: Callable[[], bool] = lambda: False,
+        interruptible: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self.objects = objects
+        self._interruptible = interruptible
         self._stop_asked = stop_asked
         self._tables: dict[str, tuple[Dataset, Table]] = {}
         self._arrays: dict[str, NDArray[np.generic]] = {}
@@ -62,7 +72,9 @@ class SerialBackend:
     def finished(self, timeout_seconds: float) -> Sequence[BatchResult]:
         """Runs one batch."""
         del timeout_seconds
-        return [execute(self._waiting.popleft(), self, self._stop_asked)] if self._waiting else []
+        if not self._waiting:
+            return []
+        return [execute(self._waiting.popleft(), self, self._stop_asked, self._interruptible)]
 
     def stop(self, grace_seconds: float) -> Iterator[BatchResult]:
         """Nothing runs between calls, so there is nothing to end."""

@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -68,10 +69,16 @@ class _Cache:
     kept: dict[str, object] = field(default_factory=dict)
 
 
-def execute(batch: Batch, resources: Resources, stop: Callable[[], bool] = lambda: False) -> BatchResult:
+def execute(
+    batch: Batch,
+    resources: Resources,
+    stop: Callable[[], bool] = lambda: False,
+    interruptible: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> BatchResult:
     """Does a batch's tasks one after the other and stores what they made in one pack.
 
-    `stop` is asked between tasks, so that an interrupted batch still stores what it finished.
+    `stop` is asked between tasks, so that an interrupted batch still stores what it finished; a
+    KeyboardInterrupt inside `interruptible()`, which wraps each task, ends the batch in the same way.
     """
     cache = _Cache()
     records: list[Record] = []
@@ -81,7 +88,11 @@ def execute(batch: Batch, resources: Resources, stop: Callable[[], bool] = lambd
         for task in batch.tasks:
             if stop():
                 break
-            result, made = _attempt(task, resources, cache)
+            try:
+                with interruptible():
+                    result, made = _attempt(task, resources, cache)
+            except KeyboardInterrupt:
+                break
             owners += [len(results)] * len(made)
             records += made
             results.append(result)

@@ -31,11 +31,15 @@ H_co = TypeVar("H_co", bound=Hashable, covariant=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListOf(Shape[tuple[H_co, ...]]):
-    """A list of different values of one shape."""
+    """A list of different values of one shape.
+
+    `as_written`: items differ where their texts do, which a schema cannot say (`1` and `1.0`).
+    """
 
     item: Shape[H_co]
     expected: str
     minimum: int = 0
+    as_written: bool = False
 
     def read(self, node: Node, path: str, problems: Problems) -> tuple[H_co, ...] | None:
         """The values in order; None if any is refused."""
@@ -66,12 +70,8 @@ class ListOf(Shape[tuple[H_co, ...]]):
 
     def schema(self, definitions: Definitions) -> Schema:
         """An array."""
-        return {
-            "type": "array",
-            "items": self.item.schema(definitions),
-            "minItems": self.minimum,
-            "uniqueItems": True,
-        }
+        array: Schema = {"type": "array", "items": self.item.schema(definitions), "minItems": self.minimum}
+        return array if self.as_written else {**array, "uniqueItems": True}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,7 +71,7 @@ def read_document(data: bytes, problems: Problems) -> Node | None:
 
 def _decode(data: bytes, problems: Problems) -> str | None:
     if len(data) > MAX_BYTES:
-        found = f"the file has {len(data):,} bytes; at most {MAX_BYTES:,} are read"
+        found = f"the file has more than {MAX_BYTES:,} bytes, which no manifest has"
         problems.add((0, 0), "", found, "is this the manifest? data belongs into the files of its datasets")
         return None
     if data.startswith(_UTF16):

@@ -65,7 +65,11 @@ class Datasets:
     )
     MISSING: Final = Field(
         name="missing",
-        shape=ListOf(item=Written(expected="a text as the file writes it", null=True), expected="texts"),
+        shape=ListOf(
+            item=Written(expected="a text as the file writes it", null=True),
+            expected="texts",
+            as_written=True,
+        ),
         about="Texts of a CSV file that mean a missing value",
         default='[""]',
     )
@@ -123,7 +127,7 @@ class Targets:
 class Partitioning:
     """The fields of `partitions`."""
 
-    _VALUES: Final = ListOf(item=PartitionValue(), expected="values", minimum=1)
+    _VALUES: Final = ListOf(item=PartitionValue(), expected="values", minimum=1, as_written=True)
     ONLY: Final = Field(name="only", shape=_VALUES, about="The values that become nodes", default="all")
     EXCEPT: Final = Field(
         name="except", shape=_VALUES, about="The values that do not become nodes", default="none"

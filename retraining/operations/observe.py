@@ -33,7 +33,7 @@ from retraining.errors import DataError, ManifestError
 from retraining.graph.graph import Graph, build_graph
 from retraining.graph.nodes import node_name
 from retraining.manifest import TableSchema, check_data
-from retraining.manifest.catalog import estimators
+from retraining.manifest.catalog import METRICS, estimators
 from retraining.manifest.values import Dataset, Input, Manifest, Model
 from retraining.store.log import Store
 
@@ -400,6 +400,13 @@ def _check_classes(model: Model, classes: Classes) -> None:
         raise DataError(
             f"model {model.name}: the target {model.target.column} has fewer than two classes ({found})",
             "a classifier needs two; check the target, or name a regressor as estimator",
+        )
+    binary = [name for name in model.metrics if METRICS[name].binary_only]
+    if binary and len(classes) > 2:
+        raise DataError(
+            f"model {model.name}: the metric {binary[0]} is for two classes, and the target "
+            f"{model.target.column} has {len(classes)}",
+            "name log_loss, accuracy, f1_macro or roc_auc_ovr instead",
         )
     if len(classes) > 1000 or any(isinstance(value, float) for value in classes):
         raise DataError(

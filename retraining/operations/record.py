@@ -6,10 +6,13 @@ import datetime as dt
 import json
 from typing import Any
 
+from retraining.decide.calendar import Calendar
+from retraining.decide.fits import fit_context
 from retraining.decide.plan import Decision
-from retraining.execution.driver import Execution
+from retraining.execution.candidates import shipped_fit
+from retraining.execution.driver import Execution, Ran
 from retraining.execution.study import NodeResult
-from retraining.manifest.values import Json
+from retraining.manifest.values import Json, TimeScheme
 from retraining.operations.conclude import Conclusion
 from retraining.operations.session import Session
 from retraining.store.log import Head
@@ -27,7 +30,6 @@ def run_record(
 ) -> dict[str, Json]:
     """The record of a finished run; times are seconds since the epoch, written as ISO instants in UTC."""
     results = execution.results
-    workers = {ran.worker for ran in execution.timeline}
     counts: dict[str, int] = {}
     for outcome, _ in conclusion.outcomes.values():
         counts[outcome] = counts.get(outcome, 0) + 1
@@ -49,7 +51,7 @@ def run_record(
         },
         "store": session.store_url,
         "backend": backend,
-        "slots": len(workers),
+        "slots": execution.slots,
         "release": {"before": session.head.release, "after": after.release, "sequence": after.sequence},
         "exit_code": 1 if counts.get("failed") or counts.get("blocked") else 0,
         "counts": dict(sorted(counts.items())),
@@ -68,7 +70,7 @@ def run_record(
         "timeline": [
             {
                 "node": ran.node,
-                "fit": ran.fit,
+                "fit": fit_name(session, ran),
                 "kind": ran.kind,
                 "worker": ran.worker,
                 "start": ran.started - started,
@@ -125,11 +127,30 @@ def _node(session: Session, result: NodeResult, conclusion: Conclusion) -> dict[
             "reused": candidate.counts.get("reused", 0) if candidate else 0,
             "seconds": candidate.seconds if candidate else 0.0,
         },
-        "rows": dict(session.observation.data[result.node].counts),
+        "rows": _rows(session, result),
         "cut": conclusion.update.set[result.node].cut if released else None,
         "first_predicted": result.decision.first_predicted,
         "error": result.error,
     }
+
+
+def fit_name(session: Session, ran: Ran) -> str:
+    """A fit's name for people: the day before which its labels were known, or the folds that it left out."""
+    scheme = session.observation.recipes[ran.node].scheme
+    if not ran.fit.startswith("<") or not isinstance(scheme, TimeScheme):
+        return ran.fit
+    day = Calendar(session.manifest.timezone, scheme.block_days).date(int(ran.fit[1:]))
+    return f"< {day.isoformat()}"
+
+
+def _rows(session: Session, result: NodeResult) -> dict[str, int]:
+    """The rows in each state of MANIFEST 1, those without an upstream column among them."""
+    counts = dict(session.observation.data[result.node].counts)
+    candidate = result.candidate
+    usable = candidate.usable.get(fit_context(shipped_fit(candidate))) if candidate is not None else None
+    if usable is not None:
+        counts["no_upstream"] = int((~usable).sum())
+    return counts
 
 
 def _decision(decision: Decision) -> dict[str, Json]:

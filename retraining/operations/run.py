@@ -12,6 +12,7 @@ import platform
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -43,12 +44,17 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watcher:
-    """Who is told while a run goes on; each is called by the run's own thread."""
+    """Who is told while a run goes on; each is called by the run's own thread.
+
+    `stop_asked` ends the run soon; `interruptible` wraps each fit that runs in this process (the
+    serial backend), and a KeyboardInterrupt inside it gives up that fit alone.
+    """
 
     planned: Callable[[Session], None] = lambda _: None
     progress: Callable[[Progress], None] = lambda _: None
     finished: Callable[[NodeResult], None] = lambda _: None
     stop_asked: Callable[[], bool] = lambda: False
+    interruptible: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +233,7 @@ def _backend_opener(
     session: Session, store: Store, options: RunOptions, watcher: Watcher
 ) -> Callable[[], Backend]:
     if options.backend == "serial":
-        return lambda: SerialBackend(store.objects, watcher.stop_asked)
+        return lambda: SerialBackend(store.objects, watcher.stop_asked, watcher.interruptible)
     from retraining.execution.ray.backend import RayBackend  # imported only where Ray is used
 
     # Ray needs seconds to start: it does so while the driver reads data and results

@@ -132,7 +132,7 @@ def test_aliases_repeat_values():
 
 
 def test_size_is_bounded(monkeypatch):
-    assert f"at most {MAX_BYTES:,}" in refused(b"a" * (MAX_BYTES + 1)).message
+    assert f"more than {MAX_BYTES:,} bytes" in refused(b"a" * (MAX_BYTES + 1)).message
     assert document.MAX_ENTRIES == 500_000
     monkeypatch.setattr(document, "MAX_ENTRIES", 1000)
     assert read(b"[" + b"a," * 998 + b"a]")[1] == []

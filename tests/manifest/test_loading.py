@@ -40,7 +40,7 @@ def test_a_file_of_megabytes_is_refused_without_being_read_as_a_whole(tmp_path):
         stream.truncate(10**10)
     error = refused(file)
     assert isinstance(error, ManifestError)
-    assert "at most 4,194,304" in error.problems[0].message
+    assert "more than 4,194,304 bytes" in error.problems[0].message
     assert error.problems[0].line == 0
 
 

@@ -1,0 +1,206 @@
+"""The answer of one call: a table of predictions in the caller's order, and what was left unpredicted and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from retraining.data.rows import Classes
+from retraining.errors import InputError
+from retraining.prediction.evaluation import NodeValues
+from retraining.prediction.frames import ServedTable
+from retraining.prediction.routing import Routing, counted
+from retraining.prediction.versions import ServedVersion
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prediction:
+    """Predictions of one released model or node.
+
+    `table` has the key columns, `prediction` (a value, or the class of the highest probability; null
+    where there is none), `probability` of the last class or `probability.CLASS` for each of more than
+    two, `node`, and `release`. A column of these whose name a key column has ends in `_`.
+    `outputs` are the numbers behind it, `(n_rows, n_outputs)`: values, or probabilities in the order of
+    `classes`. `nodes` counts the predicted rows by node, `missing` the rows without an upstream column,
+    `unusable` those that therefore have no prediction, `unknown` those of partitions that are no node,
+    and `left_out` those of other partitions than the node that was asked.
+    """
+
+    target: str
+    release: int
+    table: pa.Table
+    outputs: Floats
+    classes: Classes
+    nodes: Mapping[str, int]
+    missing: Mapping[str, int] = field(default_factory=dict)
+    unusable: int = 0
+    unknown: Mapping[str, int] = field(default_factory=dict)
+    left_out: int = 0
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def predicted(self) -> int:
+        """The number of rows that have a prediction."""
+        return sum(self.nodes.values())
+
+    def to_pandas(self) -> pd.DataFrame:
+        """`table` as a pandas DataFrame."""
+        return self.table.to_pandas()
+
+    def to_json(self) -> dict[str, object]:
+        """The counts as JSON values."""
+        return {
+            "target": self.target,
+            "release": self.release,
+            "rows": len(self),
+            "predicted": self.predicted,
+            "nodes": dict(self.nodes),
+            "missing_upstream": dict(self.missing),
+            "unusable": self.unusable,
+            "unknown_partitions": dict(self.unknown),
+            "left_out": self.left_out,
+        }
+
+    def summary(self) -> str:
+        """The counts in a line or two for people."""
+        nodes = f" by {len(self.nodes)} nodes" if len(self.nodes) > 1 else ""
+        lines = [
+            f"{self.target} of release {self.release}: {self.predicted:,} of {len(self):,} rows predicted{nodes}"
+        ]
+        if self.unusable:
+            columns = ", ".join(f"{name} in {count:,}" for name, count in self.missing.items() if count)
+            lines.append(f"  {self.unusable:,} without, since an upstream prediction is missing ({columns})")
+        elif any(self.missing.values()):
+            columns = ", ".join(f"{name} in {count:,}" for name, count in self.missing.items() if count)
+            lines.append(f"  predicted without an upstream column: {columns} rows")
+        if self.unknown:
+            rows = sum(self.unknown.values())
+            lines.append(f"  {rows:,} of partitions that the release has no node for: {counted(self.unknown)}")
+        if self.left_out:
+            lines.append(f"  {self.left_out:,} rows of other partitions are left out")
+        return "\n".join(lines)
+
+
+def compose(
+    release: int, served: ServedTable, routing: Routing, answers: Sequence[tuple[ServedVersion, NodeValues]]
+) -> Prediction:
+    """The answer for the caller's rows, in the caller's order; `answers` are those of `routing.nodes`."""
+    versions = [version for version, _ in answers]
+    task, classes = _common(routing.target, versions)
+    outputs, usable = _scatter(routing, answers, 1 if task == "regression" else len(classes), classes)
+    place = np.empty(len(routing.owner), np.intp)
+    place[served.order] = np.arange(len(place))  # the table's row of each of the caller's rows
+    kept = np.arange(len(place)) if routing.whole else np.flatnonzero(routing.owner[place] >= 0)
+    at = place[kept]
+    owner, outputs, usable = routing.owner[at], outputs[at], usable[at]
+    columns = _answer_columns(owner, outputs, usable, versions, task, classes)
+    columns["release"] = pa.array(np.full(len(at), release, np.int64))
+    counts = np.bincount(owner[usable], minlength=len(versions))
+    missing: Counter[str] = Counter()
+    for _, found in answers:
+        missing.update(found.missing)
+    return Prediction(
+        target=routing.target,
+        release=release,
+        table=_with_keys(served.keys.take(kept), columns),
+        outputs=outputs,
+        classes=classes,
+        nodes={version.node: int(count) for version, count in zip(versions, counts, strict=True)},
+        missing=dict(missing),
+        unusable=int(((owner >= 0) & ~usable).sum()),
+        unknown=routing.unknown,
+        left_out=len(place) - len(kept),
+    )
+
+
+def _common(target: str, versions: Sequence[ServedVersion]) -> tuple[str, Classes]:
+    """The task of all nodes, and every class that one of them knows, sorted."""
+    tasks = {version.recipe.task for version in versions}
+    if len(tasks) > 1:
+        odd = {version.recipe.task: version.node for version in versions}
+        raise InputError(
+            f"the released nodes of {target} answer different questions: "
+            + ", ".join(f"{node} is a {task}" for task, node in sorted(odd.items())),
+            "ask for one node at a time",
+        )
+    classes = {value for version in versions for value in version.classes}
+    ordered = sorted(classes, key=lambda value: (isinstance(value, str), value))
+    return (tasks.pop() if tasks else "regression"), tuple(ordered)
+
+
+def _scatter(
+    routing: Routing, answers: Sequence[tuple[ServedVersion, NodeValues]], width: int, classes: Classes
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """The outputs of every row of the table, NaN without a prediction, and whether it has one."""
+    outputs = np.full((len(routing.owner), width), np.nan)
+    usable = np.zeros(len(routing.owner), bool)
+    for index, (version, found) in enumerate(answers):
+        own = found.usable & (routing.owner[found.rows] == index)
+        at = found.rows[own]
+        if version.classes:
+            outputs[at] = 0.0  # a class that this node has never seen
+            outputs[np.ix_(at, [classes.index(value) for value in version.classes])] = found.values[own]
+        else:
+            outputs[at] = found.values[own]
+        usable[at] = True
+    return outputs, usable
+
+
+def _answer_columns(
+    owner: NDArray[np.intp],
+    outputs: Floats,
+    usable: NDArray[np.bool_],
+    versions: Sequence[ServedVersion],
+    task: str,
+    classes: Classes,
+) -> dict[str, pa.Array]:
+    columns: dict[str, pa.Array] = {}
+    if task == "regression":
+        columns["prediction"] = pa.array(outputs[:, 0], mask=~usable)
+    else:
+        best = np.argmax(np.where(usable[:, None], outputs, 0.0), axis=1)
+        columns["prediction"] = _taken(classes, best, usable)
+        graded = np.array([version.recipe.probabilities for version in versions] + [False])
+        shown = usable & graded[owner]
+        if graded.any():
+            columns |= {
+                name: pa.array(outputs[:, index], mask=~shown) for name, index in _probabilities(classes)
+            }
+    columns["node"] = _taken([version.node for version in versions], owner, owner >= 0)
+    return columns
+
+
+def _probabilities(classes: Classes) -> list[tuple[str, int]]:
+    if len(classes) == 2:
+        return [("probability", 1)]
+    return [(f"probability.{value}", index) for index, value in enumerate(classes)]
+
+
+def _taken(values: Sequence[object], at: NDArray[np.intp], valid: NDArray[np.bool_]) -> pa.Array:
+    """The values at some positions, null where not valid; values of several types become texts."""
+    same = len({type(value) for value in values}) == 1
+    known = pa.array(values if same else [str(value) for value in values] or [""])
+    return known.take(pa.array(np.where(valid, at, 0), mask=~valid))
+
+
+def _with_keys(keys: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
+    table = keys
+    for name, values in columns.items():
+        free = name
+        while free in table.column_names:
+            free += "_"
+        table = table.append_column(free, values)
+    return table

@@ -1,0 +1,143 @@
+"""Evaluates the shipped models of a release on given tables, upstreams first, each node once.
+
+Joins, columns, missing policies and feature matrices come from `retraining.data.columns`, as in
+training: nothing of that is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retraining.data.columns import UpstreamColumn, assemble, join_rows, output_names, unite, usable_rows
+from retraining.data.rows import partition_rows
+from retraining.data.tables import Table
+from retraining.errors import DataError, IntegrityError
+from retraining.learn.estimators import FitError
+from retraining.learn.features import Features
+from retraining.learn.fitting import FittedModel
+from retraining.manifest.values import Input
+from retraining.prediction.versions import ServedVersion
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeValues:
+    """A node's predictions on the rows of its partition.
+
+    `rows` are positions in the dataset's table and `values` the outputs, `(len(rows), n_outputs)`; rows
+    that are not `usable` (an upstream column is missing, and its policy is drop) are NaN. `missing`
+    counts for each upstream column the rows without it.
+    """
+
+    rows: Rows
+    values: Floats
+    usable: NDArray[np.bool_]
+    missing: Mapping[str, int]
+
+
+@dataclass(slots=True, kw_only=True)
+class Evaluation:
+    """One call's evaluation: `versions` by node, `tables` by dataset, and `load`, which reads a model."""
+
+    versions: Mapping[str, ServedVersion]
+    tables: Mapping[str, Table]
+    load: Callable[[ServedVersion], FittedModel]
+    _values: dict[str, NodeValues] = field(default_factory=dict)
+    _joins: dict[tuple[str, str, tuple[tuple[str, str], ...]], Rows | None] = field(default_factory=dict)
+    _columns: dict[tuple[str, ...], Floats] = field(default_factory=dict)
+
+    def run(self, nodes: Sequence[str]) -> dict[str, NodeValues]:
+        """The predictions of `nodes`; DataError where a model refuses its rows."""
+        for node in upstream_order(nodes, self.versions):
+            self._values[node] = self._evaluate(self.versions[node])
+        return {node: self._values[node] for node in nodes}
+
+    def _evaluate(self, version: ServedVersion) -> NodeValues:
+        table = self.tables[version.dataset]
+        rows = partition_rows(version.recipe, table)
+        inputs = [self._input(version, item) for item in version.recipe.inputs]
+        missing = _missing(version, rows, inputs)
+        usable = usable_rows(rows, inputs)
+        values = np.full((len(rows), version.width), np.nan)
+        if usable.any():
+            matrix = assemble(version.recipe, table, rows[usable], inputs)
+            features = Features(names=matrix.names, values=matrix.values, categories=matrix.categories)
+            try:
+                values[usable] = self.load(version).predict(features)
+            except FitError as error:
+                raise DataError(f"{version.node}: {error.message}", error.next_step) from error
+        return NodeValues(rows=rows, values=values, usable=usable, missing=missing)
+
+    def _input(self, version: ServedVersion, item: Input) -> UpstreamColumn:
+        names = version.sources.get(item.column, ())
+        upstream = self.versions[names[0]] if names else None
+        policy = version.recipe.missing_policy(item)
+        if upstream is None:
+            nothing = np.full((self.tables[version.dataset].n_rows, 1), np.nan)
+            return UpstreamColumn(values=nothing, join=None, names=(item.column,), policy=policy)
+        outputs = output_names(item.column, upstream.recipe.task, upstream.classes)
+        if names not in self._columns:
+            self._columns[names] = self._united(names, upstream, len(outputs))
+        join = self._join(version, item, upstream)
+        return UpstreamColumn(values=self._columns[names], join=join, names=outputs, policy=policy)
+
+    def _united(self, names: Sequence[str], first: ServedVersion, width: int) -> Floats:
+        parts = [(self._values[name], self.versions[name]) for name in names]
+        return unite(
+            self.tables[first.dataset].n_rows,
+            width,
+            [(found.rows, found.values, one.recipe.task, len(one.classes)) for found, one in parts],
+        )
+
+    def _join(self, version: ServedVersion, item: Input, upstream: ServedVersion) -> Rows | None:
+        key = (version.dataset, upstream.dataset, item.match)
+        if key not in self._joins:
+            self._joins[key] = join_rows(
+                item,
+                self.tables[version.dataset],
+                version.declaration.dataset,
+                self.tables[upstream.dataset],
+                upstream.declaration.dataset,
+            )
+        return self._joins[key]
+
+
+def upstream_order(nodes: Sequence[str], versions: Mapping[str, ServedVersion]) -> list[str]:
+    """`nodes` and all that they read, every node after its upstreams."""
+    order: TopologicalSorter[str] = TopologicalSorter()
+    waiting, seen = list(nodes), set(nodes)
+    while waiting:
+        node = waiting.pop()
+        upstreams = versions[node].upstreams
+        order.add(node, *upstreams)
+        waiting += [name for name in upstreams if name not in seen]
+        seen |= {*upstreams}
+    try:
+        return list(order.static_order())
+    except CycleError as error:
+        raise IntegrityError(
+            f"the release's nodes read each other in a circle: {' -> '.join(error.args[1])}",
+            "run again: the next release puts it right",
+        ) from error
+
+
+def _missing(version: ServedVersion, rows: Rows, inputs: Sequence[UpstreamColumn]) -> dict[str, int]:
+    """The rows without each upstream column; DataError where the policy allows none."""
+    counts = {}
+    for item, column in zip(version.recipe.inputs, inputs, strict=True):
+        lacking = int(np.isnan(column.at(rows)).any(axis=1).sum())
+        if lacking and column.policy == "refuse":
+            raise DataError(
+                f"{version.node}: {item.column} is missing in {lacking} of {len(rows)} rows, and "
+                "`missing: refuse` allows none",
+                f"give the rows of {item.upstream} that these rows read",
+            )
+        counts[item.column] = lacking
+    return counts

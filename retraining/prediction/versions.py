@@ -1,0 +1,115 @@
+"""The released version of a node as it is served, and the columns of data that it needs.
+
+A version comes from the store alone: its document has the recipe, the wiring and the declaration of
+its dataset, and the shipped model lies where the head of the log says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from retraining.data.declarations import Declaration, declaration_from_json
+from retraining.data.rows import Classes
+from retraining.decide.recipes import Recipe, recipe_from_json
+from retraining.errors import IntegrityError
+from retraining.release.values import BlobPointer, NodeState
+from retraining.store.objects import Objects
+from retraining.store.packs import read_blob
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedVersion:
+    """What is needed to predict with one node of a release.
+
+    `sources` maps each input's column to the nodes that the version learnt it from; `made` is the moment
+    of its release (ISO, UTC); `classes` are in the order of the model's outputs, empty for regression.
+    """
+
+    node: str
+    version: str
+    recipe: Recipe
+    classes: Classes
+    sources: Mapping[str, tuple[str, ...]]
+    declaration: Declaration
+    artifact: BlobPointer
+    made: str
+
+    @property
+    def dataset(self) -> str:
+        """The dataset whose rows it predicts."""
+        return self.recipe.dataset
+
+    @property
+    def upstreams(self) -> tuple[str, ...]:
+        """The nodes that it reads, sorted."""
+        return tuple(sorted({name for names in self.sources.values() for name in names}))
+
+    @property
+    def width(self) -> int:
+        """The number of outputs of its model."""
+        return 1 if self.recipe.task == "regression" else len(self.classes)
+
+
+def read_version(objects: Objects, state: NodeState) -> ServedVersion:
+    """The released version of a node; IntegrityError where its document does not describe one."""
+    if state.document is None or state.artifact is None:
+        raise _damaged(state, "it has no document or no model")
+    document = json.loads(read_blob(objects, state.document))
+    try:
+        return _version(state, state.artifact, document)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(state, f"its document lacks or garbles {error}") from error
+
+
+def needed_columns(
+    version: ServedVersion, versions: Mapping[str, ServedVersion]
+) -> Iterator[tuple[str, str]]:
+    """Pairs (dataset, column) that predicting with a version reads, its upstreams' own needs not included."""
+    own = version.dataset
+    recipe = version.recipe
+    yield from ((own, name) for name in version.declaration.dataset.key)
+    yield from ((own, name) for name, _ in recipe.partition)
+    yield from ((own, name) for name in recipe.features)
+    for item in recipe.inputs:
+        names = version.sources.get(item.column, ())
+        if not item.match or not names:
+            continue
+        upstream = versions[names[0]]
+        yield from ((upstream.dataset, theirs) for theirs, _ in item.match)
+        yield from ((own, mine) for _, mine in item.match)
+        yield from _moments(version, upstream)
+
+
+def _moments(version: ServedVersion, upstream: ServedVersion) -> Iterator[tuple[str, str]]:
+    """The columns that say whether an upstream prediction existed when a row's own was made."""
+    theirs = upstream.declaration.dataset
+    if theirs.time is None or version.declaration.dataset.time is None:
+        return
+    yield version.dataset, version.declaration.dataset.time
+    yield upstream.dataset, theirs.time
+    if theirs.ingested is not None:
+        yield upstream.dataset, theirs.ingested
+
+
+def _version(state: NodeState, artifact: BlobPointer, document: Mapping[str, Any]) -> ServedVersion:
+    recipe = recipe_from_json(document["recipe"])
+    return ServedVersion(
+        node=state.node,
+        version=state.version or "",
+        recipe=recipe,
+        classes=tuple(document["data"]["classes"]),
+        sources={column: tuple(names) for column, names in document["sources"].items()},
+        declaration=declaration_from_json(recipe.dataset, document["datasets"][recipe.dataset]),
+        artifact=artifact,
+        made=state.time,
+    )
+
+
+def _damaged(state: NodeState, what: str) -> IntegrityError:
+    return IntegrityError(
+        f"the released version of {state.node} cannot be served: {what}",
+        f"make it again: retrain run MANIFEST --force '{state.node}'",
+    )

@@ -1,0 +1,247 @@
+"""A plan for people: a tree of what is due and of what may follow, with every reason, and one line that counts.
+
+Partitions with the same kinds of reasons are told together, so that two thousand nodes are read as easily
+as thirty; `every_node` tells each for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from retraining.decide.plan import Decision, Plan
+from retraining.decide.triggers import Reason
+from retraining.graph.graph import Graph
+from retraining.manifest.values import Json
+from retraining.reporting.grouping import (
+    by_cause,
+    counted_texts,
+    list_nodes,
+    partition_values,
+    title_of,
+    wrapped,
+)
+from retraining.reporting.paint import Paint, plain
+from retraining.reporting.text import format_duration, format_share, plural
+
+__all__ = ["plan_summary", "plan_text"]
+
+_MOST_CAUSES = 8
+_MOST_LISTED = 12
+
+
+class SkippedPartition(Protocol):
+    """A partition that is no node, and why."""
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        ...
+
+    @property
+    def partition(self) -> str:
+        """Its columns and values."""
+        ...
+
+    @property
+    def why(self) -> str:
+        """The rule that left it out."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class _Group:
+    """Nodes of one model whose decisions have the same kinds of reasons, and what stands below them."""
+
+    model: str
+    decisions: list[Decision]
+    below: list[_Group] = field(default_factory=list)
+
+    @property
+    def names(self) -> list[str]:
+        """Its nodes."""
+        return [decision.node for decision in self.decisions]
+
+
+def plan_text(
+    plan: Plan,
+    graph: Graph,
+    skipped: Sequence[SkippedPartition] = (),
+    *,
+    every_node: bool = False,
+    paint: Paint = plain,
+) -> str:
+    """The plan as lines of text; nothing of it but the names depends on the terminal."""
+    lines: list[str] = []
+    if plan.active:
+        roots = _tree(plan, graph, every_node)
+        lines += [paint("title", "retrain"), *_branches(roots, every_node, paint), ""]
+    for action, title in (("blocked", "blocked"), ("keep", "keep")):
+        decisions = [decision for decision in plan.decisions if decision.action == action]
+        if decisions:
+            lines += [paint("title", title), *_noted(decisions, every_node, paint), ""]
+    if skipped:
+        lines += [paint("title", "partitions that are no nodes"), *_skipped(skipped, every_node), ""]
+    return "\n".join([*lines, paint("title", plan_summary(plan))]) + "\n"
+
+
+def plan_summary(plan: Plan) -> str:
+    """One line that counts every decision, the fits, and what they are expected to cost."""
+    conditional = sum(decision.conditional for decision in plan.active)
+    counts = {
+        "to retrain": len(plan.active) - conditional,
+        "to retrain if an upstream column changes": conditional,
+        "kept": sum(decision.action == "keep" for decision in plan.decisions),
+        "blocked": sum(decision.action == "blocked" for decision in plan.decisions),
+    }
+    parts = ", ".join(f"{number:,} {what}" for what, number in counts.items() if number)
+    text = f"{plural(len(plan.decisions), 'node')}: {parts or 'none'}"
+    if plan.active:
+        text += f"; {_fits(*plan.fits, sum(decision.comparisons for decision in plan.decisions))}"
+    if plan.active and plan.seconds is not None:
+        text += f", about {format_duration(plan.seconds)} of work"
+        if plan.critical_seconds is not None:
+            text += f", {format_duration(plan.critical_seconds)} on the critical path"
+    return text
+
+
+def _tree(plan: Plan, graph: Graph, every_node: bool) -> list[_Group]:
+    """The groups that retrain, each below the group that holds the last of its affected upstreams."""
+    groups: dict[tuple[object, ...], _Group] = {}
+    owner: dict[str, _Group] = {}
+    roots: list[_Group] = []
+    for decision in plan.active:
+        model = graph.node(decision.node).model
+        kinds = tuple(reason.kind for reason in decision.reasons)
+        key: tuple[object, ...] = (decision.node,) if every_node else (model, decision.conditional, kinds)
+        group = groups.get(key)
+        if group is None:
+            group = groups[key] = _Group(model=model, decisions=[])
+            affected = [name for name in graph.upstreams(decision.node) if name in owner]
+            parent = max(affected, key=graph.level, default=None)
+            (owner[parent].below if parent is not None else roots).append(group)
+        group.decisions.append(decision)
+        owner[decision.node] = group
+    return roots
+
+
+def _branches(roots: Sequence[_Group], every_node: bool, paint: Paint) -> list[str]:
+    """The lines of the tree, names in one column and facts in the next."""
+    rows: list[tuple[str, str, _Group]] = []
+    stack = [(group, "  ", "  ") for group in reversed(roots)]
+    while stack:
+        group, lead, indent = stack.pop()
+        rows.append((lead, indent + ("│ " if group.below else "  "), group))
+        for position in range(len(group.below) - 1, -1, -1):
+            last = position == len(group.below) - 1
+            deeper = indent + ("   " if last else "│  ")
+            stack.append((group.below[position], indent + ("└─ " if last else "├─ "), deeper))
+    width = max(len(lead) + len(title_of(group.names)) for lead, _, group in rows)
+    lines = []
+    for lead, indent, group in rows:
+        title = title_of(group.names)
+        gap = " " * (width - len(lead) - len(title) + 3)
+        lines.append(f"{lead}{paint('name', title)}{gap}{_facts(group)}")
+        values = partition_values(group.names)
+        if values and not every_node:
+            lines += [paint("quiet", line) for line in wrapped(values, f"{indent}  ", f"{indent}  ")]
+        for kind, text in _reasons(group.decisions):
+            lines += wrapped(f"{kind}: {text}", f"{indent}  ", f"{indent}    ")
+    return lines
+
+
+def _facts(group: _Group) -> str:
+    decisions = group.decisions
+    least, most = (sum(decision.fits[end] for decision in decisions) for end in (0, 1))
+    parts = [_fits(least, most, sum(decision.comparisons for decision in decisions))]
+    known = [decision.seconds for decision in decisions if decision.seconds is not None]
+    if known:
+        parts.append(f"about {format_duration(sum(known))}")
+    dates = sorted({decision.first_predicted for decision in decisions if decision.first_predicted})
+    if dates:
+        last = f" to {dates[-1]}" if len(dates) > 1 else ""
+        parts.append(f"predicts from {dates[0]}{last}")
+    if decisions[0].conditional:
+        parts.append("only if an upstream column changes")
+    return ", ".join(parts)
+
+
+def _fits(least: int, most: int, comparisons: int) -> str:
+    text = plural(most, "fit") if least == most else f"{least:,} to {plural(most, 'fit')}"
+    return f"{text} + {plural(comparisons, 'comparison')}" if comparisons else text
+
+
+def _reasons(decisions: Sequence[Decision]) -> list[tuple[str, str]]:
+    """Every reason of a group: one line for each kind, with the evidence of all its nodes."""
+    found: dict[str, list[Reason]] = {}
+    for decision in decisions:
+        for reason in decision.reasons:
+            found.setdefault(reason.kind, []).append(reason)
+    return [(kind, text) for kind, reasons in found.items() for text in _merged(kind, reasons, decisions)]
+
+
+def _merged(kind: str, reasons: Sequence[Reason], decisions: Sequence[Decision]) -> list[str]:
+    if len({reason.text for reason in reasons}) == 1:
+        return [reasons[0].text]
+    if kind == "data":
+        blocks, rows, share = ([reason.evidence.get(key) for reason in reasons] for key in _DATA)
+        return [
+            f"{_span(blocks, 'block')} new or changed, {_span(rows, 'row')} ({_span_of_shares(share)})"
+            f" in each of {plural(len(reasons), 'node')}"
+        ]
+    if kind == "upstream":
+        names = {name: None for reason in reasons for name in _names(reason.evidence)}
+        verb = "a new version" if all(decision.direct for decision in decisions) else "retraining"
+        return [f"{verb} of {list_nodes(names)}"] if names else counted_texts(r.text for r in reasons)
+    return counted_texts(reason.text for reason in reasons)
+
+
+_DATA = ("blocks", "rows", "share")
+
+
+def _names(evidence: Mapping[str, Json]) -> list[str]:
+    names = evidence.get("upstreams")
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def _span(values: Sequence[Json], noun: str) -> str:
+    numbers = [int(value) for value in values if isinstance(value, int | float)]
+    least, most = min(numbers, default=0), max(numbers, default=0)
+    return plural(most, noun) if least == most else f"{least:,} to {plural(most, noun)}"
+
+
+def _span_of_shares(values: Sequence[Json]) -> str:
+    numbers = [float(value) for value in values if isinstance(value, int | float)]
+    least, most = format_share(min(numbers, default=0.0)), format_share(max(numbers, default=0.0))
+    return least if least == most else f"{least} to {most}"
+
+
+def _noted(decisions: Sequence[Decision], every_node: bool, paint: Paint) -> list[str]:
+    """Nodes that stay as they are, by their sub-reason and whatever made them due."""
+    pairs = [
+        (one.node, "; ".join([*(f"{r.kind}: {r.text}" for r in one.reasons), one.note])) for one in decisions
+    ]
+    if every_node:
+        return [f"  {paint('name', node)}  {note}" for node, note in pairs]
+    causes = by_cause(pairs)
+    lines = []
+    for note, nodes in causes[:_MOST_CAUSES]:
+        head = f"{plural(len(nodes), 'node')}, {note}: " if len(nodes) > 1 else f"{note}: "
+        lines += wrapped(head + list_nodes(nodes), "  ", "    ")
+    rest = sum(len(nodes) for _, nodes in causes[_MOST_CAUSES:])
+    if rest:
+        lines.append(f"  {plural(rest, 'more node')} for other reasons; --all lists them")
+    return lines
+
+
+def _skipped(skipped: Sequence[SkippedPartition], every_node: bool) -> list[str]:
+    models: dict[str, list[str]] = {}
+    for one in skipped:
+        models.setdefault(one.model, []).append(f"{one.partition} ({one.why})")
+    most = len(skipped) if every_node else _MOST_LISTED
+    lines = []
+    for model, partitions in models.items():
+        more = f" and {len(partitions) - most:,} more" if len(partitions) > most else ""
+        lines += wrapped(f"{model}: {', '.join(partitions[:most])}{more}", "  ", "    ")
+    return lines

@@ -1,0 +1,216 @@
+"""What is current in a store, as a value and as text: the release, each node's version and last attempt.
+
+Built from the head of the log alone, so it says what is served whatever the manifest says now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from retraining.manifest.values import Json
+from retraining.reporting.grouping import by_cause, list_nodes, wrapped
+from retraining.reporting.outcomes import describe_outcome, tally
+from retraining.reporting.paint import Paint, plain, role_of_outcome
+from retraining.reporting.text import format_moment, plural
+
+__all__ = ["NodeStanding", "Standing", "standing_text"]
+
+_MOST_NODES = 60
+_MOST_CAUSES = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStanding:
+    """One node: its champion, and what became of the last attempt to replace it.
+
+    `version` is None for a node that was never released. `trained_through` is the moment of the
+    version's cut (None in the fold scheme). Moments are ISO texts. An orphaned node left the manifest.
+    """
+
+    node: str
+    model: str
+    version: str | None
+    trained_through: str | None
+    released: str
+    run: str
+    outcome: str
+    because: str
+    attempted: str
+    orphaned: bool
+
+    def to_json(self) -> dict[str, Json]:
+        """The node as a document."""
+        return {
+            "node": self.node,
+            "model": self.model,
+            "version": self.version,
+            "trained_through": self.trained_through,
+            "released": self.released or None,
+            "run": self.run or None,
+            "orphaned": self.orphaned,
+            "last_attempt": {"outcome": self.outcome, "because": self.because, "time": self.attempted}
+            if self.outcome
+            else None,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """The current release and every node that the store remembers, sorted by name.
+
+    `untried` are the manifest's models of which the store knows no node.
+    """
+
+    store: str
+    manifest: str
+    release: int | None
+    released: str
+    who: str
+    run: str
+    sequence: int
+    nodes: tuple[NodeStanding, ...]
+    untried: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Json]:
+        """The standing as a document (format 1)."""
+        return {
+            "format": 1,
+            "store": self.store,
+            "manifest": self.manifest or None,
+            "release": self.release,
+            "released": self.released or None,
+            "who": self.who or None,
+            "run": self.run or None,
+            "sequence": self.sequence,
+            "counts": self._counts(),
+            "nodes": [node.to_json() for node in self.nodes],
+            "untried_models": list(self.untried),
+        }
+
+    def _counts(self) -> dict[str, Json]:
+        attempts: dict[str, Json] = dict(tally(node.outcome for node in self.nodes if node.outcome))
+        return {
+            "released": sum(node.version is not None for node in self.nodes),
+            "never_released": sum(node.version is None for node in self.nodes),
+            "orphaned": sum(node.orphaned for node in self.nodes),
+            "last_attempts": attempts,
+        }
+
+
+def standing_text(standing: Standing, *, every_node: bool = False, paint: Paint = plain) -> str:
+    """The standing for people: the release, the nodes (models, where there are many), what needs a look."""
+    lines = [*_head(standing, paint), ""]
+    if standing.nodes:
+        table = _node_rows if every_node or len(standing.nodes) <= _MOST_NODES else _model_rows
+        lines += [*_table(table(standing.nodes), standing, paint), ""]
+    attention = _attention(standing, paint)
+    if attention:
+        lines += [paint("title", "needs a look"), *attention, ""]
+    return "\n".join([*lines, paint("title", _counted(standing))]) + "\n"
+
+
+def _head(standing: Standing, paint: Paint) -> list[str]:
+    name = standing.manifest or standing.store
+    if standing.release is None:
+        return [paint("title", f"{name}: nothing is released yet"), f"  store {standing.store}"]
+    return [
+        paint("title", f"{name}: release {standing.release} is current"),
+        f"  made {format_moment(standing.released)} by {standing.who}, run {standing.run}",
+        f"  store {standing.store}",
+    ]
+
+
+_Cells = tuple[str, str, str, str, str]
+_TITLES: _Cells = ("node", "version", "trained through", "released", "last attempt")
+
+
+def _node_rows(nodes: Sequence[NodeStanding]) -> list[_Cells]:
+    return [
+        (
+            node.node + (" (orphaned)" if node.orphaned else ""),
+            node.version or "never released",
+            _day(node.trained_through) if node.version else "",
+            _day(node.released),
+            _attempt(node),
+        )
+        for node in nodes
+    ]
+
+
+def _model_rows(nodes: Sequence[NodeStanding]) -> list[_Cells]:
+    models: dict[str, list[NodeStanding]] = {}
+    for node in nodes:
+        models.setdefault(node.model, []).append(node)
+    return [
+        (
+            list_nodes([node.node for node in group]),
+            plural(sum(node.version is not None for node in group), "version"),
+            _span([_day(node.trained_through) for node in group if node.version]),
+            _span([_day(node.released) for node in group]),
+            ", ".join(f"{number:,} {word}" for word, number in tally(n.outcome for n in group if n.outcome)),
+        )
+        for group in models.values()
+    ]
+
+
+def _table(rows: Sequence[_Cells], standing: Standing, paint: Paint) -> list[str]:
+    timeless = not any(node.trained_through for node in standing.nodes)
+    columns = [place for place in range(len(_TITLES)) if not (timeless and place == 2)]
+    widths = {place: max(len(row[place]) for row in [_TITLES, *rows]) for place in columns}
+    lines = [paint("quiet", "  ".join(_TITLES[place].ljust(widths[place]) for place in columns).rstrip())]
+    for row in rows:
+        cells = [row[place].ljust(widths[place]) for place in columns]
+        cells[0] = paint("name", cells[0])
+        cells[-1] = paint(role_of_outcome(row[-1].split(" ")[0]), cells[-1].rstrip())
+        lines.append("  ".join(cells))
+    return lines
+
+
+def _attention(standing: Standing, paint: Paint) -> list[str]:
+    """What is not as it should be, told once for the nodes that share it, with the day since when."""
+    odd = [node for node in standing.nodes if node.outcome and describe_outcome(node.outcome).attention]
+    lines: list[str] = []
+    for word, _ in reversed(tally(node.outcome for node in odd)):
+        causes = by_cause((node.node, node.because) for node in odd if node.outcome == word)
+        for because, names in causes[:_MOST_CAUSES]:
+            since = _span([_day(node.attempted) for node in odd if node.node in names])
+            lines.append(f"  {paint(role_of_outcome(word), word)} since {since}: {list_nodes(names)}")
+            lines += wrapped(because, "    ", "      ")
+        rest = sum(len(names) for _, names in causes[_MOST_CAUSES:])
+        if rest:
+            lines.append(f"  {word}: {plural(rest, 'more node')} for other reasons; --format json lists them")
+    if standing.untried:
+        lines += wrapped(f"never tried: {', '.join(standing.untried)}", "  ", "    ")
+    return lines
+
+
+def _counted(standing: Standing) -> str:
+    released = sum(node.version is not None for node in standing.nodes)
+    orphaned = sum(node.orphaned for node in standing.nodes)
+    attempts = ", ".join(f"{n:,} {word}" for word, n in tally(n.outcome for n in standing.nodes if n.outcome))
+    parts = [f"{released:,} released"]
+    if len(standing.nodes) > released:
+        parts.append(f"{len(standing.nodes) - released:,} never released")
+    if orphaned:
+        parts.append(f"{orphaned:,} orphaned")
+    text = f"{plural(len(standing.nodes), 'node')}: {', '.join(parts)}"
+    return f"{text}; last attempts: {attempts}" if attempts else text
+
+
+def _attempt(node: NodeStanding) -> str:
+    if not node.outcome:
+        return ""
+    day = _day(node.attempted)
+    return (
+        node.outcome if day == _day(node.released) and node.outcome == "promoted" else f"{node.outcome} {day}"
+    )
+
+
+def _day(moment: str | None) -> str:
+    return (moment or "")[:10]
+
+
+def _span(days: Sequence[str]) -> str:
+    known = sorted(filter(None, set(days)))
+    return "" if not known else known[0] if len(known) == 1 else f"{known[0]} to {known[-1]}"

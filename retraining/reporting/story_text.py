@@ -1,0 +1,201 @@
+"""A node's story for people: what it is, what is served and why, what was tried last, what would happen now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from retraining.decide.plan import Decision
+from retraining.reporting.grouping import list_nodes, wrapped
+from retraining.reporting.paint import Paint, plain, role_of_outcome
+from retraining.reporting.story import Making, Story
+from retraining.reporting.text import (
+    format_duration,
+    format_moment,
+    format_number,
+    format_share,
+    format_signed,
+    plural,
+)
+from retraining.reporting.view import Difference, EdgeView, NodeView, Period, VerdictView
+
+__all__ = ["story_text"]
+
+_STATES = (
+    ("total", "in all"),
+    ("trained", "trained on"),
+    ("judged", "judged on"),
+    ("purged", "purged from the gate fit (label known too late)"),
+    ("unlabelled", "without a label yet"),
+    ("no_upstream", "without an honest upstream prediction"),
+)
+_COMPARISONS = {
+    "first": "there was no champion to compare with",
+    "refresh": "the same recipe on newer data: it must not be worse by more than the margin",
+    "recipe": "a changed recipe: it must be better",
+    "same recipe": "the same recipe and the same gate fit as the champion: the checks decide",
+}
+
+
+def story_text(story: Story, *, paint: Paint = plain) -> str:
+    """The story as lines of text, from what the node is to what would happen now."""
+    lines = [paint("title", story.node)]
+    if story.no_node:
+        return "\n".join([*lines, f"  is no node: {story.no_node}"]) + "\n"
+    lines += _what_it_is(story)
+    if story.champion is not None:
+        lines += ["", *_champion(story.champion, paint)]
+    else:
+        lines += ["", paint("title", "never released")]
+    if story.attempt is not None:
+        lines += ["", *_attempt(story.attempt, paint)]
+    if story.decision is not None:
+        lines += ["", *_now(story.decision, story.as_of, paint)]
+    return "\n".join(lines) + "\n"
+
+
+def _what_it_is(story: Story) -> list[str]:
+    lines = wrapped(story.description, "  ", "  ")
+    if story.estimator:
+        own = f"{plural(len(story.features), 'feature')} ({', '.join(story.features)})"
+        read = f" and {plural(len(story.reads), 'upstream column')}" if story.reads else ""
+        what = f"{story.estimator} predicts {story.target} of {story.dataset} from {own}{read}"
+        lines += wrapped(what, "  ", "    ")
+    about = [
+        f"owner {story.owner}" if story.owner else "",
+        f"tags {', '.join(story.tags)}" if story.tags else "",
+    ]
+    lines += wrapped(", ".join(filter(None, about)), "  ", "  ")
+    for column, names in story.reads.items():
+        lines += wrapped(f"reads {column} from {list_nodes(names) or 'no node'}", "  ", "    ")
+    if story.readers:
+        lines += wrapped(f"read by {list_nodes(story.readers)}", "  ", "    ")
+    if story.orphaned:
+        lines.append("  it left the manifest or the data: no longer planned, still served")
+    if story.rows:
+        lines += wrapped(f"rows now: {_rows(story.rows)}", "  ", "    ")
+    return lines
+
+
+def _champion(made: Making, paint: Paint) -> list[str]:
+    head = paint("good", "released") + f" version {made.view.version}, since {format_moment(made.time)}"
+    lines = [head, *_through(made), f"  run {made.run}"]
+    return lines + _making(made)
+
+
+def _through(made: Making) -> list[str]:
+    return [f"  trained on labels known before {format_moment(made.view.cut)}"] if made.view.cut else []
+
+
+def _attempt(made: Making, paint: Paint) -> list[str]:
+    word = paint(role_of_outcome(made.outcome), made.outcome)
+    return [f"last attempt: {word} on {format_moment(made.time)}, run {made.run}", *_making(made)]
+
+
+def _making(made: Making) -> list[str]:
+    """Why a version was made, how it was judged, what its upstream columns bring, what became of its rows."""
+    view = made.view
+    lines = []
+    for reason in view.reasons:
+        lines += wrapped(f"due: {reason.kind}: {reason.text}", "  ", "    ")
+    lines += wrapped(f"{made.outcome}: {made.because}", "  ", "    ")
+    if view.error and view.error != made.because:
+        lines += [f"    {line}" for line in view.error.splitlines()[-12:]]
+    if view.verdict is not None:
+        lines += _verdict(view.verdict)
+    lines += _edges(view.edges)
+    if view.rows:
+        lines += wrapped(f"rows then: {_rows(view.rows)}", "  ", "    ")
+    return lines + _coverage(view)
+
+
+def _verdict(verdict: VerdictView) -> list[str]:
+    lines = [f"  {line}" for line in [_judged_on(verdict.holdout)] if line]
+    comparison = _COMPARISONS.get(verdict.comparison)
+    if comparison:
+        lines += wrapped(comparison, "  ", "    ")
+    for metric, value in verdict.challenger.items():
+        parts = [f"{metric} {format_number(value)}"]
+        if metric in verdict.champion:
+            parts.append(f"champion {format_number(verdict.champion[metric])}")
+        if metric in verdict.dummy:
+            parts.append(f"constant guess {format_number(verdict.dummy[metric])}")
+        lines.append(f"    {', '.join(parts)}")
+    if verdict.difference is not None:
+        lines.append(f"    difference in loss {_interval(verdict.difference)}")
+    for limit in verdict.limits:
+        allowed = [f"at most {format_number(limit.max)}"] if limit.max is not None else []
+        allowed += [f"at least {format_number(limit.min)}"] if limit.min is not None else []
+        text = " and ".join(filter(None, allowed)) or "limit"
+        lines.append(
+            f"    limit {limit.metric} {text}: {format_number(limit.value)}, {_passed(limit.passed)}"
+        )
+    for check in verdict.checks:
+        lines += wrapped(f"check {check.name} {_passed(check.passed)}: {check.note}", "    ", "      ")
+    return lines
+
+
+def _judged_on(period: Period) -> str:
+    parts = [plural(period.rows, "row")] if period.rows is not None else []
+    if period.clusters is not None:
+        parts.append(plural(period.clusters, "day or group", "days or groups"))
+    when = f" from {period.start} to {period.end}" if period.start and period.end else ""
+    return f"judged on {', '.join(parts)}{when}" if parts else ""
+
+
+def _interval(difference: Difference) -> str:
+    text = format_signed(difference.value)
+    if difference.lower is not None and difference.upper is not None:
+        text += f" (95% bounds {format_signed(difference.lower)} and {format_signed(difference.upper)})"
+    if difference.margin:
+        text += f", the margin is {format_number(difference.margin, 3)}"
+    return f"{text}: {difference.finding}"
+
+
+def _edges(edges: Sequence[EdgeView]) -> list[str]:
+    lines = ["  upstream columns, on the same rows:"] if edges else []
+    for edge in edges:
+        if edge.with_column is None or edge.without_column is None:
+            lines.append(f"    {edge.column}: not compared")
+            continue
+        numbers = f"{edge.metric} {format_number(edge.with_column)} with it"
+        numbers += f", {format_number(edge.without_column)} without"
+        lines.append(f"    {edge.column}: {numbers}")
+        if edge.difference is not None:
+            lines.append(f"      difference in loss {_interval(edge.difference)}")
+    return lines
+
+
+def _rows(rows: Mapping[str, int]) -> str:
+    known = [f"{rows[key]:,} {what}" for key, what in _STATES if rows.get(key)]
+    other = [f"{number:,} {key}" for key, number in rows.items() if number and key not in dict(_STATES)]
+    return ", ".join([*known, *other])
+
+
+def _coverage(view: NodeView) -> list[str]:
+    return [
+        f"  {one.column} was there for {format_share(one.coverage)} of the rows"
+        for one in view.inputs
+        if one.coverage is not None
+    ]
+
+
+def _passed(passed: bool | None) -> str:
+    return "not made" if passed is None else "passed" if passed else "missed"
+
+
+def _now(decision: Decision, as_of: str, paint: Paint) -> list[str]:
+    condition = " if an upstream column changes" if decision.conditional else ""
+    lines = [f"now ({format_moment(as_of)}): {paint('title', decision.action)}{condition}"]
+    for reason in decision.reasons:
+        lines += wrapped(f"{reason.kind}: {reason.text}", "  ", "    ")
+    if decision.note:
+        lines += wrapped(decision.note, "  ", "    ")
+    if decision.action == "retrain":
+        least, most = decision.fits
+        fits = plural(most, "fit") if least == most else f"{least} to {plural(most, 'fit')}"
+        more = f" and {plural(decision.comparisons, 'comparison')}" if decision.comparisons else ""
+        cost = f", about {format_duration(decision.seconds)}" if decision.seconds is not None else ""
+        lines.append(f"  {fits}{more}{cost}")
+    if decision.first_predicted:
+        lines.append(f"  its first honest prediction is for {decision.first_predicted}")
+    return lines
