@@ -66,7 +66,7 @@ def read_flights(source: Path) -> pd.DataFrame:
     it was diverted. The clock times of the file are local, so they are put on the time line by the
     scheduled hour (UTC), the delay, and the destination's time zone.
     """
-    # One destination is a carrier's code elsewhere, so only the file's own "NA" means missing.
+    # The package writes "NA" for what is missing, and means nothing else by it.
     flights = pd.read_csv(find(source, "flights"), na_values=["NA"], keep_default_na=False)
     flights["sched_hour"] = pd.to_datetime(flights.pop("time_hour"), utc=True)
     flights["scheduled_at"] = flights["sched_hour"] + pd.to_timedelta(flights["minute"], unit="min")
@@ -120,10 +120,8 @@ def hours_table(flights: pd.DataFrame, source: Path) -> pd.DataFrame:
     hours = hours.rename(columns={"sched_hour": "hour"})
     hours["decided_at"] = hours["hour"] - DECISION_LEAD
     add_clock(hours, hours["hour"])
-    for column, values in (
-        ("recent_delay", recent_delays(flights)),
-        ("recent_overdue", recent_overdue(flights)),
-    ):
+    recent = {"recent_delay": recent_delays(flights), "recent_overdue": recent_overdue(flights)}
+    for column, values in recent.items():
         hours = hours.merge(values.rename(column).reset_index(), on=["origin", "decided_at"], how="left")
         # How the whole city does says more than one airport can when few flights are in the air.
         city = values.groupby("decided_at").mean().rename(f"{column}_city")
@@ -161,7 +159,7 @@ def whole_hours_after(flights: pd.DataFrame, moments: pd.Series) -> pd.DataFrame
 
 
 def flights_table(flights: pd.DataFrame, source: Path) -> pd.DataFrame:
-    """One row for each flight: its schedule, what is known about its route, and its four labels."""
+    """One row for each flight: its schedule, what is known about its route, and its labels."""
     table = flights.sort_values("decided_at", kind="stable")
     add_clock(table, table["sched_hour"])
     bands = pd.cut(table["distance"], [0, 700, 1500, np.inf], labels=["short", "mid", "long"])
@@ -177,17 +175,9 @@ def flights_table(flights: pd.DataFrame, source: Path) -> pd.DataFrame:
         table[f"late{limit}"] = ((table["arr_delay"] > limit) | never_arrived).astype("int64")
     columns = [*FLIGHT_KEY, "decided_at", "clock_hour", "minute", "weekday", "sched_duration", "distance"]
     columns += ["distance_band", *PLANE, "recent_air_time"]
-    labels = [
-        "dep_delay",
-        "departed_at",
-        "arr_delay",
-        "air_time",
-        "arrived_at",
-        "cancelled",
-        "late15",
-        "late60",
-    ]
-    return table[[*columns, *labels]].sort_values(["decided_at", *FLIGHT_KEY])
+    columns += ["dep_delay", "departed_at", "arr_delay", "air_time", "arrived_at"]
+    columns += ["cancelled", "late15", "late60"]
+    return table[columns].sort_values(["decided_at", *FLIGHT_KEY])
 
 
 def add_clock(table: pd.DataFrame, hours: pd.Series) -> None:

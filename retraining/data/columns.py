@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retraining.data.rows import available_from, cell_starts, folds_of
-from retraining.data.tables import Table, match_codes
+from retraining.data.tables import Column, Table, match_codes
 from retraining.decide.recipes import Recipe
 from retraining.errors import DataError
 from retraining.manifest.values import Dataset, FoldScheme, Input, Scheme
@@ -58,9 +58,7 @@ def handed_down(prediction: Floats, task: str, n_classes: int) -> Floats:
     return prediction
 
 
-def unite(
-    n_rows: int, width: int, parts: Iterable[tuple[Rows, Floats, str, int]]
-) -> Floats:
+def unite(n_rows: int, width: int, parts: Iterable[tuple[Rows, Floats, str, int]]) -> Floats:
     """The column that an upstream model's nodes make together, `(n_rows, width)`; NaN where none predicts.
 
     Each part has a node's rows, its predictions `(len(rows), n_outputs)`, its task and number of classes.
@@ -86,6 +84,7 @@ def join_rows(
         return None
     left = [reader.columns[own] for _, own in item.match]
     right = [upstream.columns[theirs] for theirs, _ in item.match]
+    _check_moments(item, reader_dataset, upstream_dataset, left, right)
     own_codes, their_codes = match_codes(left, right)
     order = np.argsort(their_codes, kind="stable")
     ordered = their_codes[order]
@@ -104,6 +103,25 @@ def join_rows(
     found = np.full(reader.n_rows, -1, np.intp)
     found[hit] = order[position[hit]]
     return _available(found, reader, reader_dataset, upstream, upstream_dataset)
+
+
+def _check_moments(
+    item: Input,
+    reader_dataset: Dataset,
+    upstream_dataset: Dataset,
+    left: Sequence[Column],
+    right: Sequence[Column],
+) -> None:
+    """Refuses a moment matched with text or numbers: JSON Lines hold moments as text, and none would be equal."""
+    for (theirs, own), a, b in zip(item.match, left, right, strict=True):
+        if (a.kind == "timestamp") == (b.kind == "timestamp"):
+            continue
+        name, column, found = (upstream_dataset.name, theirs, b) if a.kind == "timestamp" else (reader_dataset.name, own, a)
+        raise DataError(
+            f"input {item.upstream}: `match` pairs {upstream_dataset.name}.{theirs} with {reader_dataset.name}.{own}, "
+            f"but {column} of {name} is of kind {found.kind} and the other holds moments",
+            f"write `types: {{{column}: timestamp}}` under `datasets.{name}`",
+        )
 
 
 def check_groups(

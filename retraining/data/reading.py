@@ -262,7 +262,26 @@ def _read_jsonl(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.T
         raise DataError(f"dataset {dataset.name}: {file} is empty", "write at least one row")
     table = pa.json.read_json(file)
     _require(dataset, file, table.column_names, columns)
-    return table if columns is None else table.select(columns)
+    table = table if columns is None else table.select(columns)
+    moments = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
+    if not moments:
+        return table
+    # the reader takes texts for moments and forgets their zones: read those columns as they are written
+    options = pa.json.ParseOptions(explicit_schema=pa.schema([(name, pa.string()) for name in moments]))
+    written = pa.json.read_json(file, parse_options=options)
+    for name in moments:
+        text = dataset.types.get(name) in ("string", "category")
+        column = written.column(name) if text else _with_zone(written.column(name), table.column(name))
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table
+
+
+def _with_zone(written: pa.ChunkedArray, parsed: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts as moments in UTC where all have a zone, as parsed where none has, and as they are where some have."""
+    zoned = pc.match_substring_regex(written, r"T.*([Zz]|[+-]\d\d(:?\d\d)?)$|\d\d:\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$")
+    if pc.all(zoned).as_py():
+        return parsed.cast(pa.timestamp("us", "UTC"))
+    return written if pc.any(zoned).as_py() else parsed
 
 
 def _require(dataset: Dataset, file: Path, present: Sequence[str], columns: list[str] | None) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from retraining.data.rows import Classes
 from retraining.errors import InputError
+from retraining.manifest.values import Json
 from retraining.prediction.evaluation import NodeValues
 from retraining.prediction.frames import ServedTable
 from retraining.prediction.routing import Routing, counted
@@ -58,9 +59,10 @@ class Prediction:
 
     def to_pandas(self) -> pd.DataFrame:
         """`table` as a pandas DataFrame."""
-        return self.table.to_pandas()
+        frame: pd.DataFrame = self.table.to_pandas()
+        return frame
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, Json]:
         """The counts as JSON values."""
         return {
             "target": self.target,
@@ -88,7 +90,9 @@ class Prediction:
             lines.append(f"  predicted without an upstream column: {columns} rows")
         if self.unknown:
             rows = sum(self.unknown.values())
-            lines.append(f"  {rows:,} of partitions that the release has no node for: {counted(self.unknown)}")
+            lines.append(
+                f"  {rows:,} of partitions that the release has no node for: {counted(self.unknown)}"
+            )
         if self.left_out:
             lines.append(f"  {self.left_out:,} rows of other partitions are left out")
         return "\n".join(lines)

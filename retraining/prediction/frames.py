@@ -24,7 +24,6 @@ from retraining.data.reading import (
     find_files,
     key_order,
     read_arrow,
-    read_schema,
     to_table,
 )
 from retraining.data.tables import Table
@@ -121,9 +120,7 @@ def open_source(frame: Frame, declaration: Declaration) -> Source:
     return source
 
 
-def require_columns(
-    sources: Mapping[str, Source], wanted: Iterable[tuple[str, str]], target: str
-) -> None:
+def require_columns(sources: Mapping[str, Source], wanted: Iterable[tuple[str, str]], target: str) -> None:
     """Raises `DataError` that names every (dataset, column) that is wanted and not there."""
     lacking: dict[str, list[str]] = {}
     for dataset, column in sorted({*wanted}):
@@ -139,7 +136,9 @@ def require_columns(
     near = nearest(columns[0], sources[first].names)
     raise DataError(
         f"{target} cannot be predicted from the given rows: " + "; ".join(texts),
-        f"did you mean `{columns[0]}` by `{near}`?" if near else f"add {', '.join(columns)} to the rows of {first}",
+        f"did you mean `{columns[0]}` by `{near}`?"
+        if near
+        else f"add {', '.join(columns)} to the rows of {first}",
     )
 
 

@@ -1,4 +1,4 @@
-"""A release as one predictor, and the releases of a store.
+"""A release as one predictor.
 
 A `Release` reads documents and models when they are first needed and keeps them, so that predicting
 again costs no reading. It never changes: a newer release is another value.
@@ -6,25 +6,34 @@ again costs no reading. It never changes: a newer release is another value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from retraining.errors import NotFoundError
+from retraining.data.declarations import Declaration
+from retraining.errors import IntegrityError, NotFoundError
 from retraining.graph.nodes import parse_node_name
 from retraining.learn.fitting import FittedModel
+from retraining.learn.persistence import load
+from retraining.learn.threads import one_thread
 from retraining.prediction.answer import Prediction, compose
 from retraining.prediction.evaluation import Evaluation, upstream_order
-from retraining.prediction.frames import Frame, Source, name_frames, open_source, require_columns
+from retraining.prediction.frames import (
+    Frame,
+    ServedTable,
+    Source,
+    name_frames,
+    open_source,
+    require_columns,
+)
 from retraining.prediction.routing import UnknownPolicy, route
 from retraining.prediction.targets import find_nodes, released
 from retraining.prediction.versions import ServedVersion, needed_columns, read_version
-from retraining.store.entries import Head
-from retraining.store.log import Store
-from retraining.store.log import open_store as open_log
+from retraining.store.log import Head, Store
 from retraining.store.packs import read_blob
 
 
 class Release:
-    """One release of a store: an immutable map from nodes to versions that predicts.
+    """One release of a store: an immutable map from nodes to versions, which predicts.
 
     `number` is the release's number and `nodes` the names of its nodes, sorted.
     """
@@ -46,12 +55,7 @@ class Release:
 
     def needs(self, target: str) -> dict[str, tuple[str, ...]]:
         """The datasets that predicting a model or node reads, and the columns of each, sorted."""
-        versions = self._with_upstreams(find_nodes(target, self._states))
-        wanted = {pair for version in versions.values() for pair in needed_columns(version, versions)}
-        return {
-            dataset: tuple(sorted(column for name, column in wanted if name == dataset))
-            for dataset in sorted({name for name, _ in wanted})
-        }
+        return _by_dataset(_wanted(self._with_upstreams(find_nodes(target, self._states))))
 
     def predict(
         self, target: str, frames: Mapping[str, Frame] | Frame, *, unknown: UnknownPolicy = "error"
@@ -63,17 +67,94 @@ class Release:
         nulls with `unknown="null"`; a row that lacks an upstream prediction gets none where training
         would have dropped it. Raises InputError for names and data, StoreError for the store.
         """
-        asked = find_nodes(target, self._states)
-        whole = not parse_node_name(target)[1]
+        asked = sorted(find_nodes(target, self._states), key=lambda name: self._states[name].orphaned)
         versions = self._with_upstreams(asked)
-        sources = self._open(target, frames, versions)
-        first = [versions[name] for name in self._living_first(asked)]
+        needed = _by_dataset(_wanted(versions))
+        declarations = _declarations(versions.values())
+        named = name_frames(frames, target, needed)
+        sources = {name: open_source(frame, declarations[name]) for name, frame in named.items()}
+        first = [versions[name] for name in asked]
         home = first[0].dataset
-        routed = [(home, name) for name in first[0].declaration.dataset.key]
-        routed += [(home, column) for version in first for column, _ in version.recipe.partition]
-        everything = [pair for version in versions.values() for pair in needed_columns(version, versions)]
-        if any(column not in sources[name].names for name, column in routed):
-            require_columns(sources, everything, target)
-        served = {home: sources[home].read({column for name, column in everything if name == home} & {*sources[home].names})}
+        _require_routing(sources, first, versions, target)
+        served = {home: _read(sources[home], needed[home])}
+        whole = not parse_node_name(target)[1]
         routing = route(target, first, served[home].table, whole=whole, unknown=unknown)
-        return compose(self.number, served[home], routing, [])
+        active = {name: versions[name] for name in upstream_order(routing.nodes, versions)}
+        wanted = [*_wanted(active)]
+        require_columns(sources, wanted, target)
+        for name in {name for name, _ in wanted} - {home}:
+            served[name] = _read(sources[name], needed[name])
+        tables = {name: one.table for name, one in served.items()}
+        with one_thread():
+            found = Evaluation(versions=active, tables=tables, load=self._model).run(routing.nodes)
+        answers = [(active[name], found[name]) for name in routing.nodes]
+        return compose(self.number, served[home], routing, answers)
+
+    def _with_upstreams(self, nodes: Sequence[str]) -> dict[str, ServedVersion]:
+        """The versions of some nodes and of all that they read."""
+        found: dict[str, ServedVersion] = {}
+        waiting = list(nodes)
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found[name] = self._version(name)
+                waiting += found[name].upstreams
+        return found
+
+    def _version(self, name: str) -> ServedVersion:
+        if name not in self._versions:
+            state = self._states.get(name)
+            if state is None or state.version is None:
+                raise IntegrityError(
+                    f"{name} is read by a node of release {self.number} and has no released version",
+                    "run again: the next release puts it right",
+                )
+            self._versions[name] = read_version(self._objects, state)
+        return self._versions[name]
+
+    def _model(self, version: ServedVersion) -> FittedModel:
+        if version.node not in self._models:
+            self._models[version.node] = load(read_blob(self._objects, version.artifact))
+        return self._models[version.node]
+
+
+def _wanted(versions: Mapping[str, ServedVersion]) -> set[tuple[str, str]]:
+    """Every (dataset, column) that predicting with all of these versions reads."""
+    return {pair for version in versions.values() for pair in needed_columns(version, versions)}
+
+
+def _by_dataset(wanted: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for dataset, column in sorted(wanted):
+        found.setdefault(dataset, []).append(column)
+    return {dataset: tuple(columns) for dataset, columns in found.items()}
+
+
+def _declarations(versions: Iterable[ServedVersion]) -> dict[str, Declaration]:
+    """Each dataset as its newest version knew it, with the types of columns that only older ones read."""
+    found: dict[str, Declaration] = {}
+    for version in sorted(versions, key=lambda one: (one.made, one.node)):
+        before, newer = found.get(version.dataset), version.declaration
+        if before is not None:
+            types = {**before.dataset.types, **newer.dataset.types}
+            newer = replace(newer, dataset=replace(newer.dataset, types=types))
+        found[version.dataset] = newer
+    return found
+
+
+def _require_routing(
+    sources: Mapping[str, Source],
+    asked: Sequence[ServedVersion],
+    versions: Mapping[str, ServedVersion],
+    target: str,
+) -> None:
+    """Where the key or a partition column is missing, no row can be routed: then everything lacking is named."""
+    home = sources[asked[0].dataset]
+    columns = {*home.declaration.dataset.key, *(name for one in asked for name, _ in one.recipe.partition)}
+    if not columns <= {*home.names}:
+        require_columns(sources, _wanted(versions), target)
+
+
+def _read(source: Source, columns: Collection[str]) -> ServedTable:
+    """The rows with the columns that are there: which of the others are needed is asked when rows are routed."""
+    return source.read({name for name in columns if name in source.names})

@@ -40,7 +40,9 @@ def write_predictions(table: pa.Table, path: Path) -> None:
             pa.csv.write_csv(table, partial)
         partial.replace(path)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}", "name another file") from error
+        raise InputError(
+            f"{path} cannot be written: {error.strerror or error}", "name another file"
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)

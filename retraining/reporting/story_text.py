@@ -122,15 +122,12 @@ def _verdict(verdict: VerdictView) -> list[str]:
         lines.append(f"    {', '.join(parts)}")
     if verdict.difference is not None:
         lines.append(f"    difference in loss {_interval(verdict.difference)}")
-    for limit in verdict.limits:
-        allowed = [f"at most {format_number(limit.max)}"] if limit.max is not None else []
-        allowed += [f"at least {format_number(limit.min)}"] if limit.min is not None else []
-        text = " and ".join(filter(None, allowed)) or "limit"
-        lines.append(
-            f"    limit {limit.metric} {text}: {format_number(limit.value)}, {_passed(limit.passed)}"
-        )
-    for check in verdict.checks:
-        lines += wrapped(f"check {check.name} {_passed(check.passed)}: {check.note}", "    ", "      ")
+    for what, checks in (("limit", verdict.limits), ("check", verdict.checks)):
+        for check in checks:
+            word = "warns" if check.passed is False and not check.blocking else _passed(check.passed)
+            lines += wrapped(f"{what} {check.name} {word}: {check.note}", "    ", "      ")
+    for note in verdict.notes:
+        lines += wrapped(f"note: {note}", "    ", "      ")
     return lines
 
 

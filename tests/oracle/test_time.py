@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,7 +69,9 @@ def test_every_block_of_every_column_equals_the_naive_loop_through_two_edges(rel
     joined = pd.Series(weather, index=pd.MultiIndex.from_frame(hours[["place", "at"]]))
     handed = joined.reindex(list(zip(rows["place"], rows["day"], strict=True))).to_numpy()
     x = np.column_stack([handed, rows["x1"]])
-    base, _ = naive(rows, "t", rows["landed"], "delay", x, ~np.isnan(handed), forest, cut)
+    # a forest takes NaN, so a trip without a weather prediction is learnt from and predicted; top drops it
+    every = np.ones(len(rows), bool)
+    base, _ = naive(rows, "t", rows["landed"], "delay", x, every, forest, cut)
     found = recorded(bench.version("base"), block_of(rows["t"]))
     assert np.array_equal(found[:, 0], base, equal_nan=True)
 
@@ -115,7 +119,7 @@ def test_labels_from_a_block_on_change_no_prediction_up_to_it(released):
     hours.loc[block_of(hours["at"]) >= border, "load"] *= -3
     bench.write(MANIFEST, hours=hours, trips=changed)
     bench.run(AS_OF, store="other")
-    for node, table, time in (("weather", hours, "at"), ("base", rows, "t"), ("top", rows, "t")):
+    for node in ("weather", "base", "top"):
         before = bench.version(node)
         after = bench.version(node, "other", attempt=True)
         compared = 0
@@ -124,9 +128,9 @@ def test_labels_from_a_block_on_change_no_prediction_up_to_it(released):
             if name in before.fits and block in before.column(name):
                 assert np.array_equal(before.column(name)[block], after.column(name)[block], equal_nan=True)
                 compared += 1
-        assert compared >= (3 if node != "top" else 0)
+        # nobody reads top, so it has no block fits
+        assert compared >= 3 or node == "top"
         assert before.fits[f"<{before.document['cut_block']}"] not in after.fits.values()
-        assert len(table[time]) == len(table)
 
 
 def test_appended_rows_and_late_labels_change_no_old_fit(bench: Bench):
@@ -163,7 +167,8 @@ def test_row_order_format_and_partitioning_of_files_do_not_change_the_release(be
     hours, frame = trips(n=500, days=120)
     digests = {}
     for form, path in FORMS.items():
-        text = MANIFEST.replace("path: trips.parquet", f"path: '{path}'")
+        types = ", types: {day: timestamp, landed: timestamp}" if form in ("csv", "jsonl") else ""
+        text = MANIFEST.replace("path: trips.parquet", f"path: '{path}'{types}")
         bench.write(text, hours=hours.sample(frac=1, random_state=len(digests)))
         _write(bench, form, frame.sample(frac=1, random_state=len(digests) + 1))
         outcome = bench.run("2024-05-01T00:00:00Z", store=f"store-{form}")
@@ -180,7 +185,9 @@ def _write(bench, form, frame):
         )
     elif form == "jsonl":
         texts = frame.assign(**{c: frame[c].map(pd.Timestamp.isoformat) for c in ("day", "t", "landed")})
-        texts.to_json(folder / "trips.jsonl", orient="records", lines=True, double_precision=15)
+        records = texts.astype(object).where(texts.notna(), None).to_dict("records")
+        # json writes every digit of a float
+        (folder / "trips.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     elif form == "parquet":
         frame.to_parquet(folder / "trips.parquet", index=False, row_group_size=50)
     else:

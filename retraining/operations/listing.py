@@ -1,0 +1,41 @@
+"""The graph of a manifest over its data, and the nodes that an expression selects."""
+
+from __future__ import annotations
+
+from retraining.graph.rendering import as_json
+from retraining.graph.selection import resolve_selection
+from retraining.manifest.values import Json
+from retraining.operations.session import Session
+
+__all__ = ["describe_nodes", "selected_nodes"]
+
+
+def selected_nodes(session: Session, select: tuple[str, ...], exclude: tuple[str, ...]) -> list[str]:
+    """The selected nodes in topological order; every node without `select`."""
+    graph = session.observation.graph
+    chosen = resolve_selection(select, exclude, graph, session.manifest, session.states)
+    return [node.name for node in graph.nodes if node.name in chosen]
+
+
+def describe_nodes(session: Session, names: list[str]) -> dict[str, Json]:
+    """The selected nodes and their edges as one document, with what the manifest and the store know of each."""
+    document = as_json(session.observation.graph, names)
+    nodes = document["nodes"]
+    assert isinstance(nodes, list)
+    for node in nodes:
+        assert isinstance(node, dict)
+        name = str(node["name"])
+        model = session.manifest.models[str(node["model"])]
+        state = session.head.nodes.get(name)
+        states: list[Json] = [word for word, members in session.states.items() if name in members]
+        node |= {
+            "description": model.description,
+            "owner": model.owner,
+            "tags": list(model.tags),
+            "dataset": model.dataset,
+            "estimator": model.estimator.type,
+            "rows": session.observation.data[name].counts.get("total"),
+            "version": None if state is None else state.version,
+            "states": states,
+        }
+    return {"manifest": session.manifest.name, **document}

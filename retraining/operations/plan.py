@@ -1,0 +1,36 @@
+"""The plan of a manifest as it stands: every decision with all its reasons, and nothing done."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from pathlib import Path
+
+from retraining.decide.plan import Plan
+from retraining.operations.session import Request, open_session
+
+
+def plan(
+    manifest: str | Path,
+    *,
+    store: str | None = None,
+    as_of: str | None = None,
+    select: tuple[str, ...] = (),
+    exclude: tuple[str, ...] = (),
+    force: tuple[str, ...] = (),
+    data: Mapping[str, str] | None = None,
+) -> Plan:
+    """The decisions that `run` with the same arguments would carry out; a store is read where there is one.
+
+    Raises `InputError` for the manifest, the arguments and the data, `StoreError` for the store.
+    """
+    request = Request(
+        manifest=Path(manifest),
+        store=store,
+        select=select,
+        exclude=exclude,
+        force=force,
+        as_of=as_of,
+        data=data or {},
+    )
+    return open_session(request, dt.datetime.now(dt.UTC), create_store=False).plan

@@ -1,0 +1,87 @@
+"""What is current in a store, and how it came to be: read from the log alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from retraining.graph.nodes import parse_node_name
+from retraining.operations.stored import Stored
+from retraining.release.values import NodeState
+from retraining.reporting.history import ReleaseEntry
+from retraining.reporting.standing import NodeStanding, Standing
+from retraining.store.log import Head, Store
+
+__all__ = ["releases", "status"]
+
+
+def status(stored: Stored) -> Standing:
+    """The current release of a store with every node that it remembers."""
+    head = stored.store.read_head()
+    nodes = tuple(_node(state) for state in head.nodes.values())
+    entry = _release_entry(stored.store, head)
+    named = stored.manifest.name if stored.manifest is not None else ""
+    models = stored.manifest.models if stored.manifest is not None else {}
+    known = {node.model for node in nodes}
+    return Standing(
+        store=stored.url,
+        manifest=named or (head.entry.manifest.get("name", "") if head.entry is not None else ""),
+        release=head.release,
+        released=entry.time if entry is not None else "",
+        who=entry.who if entry is not None else "",
+        run=entry.run if entry is not None else "",
+        sequence=head.sequence,
+        nodes=nodes,
+        untried=tuple(name for name in models if name not in known),
+    )
+
+
+def releases(stored: Stored, limit: int | None) -> tuple[tuple[ReleaseEntry, ...], int]:
+    """The newest releases of a store, newest first, at most `limit`; and how many there are."""
+    total = stored.store.read_head().release or 0
+    return tuple(islice(_entries(stored.store), limit)), total
+
+
+def _release_entry(store: Store, head: Head) -> ReleaseEntry | None:
+    """The entry that made the current release; the newest entry may only have noted attempts."""
+    if head.release is None or head.entry is None:
+        return None
+    entry = head.entry if head.entry.kind == "release" else store.read_release(head.release).entry
+    assert entry is not None
+    return ReleaseEntry(
+        number=head.release, time=entry.time, who=entry.who, run=entry.run, manifest=entry.manifest.get("name", "")
+    )
+
+
+def _entries(store: Store) -> Iterator[ReleaseEntry]:
+    for entry in store.entries():
+        if entry.kind != "release" or entry.release is None:
+            continue
+        outcomes, reasons = entry.why.get("outcomes"), entry.why.get("reasons")
+        yield ReleaseEntry(
+            number=entry.release,
+            time=entry.time,
+            who=entry.who,
+            run=entry.run,
+            manifest=entry.manifest.get("name", ""),
+            outcomes={word: int(n) for word, n in outcomes.items() if isinstance(n, int)}
+            if isinstance(outcomes, dict)
+            else {},
+            reasons=tuple(str(reason) for reason in reasons) if isinstance(reasons, list) else (),
+        )
+
+
+def _node(state: NodeState) -> NodeStanding:
+    attempt = state.attempt
+    return NodeStanding(
+        node=state.node,
+        model=parse_node_name(state.node)[0],
+        version=state.version,
+        trained_through=state.cut,
+        released=state.time if state.version is not None else "",
+        run=state.run,
+        outcome=attempt.outcome if attempt is not None else "",
+        because=attempt.because if attempt is not None else "",
+        attempted=attempt.time if attempt is not None else "",
+        orphaned=state.orphaned,
+    )
