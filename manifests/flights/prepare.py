@@ -209,8 +209,8 @@ def recent_air_time(table: pd.DataFrame) -> pd.DataFrame:
     """
     landed = table[table["arrived_at"].notna()].sort_values(["arrived_at", *FLIGHT_KEY])
     means = landed.groupby(["origin", "dest"]).rolling("24h", on="arrived_at")["air_time"].mean()
-    means = means.rename("recent_air_time").reset_index().sort_values("arrived_at", kind="stable")
-    return merge_latest(table, means, "arrived_at", ["origin", "dest"], pd.Timedelta(days=2))
+    recent = pd.DataFrame({"recent_air_time": means}).reset_index().sort_values("arrived_at", kind="stable")
+    return merge_latest(table, recent, "arrived_at", ["origin", "dest"], pd.Timedelta(days=2))
 
 
 def merge_latest(

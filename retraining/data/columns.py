@@ -116,7 +116,9 @@ def _check_moments(
     for (theirs, own), a, b in zip(item.match, left, right, strict=True):
         if (a.kind == "timestamp") == (b.kind == "timestamp"):
             continue
-        name, column, found = (upstream_dataset.name, theirs, b) if a.kind == "timestamp" else (reader_dataset.name, own, a)
+        name, column, found = (
+            (upstream_dataset.name, theirs, b) if a.kind == "timestamp" else (reader_dataset.name, own, a)
+        )
         raise DataError(
             f"input {item.upstream}: `match` pairs {upstream_dataset.name}.{theirs} with {reader_dataset.name}.{own}, "
             f"but {column} of {name} is of kind {found.kind} and the other holds moments",

@@ -237,6 +237,11 @@ def _read_parquet(dataset: Dataset, file: Path, columns: list[str] | None) -> pa
     return opened.read(columns=columns)
 
 
+def _csv_names(file: Path) -> list[str]:
+    with pa.csv.open_csv(file) as head:
+        return list(head.schema.names)
+
+
 def _read_csv(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Table:
     _require(dataset, file, _csv_names(file), columns)
     # timestamps are parsed after reading, so that zones and dates are treated alike in every format
@@ -249,12 +254,35 @@ def _read_csv(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Tab
         quoted_strings_can_be_null=False,
         include_columns=columns,
     )
-    return pa.csv.read_csv(file, convert_options=convert)
+    table = pa.csv.read_csv(file, convert_options=convert)
+    codes = [
+        field.name
+        for field in table.schema
+        if field.name not in dataset.types
+        and (pa.types.is_integer(field.type) or _too_wide(table.column(field.name)))
+    ]
+    if not codes:
+        return table
+    as_text = pa.csv.ConvertOptions(
+        column_types=dict.fromkeys(codes, pa.string()),
+        null_values=list(dataset.missing),
+        strings_can_be_null=True,
+        include_columns=codes,
+    )
+    written = pa.csv.read_csv(file, convert_options=as_text)
+    for name in codes:
+        # 007, 0x10 and whole numbers too long for a float are no numbers: they stay as they are written
+        pattern = r"^[+-]?0[0-9xX]" if pa.types.is_integer(table.schema.field(name).type) else r"^[+-]?[0-9]{16,}$"
+        if pc.any(pc.match_substring_regex(written.column(name), pattern), min_count=0).as_py():
+            table = table.set_column(table.column_names.index(name), name, written.column(name))
+    return table
 
 
-def _csv_names(file: Path) -> list[str]:
-    with pa.csv.open_csv(file) as head:
-        return list(head.schema.names)
+def _too_wide(column: pa.ChunkedArray) -> bool:
+    """True for numbers that a float cannot tell from their neighbours."""
+    if not pa.types.is_floating(column.type):
+        return False
+    return bool(pc.any(pc.greater_equal(pc.abs(column), 2.0**53), min_count=0).as_py())
 
 
 def _read_jsonl(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Table:
@@ -278,7 +306,9 @@ def _read_jsonl(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.T
 
 def _with_zone(written: pa.ChunkedArray, parsed: pa.ChunkedArray) -> pa.ChunkedArray:
     """Texts as moments in UTC where all have a zone, as parsed where none has, and as they are where some have."""
-    zoned = pc.match_substring_regex(written, r"T.*([Zz]|[+-]\d\d(:?\d\d)?)$|\d\d:\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$")
+    zoned = pc.match_substring_regex(
+        written, r"\d\d:\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$"
+    )
     if pc.all(zoned).as_py():
         return parsed.cast(pa.timestamp("us", "UTC"))
     return written if pc.any(zoned).as_py() else parsed

@@ -125,10 +125,10 @@ def partition_rows(recipe: Recipe, table: Table) -> NDArray[np.intp]:
 def _exists_from(table: Table, dataset: Dataset) -> NDArray[np.int64]:
     """max(decided_at, seen_at): the moment from which a row can be read."""
     assert dataset.time is not None
-    decided = table.columns[dataset.time].values.astype(np.int64)
+    decided = table.columns[dataset.time].values.astype(np.int64, copy=False)
     if dataset.ingested is None:
         return decided
-    return np.maximum(decided, table.columns[dataset.ingested].values.astype(np.int64))
+    return np.maximum(decided, table.columns[dataset.ingested].values.astype(np.int64, copy=False))
 
 
 def available_from(table: Table, dataset: Dataset) -> NDArray[np.int64] | None:
@@ -180,11 +180,12 @@ def _fold_rows(
     target: NDArray[np.generic],
     labelled: NDArray[np.bool_],
 ) -> NodeRows:
-    by_key = key_hash([table.columns[name] for name in dataset.key])[rows]
-    group = key_hash([table.columns[dataset.group]])[rows] if dataset.group else by_key
+    own = table.take(rows)  # hashed for these rows alone: there may be thousands of nodes
+    by_key = key_hash([own.columns[name] for name in dataset.key])
+    group = key_hash([own.columns[dataset.group]]) if dataset.group else by_key
     return NodeRows(
         rows=rows,
-        part=folds_of(table, dataset, scheme, recipe.seed)[rows],
+        part=folds_of(own, dataset, scheme, recipe.seed),
         known=np.asarray((by_key >> np.uint64(7)) % np.uint64(FOLD_BUCKETS), np.int32),
         target=target,
         labelled=labelled,
@@ -207,7 +208,7 @@ def _time_rows(
     as_of: int,
 ) -> NodeRows:
     calendar = Calendar(recipe.timezone, scheme.block_days)
-    decided = table.columns[dataset.time or ""].values.astype(np.int64)[rows]
+    decided = table.columns[dataset.time or ""].values[rows].astype(np.int64, copy=False)
     known_at = _known_at(recipe, table, dataset, rows, decided)
     labelled = labelled & (known_at != NO_MOMENT)
     part = calendar.blocks_of(decided)
@@ -240,12 +241,12 @@ def _known_at(
     decided: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     if recipe.target.known_at is not None:
-        known = table.columns[recipe.target.known_at].values.astype(np.int64)[rows]
+        known = table.columns[recipe.target.known_at].values[rows].astype(np.int64, copy=False)
     else:
         delay = recipe.target.known_after
         known = decided + int(delay.total_seconds() * 1_000_000 if delay is not None else 0)
     if dataset.ingested is not None:
-        seen = table.columns[dataset.ingested].values.astype(np.int64)[rows]
+        seen = table.columns[dataset.ingested].values[rows].astype(np.int64, copy=False)
         known = np.where(known == NO_MOMENT, NO_MOMENT, np.maximum(known, seen))
     return known
 
@@ -314,7 +315,7 @@ def _feature_digests(found: NodeRows, words: list[NDArray[np.uint64]], table: Ta
     parts, starts = np.unique(part, return_index=True)
     ends = [*starts[1:].tolist(), len(order)]
     # the key is hashed too, so that a column of predictions is tied to its very rows
-    identity = key_hash([table.columns[name] for name in table.key])[found.rows]
+    identity = key_hash([table.columns[name].take(found.rows) for name in table.key])
     sorted_words = [np.ascontiguousarray(word[order]) for word in [identity, *words]]
     return {
         int(value): _digest([word[start:end] for word in sorted_words])

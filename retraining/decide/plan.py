@@ -279,7 +279,8 @@ def _with_fits(
             out[name] = decision
             continue
         most = _most_fits(fact, depth[name], first[name])
-        fresh = _changed_fits(fact, depth[name], first[name]) if decision.direct else most
+        again = not decision.direct or any(reason.kind == "forced" for reason in decision.reasons)
+        fresh = most if again else _changed_fits(fact, depth[name], first[name])
         rebuilt = not decision.direct or any(
             up in out and out[up].action == "retrain" for up in graph.upstreams(name)
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,18 @@ from retraining.decide.snapshots import NodeData
 from retraining.execution.tasks import FitKind, FitTask, InputSpec, Piece
 from retraining.manifest.values import TimeScheme
 from retraining.release.values import BlobPointer
-from retraining.store.results import ResultIndex
+from retraining.store.packs import Action, StoredRecord
 
 Side: TypeAlias = Literal["challenger", "champion"]
 Source: TypeAlias = tuple[str, Side]
+
+
+class Results(Protocol):
+    """Finished results by fingerprint."""
+
+    def find(self, action: Action, fingerprint: str) -> StoredRecord | None:
+        """The record of this action with this fingerprint, None if there is none."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,7 +100,7 @@ class Candidate:
         """Those fits that have enough rows; the contexts that they read must be prepared."""
         return {left_out: parts for left_out, parts in fits.items() if self.exists(left_out)}
 
-    def fingerprint(self, left_out: LeftOut, results: ResultIndex) -> tuple[str, BlobPointer | None]:
+    def fingerprint(self, left_out: LeftOut, results: Results) -> tuple[str, BlobPointer | None]:
         """A fit's fingerprint and its stored model: as the champion's document has it, else as it would be made now."""
         recorded = self.recorded.get(str(left_out))
         if recorded is not None:
@@ -117,7 +125,7 @@ class Candidate:
         left_out: LeftOut,
         parts: Sequence[int],
         kind: FitKind,
-        results: ResultIndex,
+        results: Results,
         *,
         keep_model: bool = False,
     ) -> tuple[FitTask | None, tuple[Piece, ...]]:
@@ -152,7 +160,7 @@ class Candidate:
         )
         return task, pieces
 
-    def _known(self, fingerprint: str, results: ResultIndex) -> tuple[str, BlobPointer | None]:
+    def _known(self, fingerprint: str, results: Results) -> tuple[str, BlobPointer | None]:
         record = results.find("fit", fingerprint)
         return fingerprint, None if record is None else record.blob("model")
 

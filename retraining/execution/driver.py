@@ -99,8 +99,9 @@ class Driver:
         self._added: list[Added] = []
         self._tasks: dict[str, Task] = {}
         self._unjudged = [node.name for node in world.graph.nodes]
+        self._made: set[tuple[str, str]] = set()
         self.execution = Execution()
-        study = Study(world, results, self._submit, self._put_array)
+        study = Study(world, results, self._submit, self._put_array, self._made)
         self._flows = Flows(lambda key: open_flow(study, key))
 
     def run(self) -> Execution:
@@ -179,7 +180,8 @@ class Driver:
         records = [record for one in result.results for record in one.records]
         if records:
             self.execution.packs[result.batch.pack] = records
-            self._results.add(records)
+            self._results.add(records, replace=True)
+            self._made |= {(record.action, record.fingerprint) for record in records}
         self._carry_out(scheduler.handle(Finished(result=result)))
 
     def _carry_out(self, commands: Sequence[Submit | Deliver]) -> None:

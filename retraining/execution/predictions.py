@@ -71,11 +71,12 @@ def predictions(
     keep_models_of: Collection[LeftOut] = (),
 ) -> Flow:
     """The predictions of some fits on the node's rows (NaN elsewhere), and an error or None."""
+    results = study.known_results(candidate)
     pieces: list[Piece] = []
     tasks: list[FitTask] = []
     for left_out, parts in fits.items():
         keep = keep_model or left_out in keep_models_of
-        task, wanted = candidate.task(left_out, parts, kind, study.results, keep_model=keep)
+        task, wanted = candidate.task(left_out, parts, kind, results, keep_model=keep)
         # a fit of the lattice predicts all its folds, and this column takes only its own from it
         pieces += [piece for piece in wanted if piece.part in parts]
         if task is not None:

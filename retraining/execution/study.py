@@ -7,7 +7,7 @@ way: candidates, assembled columns, documents that were read.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -25,6 +25,7 @@ from retraining.decide.recipes import Recipe
 from retraining.decide.snapshots import NodeData
 from retraining.execution.candidates import (
     Candidate,
+    Results,
     Side,
     Source,
 )
@@ -33,7 +34,7 @@ from retraining.graph.graph import Graph
 from retraining.manifest.values import Input, Manifest
 from retraining.release.values import BlobPointer, NodeState, Parts
 from retraining.store.objects import Objects
-from retraining.store.packs import read_blob
+from retraining.store.packs import Action, StoredRecord, read_blob
 from retraining.store.results import ResultIndex
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -124,7 +125,8 @@ class World:
 class Study:
     """The shared state of one run's flows.
 
-    `submit` takes a new task with its cost group and priority; `put_array` hands an array to the workers.
+    `submit` takes a new task with its cost group and priority; `put_array` hands an array to the workers;
+    `made` are the (action, fingerprint) pairs that this run has stored itself.
     """
 
     def __init__(
@@ -133,11 +135,13 @@ class Study:
         results: ResultIndex,
         submit: Callable[[Task, str, float], None],
         put_array: Callable[[str, NDArray[np.generic]], None],
+        made: Set[tuple[str, str]],
     ) -> None:
         self.world = world
         self.results = results
         self.submit = submit
         self.put_array = put_array
+        self.made = made
         self.arrays: dict[str, NDArray[np.generic]] = {}
         self.challengers: dict[str, Candidate] = {}
         self.champions: dict[str, Candidate | None] = {}
@@ -163,6 +167,12 @@ class Study:
         candidate = self.candidate(node, side)
         return candidate.version if candidate is not None else ""
 
+    def known_results(self, candidate: Candidate) -> Results:
+        """What the store has for a candidate; for a forced challenger, what this run has made."""
+        reasons = self.world.plan[candidate.node].reasons
+        forced = candidate.side == "challenger" and any(reason.kind == "forced" for reason in reasons)
+        return FreshResults(self.results, self.made) if forced else self.results
+
     def new_candidate(
         self,
         node: str,
@@ -184,3 +194,15 @@ class Study:
             cut=cut,
             sources=sources,
         )
+
+
+class FreshResults:
+    """The results of this run alone, for `--force`: it fits again in spite of what the store has."""
+
+    def __init__(self, results: ResultIndex, made: Set[tuple[str, str]]) -> None:
+        self._results = results
+        self._made = made
+
+    def find(self, action: Action, fingerprint: str) -> StoredRecord | None:
+        """The record, if this run has made it."""
+        return self._results.find(action, fingerprint) if (action, fingerprint) in self._made else None

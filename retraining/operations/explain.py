@@ -30,9 +30,7 @@ def explain_planned(session: Session, expressions: tuple[str, ...]) -> list[Stor
     graph = session.observation.graph
     left_out = [_no_node(session, text) for text in expressions]
     wanted = tuple(text for text, story in zip(expressions, left_out, strict=True) if story is None)
-    chosen = (
-        resolve_selection(wanted, (), graph, session.manifest, session.states) if wanted else frozenset()
-    )
+    chosen = resolve_selection(wanted, (), graph, session.manifest, session.states) if wanted else frozenset()
     stories = [_planned(session, node.name) for node in graph.nodes if node.name in chosen]
     return [*stories, *(story for story in left_out if story is not None)]
 
@@ -131,9 +129,7 @@ def _makings(store: Store | None, state: NodeState | None) -> tuple[Making | Non
     return champion, attempt
 
 
-def _making(
-    store: Store, pointer: BlobPointer, outcome: str, because: str, time: str, run: str
-) -> Making:
+def _making(store: Store, pointer: BlobPointer, outcome: str, because: str, time: str, run: str) -> Making:
     document = read_document(store, pointer)
     sources, coverage = document.get("sources", {}), document.get("coverage", {})
     node: dict[str, Any] = {

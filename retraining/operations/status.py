@@ -49,7 +49,11 @@ def _release_entry(store: Store, head: Head) -> ReleaseEntry | None:
     entry = head.entry if head.entry.kind == "release" else store.read_release(head.release).entry
     assert entry is not None
     return ReleaseEntry(
-        number=head.release, time=entry.time, who=entry.who, run=entry.run, manifest=entry.manifest.get("name", "")
+        number=head.release,
+        time=entry.time,
+        who=entry.who,
+        run=entry.run,
+        manifest=entry.manifest.get("name", ""),
     )
 
 

@@ -49,9 +49,7 @@ class Checked:
         }
 
 
-def validate(
-    manifest: Path, data: Mapping[str, str], as_of: str | None, now: dt.datetime
-) -> Checked:
+def validate(manifest: Path, data: Mapping[str, str], as_of: str | None, now: dt.datetime) -> Checked:
     """What was checked, where all is well; raises ManifestError or DataError with every problem found."""
     read = load_manifest(manifest)
     moment = parse_moment(as_of, read.timezone) if as_of else now

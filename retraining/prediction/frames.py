@@ -136,7 +136,7 @@ def require_columns(sources: Mapping[str, Source], wanted: Iterable[tuple[str, s
     near = nearest(columns[0], sources[first].names)
     raise DataError(
         f"{target} cannot be predicted from the given rows: " + "; ".join(texts),
-        f"did you mean `{columns[0]}` by `{near}`?"
+        f"rename `{near}` to `{columns[0]}`, if that is what it holds"
         if near
         else f"add {', '.join(columns)} to the rows of {first}",
     )

@@ -151,12 +151,13 @@ def _interval(difference: Difference) -> str:
 def _edges(edges: Sequence[EdgeView]) -> list[str]:
     lines = ["  upstream columns, on the same rows:"] if edges else []
     for edge in edges:
+        column = "all together" if edge.column == "*" else edge.column
         if edge.with_column is None or edge.without_column is None:
-            lines.append(f"    {edge.column}: not compared")
+            lines.append(f"    {column}: not compared")
             continue
         numbers = f"{edge.metric} {format_number(edge.with_column)} with it"
         numbers += f", {format_number(edge.without_column)} without"
-        lines.append(f"    {edge.column}: {numbers}")
+        lines.append(f"    {column}: {numbers}")
         if edge.difference is not None:
             lines.append(f"      difference in loss {_interval(edge.difference)}")
     return lines

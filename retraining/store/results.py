@@ -35,15 +35,15 @@ class ResultIndex:
     def __len__(self) -> int:
         return len(self._records)
 
-    def add(self, records: Iterable[StoredRecord]) -> None:
+    def add(self, records: Iterable[StoredRecord], *, replace: bool = False) -> None:
         """Take records in; one whose action and fingerprint are known already changes nothing.
 
-        But a record with blobs replaces one without: a fit that was made only for its predictions
-        may be made again for its model.
+        But a record with blobs takes the place of one without: a fit that was made only for its
+        predictions may be made again for its model. `replace` lets every record take the place.
         """
         for record in records:
             known = self._records.setdefault((record.action, record.fingerprint), record)
-            if record.blobs and not known.blobs:
+            if replace or (record.blobs and not known.blobs):
                 self._records[(record.action, record.fingerprint)] = record
 
     def find(self, action: Action, fingerprint: str) -> StoredRecord | None:

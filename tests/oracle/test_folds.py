@@ -279,10 +279,9 @@ def test_a_label_changes_no_prediction_on_its_own_fold(bench):
     assert not np.array_equal(bench.version("b").column("-1")[1], other)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_random_labels_score_a_half_through_two_edges(bench, seed):
-    rng = np.random.default_rng(seed)
-    n, levels = 1200, 100
+def test_random_labels_score_no_better_than_a_guess_through_two_edges(bench):
+    rng = np.random.default_rng(0)
+    n, levels = 2000, 200
     frame = pd.DataFrame({"id": np.arange(n), "place": [f"p{v}" for v in rng.integers(0, levels, n)]})
     frame["x"] = rng.normal(size=n)
     frame["label"] = rng.integers(0, 2, n)
@@ -300,5 +299,6 @@ models:
     assert bench.run().exit_code == 0
     for node in "abc":
         score = bench.version(node).verdict["challenger"]["roc_auc"]
-        # the shortcut that most stackers take reports 0.6 and more on such data (facts/domain.md A2)
-        assert abs(score - 0.5) < 0.04, node
+        # leaving a row's fold out makes means of noise lean away from its label, so slightly below a half;
+        # the shortcut that most stackers take reports 0.6 and more here (facts/domain.md A2)
+        assert 0.45 < score < 0.53, node

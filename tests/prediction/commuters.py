@@ -55,11 +55,17 @@ def hours() -> pd.DataFrame:
     """Each third hour of ten weeks at two sites, with gaps in the temperature."""
     random = np.random.default_rng(3)
     moments = [START + dt.timedelta(hours=3 * step) for step in range(10 * 7 * 8)]
-    frame = pd.DataFrame([(site, hour) for site in ("north", "south") for hour in moments], columns=["site", "hour"])
+    frame = pd.DataFrame(
+        [(site, hour) for site in ("north", "south") for hour in moments], columns=["site", "hour"]
+    )
     frame["temperature"] = random.normal(10, 5, len(frame))
     frame.loc[random.random(len(frame)) < 0.1, "temperature"] = np.nan
     frame["weather"] = random.choice(["sun", "rain", "NA"], len(frame))
-    frame["people"] = frame["temperature"].fillna(10) * 3 + (frame["weather"] == "rain") * 9 + random.normal(size=len(frame))
+    frame["people"] = (
+        frame["temperature"].fillna(10) * 3
+        + (frame["weather"] == "rain") * 9
+        + random.normal(size=len(frame))
+    )
     return frame
 
 
@@ -68,13 +74,17 @@ def trips() -> pd.DataFrame:
     random = np.random.default_rng(4)
     crowded = hours()
     chosen = crowded.iloc[np.sort(random.choice(len(crowded), 1100, replace=False))].reset_index(drop=True)
-    frame = pd.DataFrame({"id": np.arange(len(chosen)) * 7 + 10**15, "site": chosen["site"], "hour": chosen["hour"]})
+    frame = pd.DataFrame(
+        {"id": np.arange(len(chosen)) * 7 + 10**15, "site": chosen["site"], "hour": chosen["hour"]}
+    )
     frame["at"] = frame["hour"] + pd.to_timedelta(random.integers(0, 180, len(frame)), unit="min")
     frame["line"] = random.choice(["1", "2", "night"], len(frame), p=[0.45, 0.45, 0.1])
     frame["distance"] = random.integers(1, 30, len(frame))
     frame["weekday"] = frame["at"].dt.day_of_week < 5
     frame["minutes"] = chosen["people"] / 4 + frame["distance"] * 0.3 + random.normal(size=len(frame))
-    frame["lateness"] = pd.cut(frame["minutes"], [-1e9, 9, 14, 1e9], labels=["early", "good", "late"]).astype(str)
+    frame["lateness"] = pd.cut(frame["minutes"], [-1e9, 9, 14, 1e9], labels=["early", "good", "late"]).astype(
+        str
+    )
     return frame
 
 

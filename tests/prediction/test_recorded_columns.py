@@ -35,7 +35,9 @@ def recorded(url: str, number: int, node: str) -> NDArray[np.float64]:
     document = json.loads(read_blob(store.objects, state.document))
     cut = document["cut_block"]
     fit = document["fits"][f"<{cut}"]["fingerprint"]
-    found = [one for one in records(store) if one.action == "column" and one.parts == {"fit": fit, "part": cut}]
+    found = [
+        one for one in records(store) if one.action == "column" and one.parts == {"fit": fit, "part": cut}
+    ]
     pointer = found[0].blob("column")
     assert pointer is not None
     return np.load(io.BytesIO(read_blob(store.objects, pointer)))

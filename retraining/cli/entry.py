@@ -1,0 +1,93 @@
+"""The entry point: every way in which a command can end becomes an exit code and a few words.
+
+The invariant: no bad input ends in a traceback. What nobody foresaw is one line, with the traceback in a
+file; with `--format json` an error is a document on stdout.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from itertools import pairwise
+
+import click
+
+from retraining.cli.group import root
+from retraining.cli.output import error_document, error_text, paint_for, write_json
+from retraining.errors import InputError, InterruptedRunError, RetrainingError
+
+__all__ = ["main", "run_command"]
+
+#: As a shell reports a process that wrote into a closed pipe (128 + SIGPIPE).
+_BROKEN_PIPE = 141
+
+
+def main() -> None:
+    """Runs the command of this process and ends it with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # a terminal without Unicode shows marks instead of failing
+            stream.reconfigure(errors="replace")
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """The exit code of a command line."""
+    try:
+        code = root.main(list(arguments), prog_name="retrain", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # what is still buffered must not be written at the interpreter's exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return _tell(InterruptedRunError("interrupted", "run the same command again"), arguments)
+    except click.ClickException as error:
+        return _tell(_usage(error), arguments)
+    except RetrainingError as error:
+        return _tell(error, arguments)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: one line for people, the rest in a file
+        return _tell(_unforeseen(error), arguments)
+    return code if isinstance(code, int) else 0
+
+
+def _tell(error: RetrainingError, arguments: Sequence[str]) -> int:
+    """The error's exit code, after it was written."""
+    try:
+        if _wants_json(arguments):
+            write_json(error_document(error))
+        else:
+            sys.stderr.write(error_text(error, paint_for(sys.stderr)))
+            sys.stderr.flush()
+    except BrokenPipeError:
+        return _BROKEN_PIPE
+    return error.exit_code
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether `--format json` was asked for, also where the rest of the command line cannot be read."""
+    return "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
+
+
+def _usage(error: click.ClickException) -> InputError:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "retrain"
+    message = error.format_message().rstrip()
+    return InputError(message[:1].lower() + message[1:], f"`{command} --help` shows how it is used")
+
+
+def _unforeseen(error: Exception) -> RetrainingError:
+    text = "".join(traceback.format_exception(error))
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="retrain-error-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as file:
+        file.write(text)
+    line = f"{type(error).__name__}: {error}".splitlines()[0]
+    return RetrainingError(
+        f"internal error: {line}", f"please report it with the traceback, which is in {file.name}"
+    )

@@ -1,0 +1,61 @@
+"""`retrain explain`: the story of a node."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from retraining.cli.options import (
+    Choice,
+    as_of_option,
+    data_option,
+    format_option,
+    manifest_and,
+    store_option,
+)
+from retraining.cli.output import paint_for, write_json, write_text
+from retraining.cli.places import look, stored_at
+from retraining.errors import InputError
+
+if TYPE_CHECKING:
+    from retraining.reporting.story import Story
+
+__all__ = ["command"]
+
+
+@click.command("explain", short_help="Tell the story of a node: what, why, and what now.")
+@click.argument("arguments", metavar="[MANIFEST] NODE...", nargs=-1)
+@store_option
+@as_of_option
+@data_option
+@format_option
+def command(
+    arguments: tuple[str, ...], store: str | None, as_of: str | None, data: dict[str, str], output: str
+) -> None:
+    """Tell the story of a NODE: what is served and why, what was tried, what would happen now.
+
+    NODE may be any expression of --select. With --store and no MANIFEST the store alone is asked:
+    it does not know what would happen now.
+    """
+    from retraining.reporting.story_text import story_text
+
+    choice = manifest_and(arguments)
+    if not choice.rest:
+        raise InputError(
+            "no node was named", "`retrain ls` lists the nodes, `retrain status` those of a store"
+        )
+    stories = _stories(choice, store, as_of, data)
+    if output == "json":
+        write_json({"nodes": [story.to_json() for story in stories]})
+    else:
+        write_text("\n".join(story_text(story, paint=paint_for(sys.stdout)) for story in stories))
+
+
+def _stories(choice: Choice, store: str | None, as_of: str | None, data: dict[str, str]) -> list[Story]:
+    from retraining.operations.explain import explain_planned, explain_stored
+
+    if store is not None and choice.manifest is None:
+        return explain_stored(stored_at(store, None), choice.rest)
+    return explain_planned(look(choice.manifest, store=store, as_of=as_of, data=data), choice.rest)

@@ -1,0 +1,58 @@
+"""`retrain graph`: the selected nodes and who reads whom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from retraining.cli.options import (
+    as_of_option,
+    data_option,
+    format_option,
+    manifest_argument,
+    selection_options,
+    store_option,
+)
+from retraining.cli.output import write_json, write_text
+from retraining.cli.places import look
+
+__all__ = ["command"]
+
+
+@click.command("graph", short_help="Show which model reads which.")
+@manifest_argument
+@click.option(
+    "--as",
+    "picture",
+    type=click.Choice(["tree", "mermaid"]),
+    default="tree",
+    show_default=True,
+    help="A tree for people, or a Mermaid flowchart for Markdown pages.",
+)
+@selection_options
+@store_option
+@as_of_option
+@data_option
+@format_option
+def command(
+    manifest: Path | None,
+    picture: str,
+    select: tuple[str, ...],
+    exclude: tuple[str, ...],
+    store: str | None,
+    as_of: str | None,
+    data: dict[str, str],
+    output: str,
+) -> None:
+    """Show the graph: which model reads which."""
+    from retraining.graph.rendering import as_json, as_mermaid, as_text
+    from retraining.operations.listing import selected_nodes
+
+    session = look(manifest, store=store, as_of=as_of, data=data)
+    names = selected_nodes(session, select, exclude)
+    graph = session.observation.graph
+    if output == "json":
+        write_json(as_json(graph, names))
+    else:
+        write_text(as_mermaid(graph, names) if picture == "mermaid" else as_text(graph, names))

@@ -1,0 +1,109 @@
+"""Options that several verbs share, with one meaning everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import click
+
+__all__ = [
+    "Choice",
+    "as_of_option",
+    "data_option",
+    "format_option",
+    "manifest_and",
+    "manifest_argument",
+    "selection_options",
+    "store_option",
+]
+
+Decorated: TypeAlias = Callable[..., Any]
+
+_SUFFIXES = (".yaml", ".yml")
+
+
+def manifest_argument(command: Decorated) -> Decorated:
+    """Adds `[MANIFEST]`."""
+    return click.argument("manifest", required=False, type=click.Path(path_type=Path))(command)
+
+
+def store_option(command: Decorated) -> Decorated:
+    """Adds `--store`."""
+    return click.option(
+        "--store", metavar="URL", help="The store's folder, instead of the manifest's `store`."
+    )(command)
+
+
+def selection_options(command: Decorated) -> Decorated:
+    """Adds `--select` and `--exclude`, each of which may be repeated."""
+    exclude = click.option(
+        "--exclude", metavar="EXPR", multiple=True, help="Leave out these nodes; may be repeated."
+    )
+    select = click.option(
+        "--select",
+        metavar="EXPR",
+        multiple=True,
+        help="These nodes only: name, name+, +name, 2+name+1, @name, model[carrier=UA], tag:x, state:due, "
+        "wildcards; a space means or, a comma and. May be repeated.",
+    )
+    return select(exclude(command))
+
+
+def as_of_option(command: Decorated) -> Decorated:
+    """Adds `--as-of`."""
+    return click.option(
+        "--as-of", metavar="TIME", help="Act as if it were this moment: 2013-07-01 or 2013-07-01T06:00:00Z."
+    )(command)
+
+
+def format_option(command: Decorated) -> Decorated:
+    """Adds `--format`."""
+    return click.option(
+        "--format",
+        "output",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="json: exactly one document on stdout, also for errors.",
+    )(command)
+
+
+def data_option(command: Decorated) -> Decorated:
+    """Adds `--data NAME=PATH`, which may be repeated."""
+    return click.option(
+        "--data",
+        metavar="NAME=PATH",
+        multiple=True,
+        callback=_read_data,
+        help="Read dataset NAME from PATH, instead of the manifest's `path`; may be repeated.",
+    )(command)
+
+
+def _read_data(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for value in values:
+        name, equals, path = value.partition("=")
+        if not (name and equals and path):
+            raise click.BadParameter(f"{value!r} is not NAME=PATH, as in flights=./new.parquet", ctx, param)
+        if name in pairs:
+            raise click.BadParameter(f"{name!r} is given twice", ctx, param)
+        pairs[name] = path
+    return pairs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A manifest, if one was written, and the arguments after it."""
+
+    manifest: Path | None
+    rest: tuple[str, ...] = field(default=())
+
+
+def manifest_and(arguments: tuple[str, ...]) -> Choice:
+    """`[MANIFEST] [ARGS]`: the first argument is the manifest if it has a manifest's suffix."""
+    if arguments and arguments[0].endswith(_SUFFIXES):
+        return Choice(manifest=Path(arguments[0]), rest=arguments[1:])
+    return Choice(manifest=None, rest=arguments)

@@ -1,0 +1,88 @@
+"""`retrain plan`: what a run would do, and why."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from retraining.cli.options import (
+    as_of_option,
+    data_option,
+    format_option,
+    manifest_argument,
+    selection_options,
+    store_option,
+)
+from retraining.cli.output import paint_for, write_json, write_text
+from retraining.cli.places import look
+from retraining.reporting.paint import Paint
+
+if TYPE_CHECKING:
+    from retraining.manifest.values import Json
+    from retraining.operations.session import Session
+
+__all__ = ["command", "plan_head"]
+
+
+@click.command("plan", short_help="Show what would be done and why, changing nothing.")
+@manifest_argument
+@selection_options
+@click.option(
+    "--force", metavar="EXPR", multiple=True, help="Plan these nodes in spite of the cache; may be repeated."
+)
+@click.option(
+    "--all", "every_node", is_flag=True, help="Tell every node for itself, not partitions together."
+)
+@store_option
+@as_of_option
+@data_option
+@format_option
+def command(
+    manifest: Path | None,
+    select: tuple[str, ...],
+    exclude: tuple[str, ...],
+    force: tuple[str, ...],
+    every_node: bool,
+    store: str | None,
+    as_of: str | None,
+    data: dict[str, str],
+    output: str,
+) -> None:
+    """Show what `run` would do and every reason, changing nothing."""
+    from retraining.reporting.plan_text import plan_text
+
+    session = look(manifest, store=store, select=select, exclude=exclude, force=force, as_of=as_of, data=data)
+    if output == "json":
+        write_json(_document(session))
+        return
+    paint = paint_for(sys.stdout)
+    seen = session.observation
+    text = plan_text(session.plan, seen.graph, seen.skipped, every_node=every_node, paint=paint)
+    write_text(f"{plan_head(session, paint)}\n\n{text}")
+
+
+def plan_head(session: Session, paint: Paint) -> str:
+    """One line: which manifest, at which moment, against which release."""
+    from retraining.reporting.text import format_moment
+
+    release = session.head.release
+    against = f"release {release} is current" if release is not None else "nothing is released yet"
+    moment = format_moment(session.plan.as_of)
+    return f"{paint('title', session.manifest.name)} as of {moment}; {against} in {session.store_url}"
+
+
+def _document(session: Session) -> dict[str, Json]:
+    skipped: list[Json] = [
+        {"model": one.model, "partition": one.partition, "rows": one.rows, "why": one.why}
+        for one in session.observation.skipped
+    ]
+    return {
+        "manifest": session.manifest.name,
+        "store": session.store_url,
+        "release": session.head.release,
+        **session.plan.to_json(),
+        "skipped_partitions": skipped,
+    }

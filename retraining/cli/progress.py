@@ -1,0 +1,121 @@
+"""What a person sees while a run goes on: a live view on a terminal, plain lines elsewhere, all on stderr.
+
+The view says what the run tells it and decides nothing; with `--no-progress` nobody is told anything.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+from retraining.reporting.paint import Paint, plain, role_of_outcome
+from retraining.reporting.text import shorten
+
+if TYPE_CHECKING:
+    from retraining.execution.driver import Progress
+    from retraining.operations.session import Session
+
+__all__ = ["Judged", "PlainLines", "Silence", "View", "judged_word"]
+
+_MOST_BECAUSE = 160
+
+
+class Judged(Protocol):
+    """What became of one node, as far as it is known when it is judged."""
+
+    @property
+    def node(self) -> str:
+        """The node."""
+        ...
+
+    @property
+    def outcome(self) -> str:
+        """The word for it."""
+        ...
+
+    @property
+    def because(self) -> str:
+        """The sentence for it."""
+        ...
+
+
+class View(Protocol):
+    """Who shows a run; every method is called by the run's thread."""
+
+    def __enter__(self) -> View:
+        """Begin to show."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal as it was."""
+        ...
+
+    def begin(self, session: Session) -> None:
+        """The plan is made; training begins."""
+        ...
+
+    def progress(self, progress: Progress) -> None:
+        """Something changed."""
+        ...
+
+    def judged(self, result: Judged) -> None:
+        """A node was judged."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Show a line of text."""
+        ...
+
+
+class Silence:
+    """Shows nothing but what must be said."""
+
+    def __enter__(self) -> Silence:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing was begun."""
+
+    def begin(self, session: Session) -> None:
+        """Nothing to show."""
+
+    def progress(self, progress: Progress) -> None:
+        """Nothing to show."""
+
+    def judged(self, result: Judged) -> None:
+        """Nothing to show."""
+
+    def say(self, text: str) -> None:
+        """Write the line."""
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
+class PlainLines(Silence):
+    """One line for each node that was judged and had something to be judged: time, node, outcome, because."""
+
+    def __init__(self, paint: Paint = plain) -> None:
+        self._paint = paint
+
+    def begin(self, session: Session) -> None:
+        """Name the plan in one line."""
+        from retraining.reporting.plan_text import plan_summary
+
+        self.say(f"{session.manifest.name}: {plan_summary(session.plan)}")
+
+    def judged(self, result: Judged) -> None:
+        """Write the node's line; a node that is kept is told at the end, with its like."""
+        if result.outcome == "kept":
+            return
+        word = self._paint(role_of_outcome(result.outcome), judged_word(result.outcome).ljust(12))
+        clock = time.strftime("%H:%M:%S")
+        self.say(f"{clock}  {word}  {result.node}  {shorten(result.because, _MOST_BECAUSE)}")
+
+
+def judged_word(outcome: str) -> str:
+    """How an outcome is called before the release: a winner may still have to wait for its set."""
+    return "won" if outcome == "promoted" else outcome

@@ -1,0 +1,168 @@
+"""`retrain run`: carries the plan out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from retraining.cli.options import (
+    as_of_option,
+    data_option,
+    format_option,
+    manifest_argument,
+    selection_options,
+    store_option,
+)
+from retraining.cli.output import paint_for, write_json, write_text
+from retraining.cli.places import find_manifest
+from retraining.cli.progress import PlainLines, Silence, View
+from retraining.cli.signals import Stopper
+
+if TYPE_CHECKING:
+    from retraining.manifest.values import Json
+    from retraining.operations.run import RunOutcome
+    from retraining.operations.session import Session
+
+__all__ = ["command"]
+
+_FAILING = ("rejected", "insufficient", "waiting", "blocked")
+
+
+def _read_words(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    words = tuple(word.strip() for value in values for word in value.split(",") if word.strip())
+    unknown = [word for word in words if word not in _FAILING]
+    if unknown:
+        allowed = ", ".join(_FAILING)
+        raise click.BadParameter(f"{unknown[0]!r} is no such outcome; there are {allowed}", ctx, param)
+    return words
+
+
+@click.command("run", short_help="Train what is due, judge it, release the consistent set.")
+@manifest_argument
+@selection_options
+@click.option(
+    "--force", metavar="EXPR", multiple=True, help="Refit these nodes in spite of the cache; may be repeated."
+)
+@click.option(
+    "--fail-on",
+    metavar="OUTCOMES",
+    multiple=True,
+    callback=_read_words,
+    help=f"Exit with 1 also for these outcomes: {', '.join(_FAILING)}.",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["ray", "serial"]),
+    default="ray",
+    show_default=True,
+    help="ray: in parallel; serial: in this process, one fit after the other. Both give the same bytes.",
+)
+@click.option(
+    "--workers", metavar="N", type=click.IntRange(min=1), help="Workers of ray; else one for each core."
+)
+@click.option("--no-progress", is_flag=True, help="Say nothing while it runs.")
+@store_option
+@as_of_option
+@data_option
+@format_option
+def command(
+    manifest: Path | None,
+    select: tuple[str, ...],
+    exclude: tuple[str, ...],
+    force: tuple[str, ...],
+    fail_on: tuple[str, ...],
+    backend: Literal["ray", "serial"],
+    workers: int | None,
+    no_progress: bool,
+    store: str | None,
+    as_of: str | None,
+    data: dict[str, str],
+    output: str,
+) -> int:
+    """Train what is due, judge it, and release the consistent set.
+
+    Ctrl-C stops in seconds and loses no finished fit: running again continues.
+    """
+    from retraining.operations.run import RunOptions, Watcher, run
+
+    file = find_manifest(manifest)
+    with _view(no_progress) as view, Stopper(view.say) as stopper:
+
+        def planned(session: Session) -> None:
+            view.begin(session)
+            stopper.begin()
+
+        outcome = run(
+            file,
+            store=store,
+            as_of=as_of,
+            select=select,
+            exclude=exclude,
+            force=force,
+            data=data,
+            options=RunOptions(backend=backend, workers=workers),
+            watcher=Watcher(
+                planned=planned,
+                progress=view.progress,
+                finished=view.judged,
+                stop_asked=stopper.asked,
+                interruptible=stopper.interruptible,
+            ),
+        )
+    if output == "json":
+        write_json(_document(outcome))
+    else:
+        write_text(_text(outcome))
+    return outcome.exit_code or int(any(outcome.counts.get(word) for word in fail_on))
+
+
+def _view(silent: bool) -> View:
+    """Who shows the run: nobody, lines, or on a terminal a live view."""
+    if silent:
+        return Silence()
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return PlainLines()
+    from rich.console import Console
+
+    from retraining.cli.live import LiveView
+
+    return LiveView(Console(stderr=True))
+
+
+def _errors(outcome: RunOutcome) -> Mapping[str, str]:
+    """The whole text of what a node's training raised, by node."""
+    nodes = outcome.record.get("nodes")
+    found = [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
+    return {str(node["node"]): str(node["error"]) for node in found if node.get("error")}
+
+
+def _text(outcome: RunOutcome) -> str:
+    from retraining.reporting.run_text import last_line, outcome_text, release_line
+
+    paint = paint_for(sys.stdout)
+    release = paint("title", release_line(outcome.before.release, outcome.after.release))
+    counted = last_line(outcome.counts, outcome.fits_made, outcome.fits_reused, outcome.seconds)
+    body = outcome_text(outcome.outcomes, _errors(outcome), paint=paint)
+    return f"{release}\n{body}{paint('title', counted)}\n"
+
+
+def _document(outcome: RunOutcome) -> dict[str, Json]:
+    errors = _errors(outcome)
+    nodes: list[Json] = [
+        {"node": node, "outcome": word, "because": because, "error": errors.get(node)}
+        for node, (word, because) in outcome.outcomes.items()
+    ]
+    return {
+        "run": outcome.run or None,
+        "release": {"before": outcome.before.release, "after": outcome.after.release},
+        "counts": dict(outcome.counts),
+        "fits": {"made": outcome.fits_made, "reused": outcome.fits_reused},
+        "seconds": outcome.seconds,
+        "exit_code": outcome.exit_code,
+        "nodes": nodes,
+    }

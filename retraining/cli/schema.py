@@ -1,0 +1,23 @@
+"""`retrain schema`: the JSON Schema of a manifest."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from retraining.cli.output import write_text
+
+__all__ = ["command"]
+
+
+@click.command("schema", short_help="Print the JSON Schema of a manifest.")
+def command() -> None:
+    """Print the JSON Schema of a manifest, for editors that complete and check.
+
+    Write it to a file and name it in the manifest's first line:
+    # yaml-language-server: $schema=./schema.json
+    """
+    from retraining.manifest import json_schema
+
+    write_text(json.dumps(json_schema(), indent=2) + "\n")
