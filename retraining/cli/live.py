@@ -109,7 +109,7 @@ class LiveView:
             f", about {format_duration(elapsed * (1 - share) / share)} left" if share > _FIRST_GUESS else ""
         )
         table.add_row(
-            "fits",
+            "tasks",
             self._bar(self._done, self._expected),
             f"{self._done}/{self._expected}",
             f"{format_duration(round(elapsed))}{left}",

@@ -208,9 +208,10 @@ def column_digests(
     starts = cell_starts(part, known)
     normal = values[order] + 0.0
     normal[np.isnan(normal)] = np.nan
+    ends = [*starts[1:], len(order)] if starts else []
     return {
         (int(part[start]), int(known[start])): hashlib.sha256(
             np.ascontiguousarray(normal[start:end]).data
         ).hexdigest()[:16]
-        for start, end in zip(starts, [*starts[1:], len(order)], strict=True)
+        for start, end in zip(starts, ends, strict=True)
     }

@@ -7,12 +7,12 @@ column's type is an error that names the file and the column.
 
 from __future__ import annotations
 
+import datetime as dt
 import glob
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -171,14 +171,20 @@ def to_table(dataset: Dataset, arrow: pa.Table, columns: Collection[str], timezo
 def key_order(dataset: Dataset, arrow: pa.Table) -> pa.Array:
     """The positions of the rows in the order of the key; `DataError` for missing and repeated keys."""
     for name in dataset.key:
-        missing = arrow.column(name).null_count
+        missing = pc.sum(pc.is_null(arrow.column(name), nan_is_null=True), min_count=0).as_py()
         if missing:
             raise DataError(
                 f"dataset {dataset.name}: the key column {name} is missing in {missing} of {arrow.num_rows} rows",
                 "a key identifies each row: fill it in, or name other columns under `key`",
             )
     # a row number breaks no ties: duplicate keys are refused just below
-    order = pc.sort_indices(arrow, sort_keys=[(name, "ascending") for name in dataset.key])
+    try:
+        order = pc.sort_indices(arrow, sort_keys=[(name, "ascending") for name in dataset.key])
+    except pa.ArrowException as error:
+        raise DataError(
+            f"dataset {dataset.name}: its key cannot be sorted: {str(error).splitlines()[0]}",
+            "a key is made of numbers, texts or moments: name other columns under `key`",
+        ) from error
     arrow = arrow.select(list(dataset.key)).take(order).combine_chunks()
     if arrow.num_rows > 1:
         same = np.ones(arrow.num_rows - 1, bool)
@@ -255,6 +261,9 @@ def _read_csv(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Tab
         include_columns=columns,
     )
     table = pa.csv.read_csv(file, convert_options=convert)
+    broken = [field.name for field in table.schema if pa.types.is_binary(field.type)]
+    if broken:
+        raise pa.ArrowInvalid(f"column {broken[0]} is not UTF-8 text")
     codes = [
         field.name
         for field in table.schema
@@ -326,6 +335,9 @@ def _require(dataset: Dataset, file: Path, present: Sequence[str], columns: list
 
 def cast_columns(dataset: Dataset, source: str, table: pa.Table) -> pa.Table:
     """The table with the types that the dataset declares; `source` names it in the error of a value that fits not."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):  # sorting and concatenating know plain columns only
+            table = table.set_column(index, field.name, table.column(index).cast(field.type.value_type))
     for name, kind in dataset.types.items():
         if name not in table.column_names:
             continue
@@ -394,12 +406,7 @@ def _moments(dataset: Dataset, name: str, array: pa.Array, timezone: str) -> np.
         elif not pa.types.is_timestamp(array.type):
             raise pa.ArrowInvalid(f"it is a {array.type}")
         if array.type.tz is None:
-            array = pc.assume_timezone(
-                array.cast(pa.timestamp("us"), safe=False),
-                timezone,
-                ambiguous="earliest",
-                nonexistent="latest",
-            )
+            array = _in_zone(array, timezone)
         whole = array.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64())
     except pa.ArrowInvalid as error:
         raise DataError(
@@ -411,21 +418,27 @@ def _moments(dataset: Dataset, name: str, array: pa.Array, timezone: str) -> np.
 
 def _parse_moments(array: pa.Array, timezone: str) -> pa.Array:
     """Texts as moments: with a zone as they say, else in `timezone`; dates are midnights."""
-    import datetime as dt
-
-    zone = ZoneInfo(timezone)
     encoded = array.dictionary_encode()
-    parsed = []
+    naive: list[dt.datetime | None] = []
+    aware: list[dt.datetime | None] = []
     for value in encoded.dictionary:
         text = value.as_py()
         try:
             moment = dt.datetime.fromisoformat(text)
-        except ValueError as error:
+            instant = moment.astimezone(dt.UTC) if moment.tzinfo else None
+        except (ValueError, OverflowError) as error:
             raise pa.ArrowInvalid(f"{text!r} is not an ISO 8601 moment") from error
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
-        parsed.append(aware.astimezone(dt.UTC))
-    moments = pa.array(parsed, pa.timestamp("us", "UTC"))
-    return moments.take(encoded.indices)
+        naive.append(None if moment.tzinfo else moment)
+        aware.append(instant)
+    # the same rules for the hour that is left out or happens twice as for columns that Arrow has parsed
+    placed = _in_zone(pa.array(naive, pa.timestamp("us")), timezone).cast(pa.timestamp("us", "UTC"))
+    return pc.coalesce(pa.array(aware, pa.timestamp("us", "UTC")), placed).take(encoded.indices)
+
+
+def _in_zone(array: pa.Array, timezone: str) -> pa.Array:
+    """Local moments as instants: the earlier where the clock shows an hour twice, after the gap where it skips one."""
+    local = array.cast(pa.timestamp("us"), safe=False)
+    return pc.assume_timezone(local, timezone, ambiguous="earliest", nonexistent="latest")
 
 
 def _numpy(array: pa.Array) -> np.ndarray:

@@ -296,7 +296,7 @@ def _cells(found: NodeRows, words: list[NDArray[np.uint64]]) -> tuple[Cell, ...]
     order = wanted[np.lexsort((found.part[wanted], found.known[wanted]))]
     part, known = found.part[order], found.known[order]
     starts = cell_starts(part, known)
-    ends = [*starts[1:], len(order)]
+    ends = [*starts[1:], len(order)] if starts else []
     sorted_words = [np.ascontiguousarray(word[order]) for word in words]
     return tuple(
         Cell(
@@ -313,7 +313,7 @@ def _feature_digests(found: NodeRows, words: list[NDArray[np.uint64]], table: Ta
     order = np.argsort(found.part, kind="stable")
     part = found.part[order]
     parts, starts = np.unique(part, return_index=True)
-    ends = [*starts[1:].tolist(), len(order)]
+    ends = [*starts[1:].tolist(), len(order)] if len(order) else []
     # the key is hashed too, so that a column of predictions is tied to its very rows
     identity = key_hash([table.columns[name].take(found.rows) for name in table.key])
     sorted_words = [np.ascontiguousarray(word[order]) for word in [identity, *words]]

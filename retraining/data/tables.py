@@ -18,6 +18,8 @@ ColumnKind: TypeAlias = Literal["number", "bool", "category", "timestamp"]
 
 #: A missing moment (int64 microseconds since 1970, UTC).
 NO_MOMENT = np.iinfo(np.int64).min
+#: Whole numbers up to this are exact as float64.
+_EXACT = 2**53
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,10 @@ class Column:
             return table[self.values.astype(np.int64)]
         if self.values.dtype == np.int64 and self.kind != "timestamp":
             # an integer column that once arrives as floats (one value missing) keeps its digests
-            return _float_words(self.values.astype(np.float64))
+            words = _float_words(self.values.astype(np.float64))
+            wide = (self.values > _EXACT) | (self.values < -_EXACT)
+            words[wide] = self.values[wide].view(np.uint64)  # a float cannot tell these from their neighbours
+            return words
         if self.values.dtype == np.int64:
             return self.values.view(np.uint64)
         return _float_words(self.values.astype(np.float64))
@@ -145,6 +150,8 @@ def _text(value: np.generic, kind: ColumnKind) -> str:
         return "true" if float(value) else "false"
     if kind == "timestamp":
         return str(np.datetime64(int(value), "us"))
+    if isinstance(value, np.integer):
+        return str(int(value))
     number = float(value)
     return str(int(number)) if number.is_integer() else repr(number)
 

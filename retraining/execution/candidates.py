@@ -157,6 +157,7 @@ class Candidate:
             as_of=self.as_of,
             model=model,
             keep_model=keep_model and model is None,
+            check_reload=left_out == shipped_fit(self),
         )
         return task, pieces
 
@@ -187,6 +188,10 @@ def fresh_parts(candidate: Candidate) -> list[int]:
     if candidate.cut is None or candidate.data.next_block is None:
         return []
     return [part for part in sorted(candidate.data.rows) if part >= candidate.data.next_block]
+
+
+#: Fold scheme: the shipped fit is compared with this gate fit on this fold, which both learnt from.
+SHIFT_FIT, SHIFT_FOLD = Folds(frozenset({1})), 0
 
 
 def trained_labels(candidate: Candidate, left_out: LeftOut) -> NDArray[np.bool_]:

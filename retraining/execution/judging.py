@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from retraining.decide.calendar import Calendar
 from retraining.decide.fingerprints import attempt_fingerprint, version_of
-from retraining.decide.fits import Before, LeftOut
+from retraining.decide.fits import Before, LeftOut, fit_context
 from retraining.decide.gates import (
     Check,
     Difference,
@@ -23,6 +23,8 @@ from retraining.decide.gates import (
 from retraining.decide.plan import Decision
 from retraining.decide.recipes import digest_of
 from retraining.execution.candidates import (
+    SHIFT_FIT,
+    SHIFT_FOLD,
     Candidate,
     block_days,
     fresh_parts,
@@ -74,6 +76,8 @@ def judge_challenger(study: Study, node: str, decision: Decision, candidate: Can
     judged = _judged_rows(candidate)
     extra = fresh_parts(candidate)
     wide = {left_out: sorted({*own, *extra}) for left_out, own in fits.items()}
+    if SHIFT_FIT in wide:
+        wide[SHIFT_FIT] = sorted({*wide[SHIFT_FIT], SHIFT_FOLD})
     values, error = yield from predictions(study, candidate, wide, "gate", keep_model=True)
     if error is not None:
         return failed(study, node, decision, candidate, error)
@@ -166,7 +170,12 @@ def _scored(
     fits: Mapping[LeftOut, Sequence[int]],
 ) -> Flow:
     """The numbers of the gate, or the text of the error that prevented them."""
-    able = judged & ~np.isnan(values).any(axis=1)
+    # a row that was predicted counts whatever the prediction: a NaN of the challenger must not hide
+    able = judged.copy()
+    for left_out, parts in fits.items():
+        inside = np.isin(candidate.rows.part, list(parts))
+        able &= ~inside | candidate.usable[fit_context(left_out)]
+    able &= np.isin(candidate.rows.part, [part for parts in fits.values() for part in parts])
     for other in [champion, *without.values()]:
         if other is not None:
             able &= ~np.isnan(other).any(axis=1)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from retraining.decide.fits import Folds, LeftOut
+from retraining.decide.fits import LeftOut, fit_context
 from retraining.decide.gates import (
     Check,
     with_checks,
 )
 from retraining.execution.candidates import (
+    SHIFT_FIT,
+    SHIFT_FOLD,
     Candidate,
     fresh_parts,
     gate_fits,
@@ -40,57 +44,70 @@ def ship(study: Study, node: str) -> Flow:
     shipped = shipped_fit(candidate)
     model = study.world.manifest.models[candidate.recipe.model]
     if candidate.cut is None:
-        # like with like: both fits learnt from fold 0
-        other = Folds(frozenset({1}))
-        error = yield from prepare_contexts(study, candidate, {other: [0]})
-        compared: dict[LeftOut, list[int]] = {other: [0]}
-        parts = [0]
+        compared, parts = SHIFT_FIT, [SHIFT_FOLD]
     else:
-        error, compared, parts = None, {}, sorted({*candidate.data.holdout, *fresh_parts(candidate)})
-    if error is None and shipped not in gate:
-        values, error = yield from predictions(study, candidate, {shipped: parts}, "shipped", keep_model=True)
+        compared, parts = next(iter(gate)), sorted({*candidate.data.holdout, *fresh_parts(candidate)})
+    error = None
+    if shipped not in gate:
+        # the gate fit's predictions are there since it was judged
+        error = yield from prepare_contexts(study, candidate, {compared: parts})
         if error is None:
-            source = compared or {next(iter(gate)): parts}
-            reference, error = yield from predictions(study, candidate, source, "gate", keep_model=True)
+            values, error = yield from predictions(
+                study, candidate, {shipped: parts}, "shipped", keep_model=True
+            )
+        if error is None:
+            reference, error = yield from predictions(
+                study, candidate, {compared: parts}, "gate", keep_model=True
+            )
     if error is not None:
         result.outcome, result.because, result.error = "failed", error, error
         return None
-    checks = list(_model_checks(study, candidate, shipped))
+    checks = [_reload_check(study, candidate, shipped)]
     if shipped not in gate:
-        checks.append(_shift(candidate, reference, values, model.gate.refit_shift))
+        checks.append(_finite_check(candidate, shipped, values, parts))
+        checks.append(_shift_check(candidate, reference, values, model.gate.refit_shift))
     result.verdict = with_checks(result.verdict, tuple(checks))
     result.outcome, result.because = result.verdict.word, result.verdict.because
     return None
 
 
-def _model_checks(study: Study, candidate: Candidate, shipped: LeftOut) -> list[Check]:
+def _reload_check(study: Study, candidate: Candidate, shipped: LeftOut) -> Check:
     record = study.results.find("fit", candidate.made[str(shipped)])
-    reload_equal = bool(record.metrics.get("reload_equal", True)) if record is not None else False
+    equal = record.metrics.get("reload_equal") if record is not None else False
+    notes = {
+        True: "the stored model predicts what the fitted one did",
+        False: "the stored model predicts otherwise than the fitted one",
+        None: "the model was stored by an earlier run, and made these predictions itself",
+    }
+    note = notes[None if equal is None else bool(equal)]
+    return Check(name="reload", value=None, limit=None, passed=equal is not False, note=note)
+
+
+def _finite_check(candidate: Candidate, shipped: LeftOut, values: Floats, parts: Sequence[int]) -> Check:
+    predicted = candidate.usable[fit_context(shipped)] & np.isin(candidate.rows.part, parts)
+    wrong = int((~np.isfinite(values[predicted])).any(axis=1).sum())
     note = (
-        "the stored model predicts what the fitted one did"
-        if reload_equal
-        else "the stored model predicts otherwise"
+        f"{wrong} of {int(predicted.sum())} predictions are not finite"
+        if wrong
+        else "all predictions are finite"
     )
-    return [Check(name="reload", value=None, limit=None, passed=reload_equal, note=note)]
+    return Check(name="finite", value=float(wrong), limit=0.0, passed=not wrong, note=note)
 
 
-def _shift(candidate: Candidate, gate: Floats, shipped: Floats, limit: float) -> Check:
+def _shift_check(candidate: Candidate, gate: Floats, shipped: Floats, limit: float) -> Check:
     """The shift of predictions between gate fit and shipped fit (MANIFEST 1)."""
-    both = ~np.isnan(gate).any(axis=1) & ~np.isnan(shipped).any(axis=1)
-    finite = bool(np.isfinite(shipped[both]).all())
-    if not finite:
-        return Check(
-            name="finite", value=None, limit=None, passed=False, note="it predicts values that are not finite"
-        )
-    blocking, where = True, "on rows that neither fit learnt from"
-    chosen = both
+    chosen = np.isfinite(gate).all(axis=1) & np.isfinite(shipped).all(axis=1)
+    where = "on fold 0, which both fits learnt from"
+    blocking = int(chosen.sum()) >= MIN_SHIFT_ROWS
     if candidate.cut is not None:
-        unseen = both & ~trained_labels(candidate, shipped_fit(candidate))
+        unseen = chosen & ~trained_labels(candidate, shipped_fit(candidate))
         blocking = int(unseen.sum()) >= MIN_SHIFT_ROWS
-        chosen = unseen if blocking else both
-        where = where if blocking else "on the holdout, which the shipped fit learnt from (reported only)"
-    else:
-        where = "on fold 0, which both fits learnt from"
+        chosen = unseen if blocking else chosen
+        where = (
+            "on rows that neither fit learnt from"
+            if blocking
+            else "on the holdout, which the shipped fit learnt from"
+        )
     # the last output: the value, or the probability of the last class
     shift = psi(gate[chosen, -1], shipped[chosen, -1]) if chosen.any() else 0.0
     note = f"predictions shift by PSI {shift:.3f} between gate fit and shipped fit {where}"
@@ -99,6 +116,6 @@ def _shift(candidate: Candidate, gate: Floats, shipped: Floats, limit: float) ->
         value=shift,
         limit=limit,
         passed=shift <= limit or not blocking,
-        note=note,
+        note=note if blocking else f"{note} (reported only)",
         blocking=blocking,
     )

@@ -57,6 +57,7 @@ class FitTask:
     as_of: int
     model: BlobPointer | None = None
     keep_model: bool = False
+    check_reload: bool = False
 
     @property
     def label(self) -> str:

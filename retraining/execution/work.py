@@ -197,10 +197,11 @@ def _model_record(task: FitTask, model: FittedModel, matrix: Matrix, target: NDA
     if task.keep_model:
         data = dump(model)
         blobs = (Blob(role="model", format=FORMAT, data=data),)
-        sample = features(matrix).take(np.arange(min(len(target), RELOAD_ROWS)))
-        metrics["reload_equal"] = bool(
-            np.array_equal(load(data).predict(sample), model.predict(sample), equal_nan=True)
-        )
+        if task.check_reload:
+            sample = features(matrix).take(np.arange(min(len(target), RELOAD_ROWS)))
+            metrics["reload_equal"] = bool(
+                np.array_equal(load(data).predict(sample), model.predict(sample), equal_nan=True)
+            )
     parts: dict[str, Json] = {"node": task.node, "left_out": str(task.left_out)}
     return Record(action="fit", fingerprint=task.fingerprint, parts=parts, blobs=blobs, metrics=metrics)
 

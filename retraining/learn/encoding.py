@@ -123,8 +123,10 @@ _Learned = tuple[NDArray[np.float64] | None, NDArray[np.float64] | None, NDArray
 
 def _learn_numbers(spec: EstimatorSpec, features: Features, missing_allowed: bool) -> _Learned:
     columns = _number_columns(features)
-    if not columns or (missing_allowed and not spec.needs_scaling):
+    if not columns:
         return None, None, None
+    if missing_allowed and not spec.needs_scaling:
+        return _fill_of_empty_columns(spec, features, columns), None, None
     numbers = features.values[:, columns] if features.categories else features.values
     fill = None
     if not missing_allowed:
@@ -138,6 +140,15 @@ def _learn_numbers(spec: EstimatorSpec, features: Features, missing_allowed: boo
 
     scaler = StandardScaler().fit(numbers)
     return fill, scaler.mean_, scaler.scale_
+
+
+def _fill_of_empty_columns(
+    spec: EstimatorSpec, features: Features, columns: list[int]
+) -> NDArray[np.float64] | None:
+    """Zero for columns without a single value, which histogram boosting of scikit-learn 1.9 cannot bin."""
+    numbers = features.values[:, columns]
+    empty = np.isnan(numbers).all(axis=0) if spec.type.startswith("Hist") else np.zeros(len(columns), bool)
+    return np.where(empty, 0.0, np.nan) if empty.any() else None
 
 
 def _median(column: NDArray[np.float64]) -> float:

@@ -25,7 +25,7 @@ from retraining.execution.serial import SerialBackend
 from retraining.execution.study import NodeResult, World
 from retraining.manifest.values import Json
 from retraining.operations.conclude import Conclusion, conclude
-from retraining.operations.record import run_record
+from retraining.operations.record import exit_code_of, run_record
 from retraining.operations.session import Request, Session, open_session, read_document
 from retraining.release.update import requirements
 from retraining.store.log import Head, Store
@@ -186,7 +186,7 @@ def _finish(
         before=session.head,
         after=after,
         record=record,
-        exit_code=1 if counts.get("failed") or counts.get("blocked") else 0,
+        exit_code=exit_code_of(counts),
         seconds=time.time() - started,
         fits_made=execution.fits_made,
         fits_reused=_reused(execution),
@@ -223,7 +223,7 @@ def _nothing_to_do(session: Session, started: float) -> RunOutcome:
         before=session.head,
         after=session.head,
         record={},
-        exit_code=1 if counts.get("blocked") else 0,
+        exit_code=exit_code_of(counts),
         seconds=time.time() - started,
         counts=counts,
     )

@@ -177,7 +177,7 @@ def _answer_columns(
     else:
         best = np.argmax(np.where(usable[:, None], outputs, 0.0), axis=1)
         columns["prediction"] = _taken(classes, best, usable)
-        graded = np.array([version.recipe.probabilities for version in versions] + [False])
+        graded = np.array([version.graded for version in versions] + [False])
         shown = usable & graded[owner]
         if graded.any():
             columns |= {

@@ -15,6 +15,7 @@ from retraining.data.declarations import Declaration, declaration_from_json
 from retraining.data.rows import Classes
 from retraining.decide.recipes import Recipe, recipe_from_json
 from retraining.errors import IntegrityError
+from retraining.manifest.catalog import estimators, gives_probabilities
 from retraining.release.values import BlobPointer, NodeState
 from retraining.store.objects import Objects
 from retraining.store.packs import read_blob
@@ -24,14 +25,16 @@ from retraining.store.packs import read_blob
 class ServedVersion:
     """What is needed to predict with one node of a release.
 
-    `sources` maps each input's column to the nodes that the version learnt it from; `made` is the moment
-    of its release (ISO, UTC); `classes` are in the order of the model's outputs, empty for regression.
+    `classes` are in the order of the model's outputs, empty for regression; `graded` is True where a
+    classifier gives probabilities. `sources` maps each input's column to the nodes that the version
+    learnt it from; `made` is the moment of its release (ISO, UTC).
     """
 
     node: str
     version: str
     recipe: Recipe
     classes: Classes
+    graded: bool
     sources: Mapping[str, tuple[str, ...]]
     declaration: Declaration
     artifact: BlobPointer
@@ -101,11 +104,17 @@ def _version(state: NodeState, artifact: BlobPointer, document: Mapping[str, Any
         version=state.version or "",
         recipe=recipe,
         classes=tuple(document["data"]["classes"]),
+        graded=_graded(recipe),
         sources={column: tuple(names) for column, names in document["sources"].items()},
         declaration=declaration_from_json(recipe.dataset, document["datasets"][recipe.dataset]),
         artifact=artifact,
         made=state.time,
     )
+
+
+def _graded(recipe: Recipe) -> bool:
+    info = estimators().get(recipe.estimator)
+    return recipe.probabilities if info is None else gives_probabilities(info, recipe.parameters)
 
 
 def _damaged(state: NodeState, what: str) -> IntegrityError:

@@ -30,9 +30,9 @@ def partition_values(nodes: Sequence[str], most: int = _FEW_VALUES) -> str:
     """The partition values of some nodes of one model, at most so many: `EWR, JFK, LGA`; '' for single nodes."""
     if len(nodes) < 2:
         return ""
-    shown = ["/".join(value for _, value in parse_node_name(node)[1]) for node in nodes[:most]]
+    values = sorted("/".join(value for _, value in parse_node_name(node)[1]) for node in nodes)
     more = f" and {len(nodes) - most:,} more" if len(nodes) > most else ""
-    return ", ".join(shown) + more
+    return ", ".join(values[:most]) + more
 
 
 def list_nodes(nodes: Iterable[str], most: int = 8) -> str:

@@ -182,14 +182,14 @@ def _reasons(decisions: Sequence[Decision]) -> list[tuple[str, str]]:
 
 
 def _merged(kind: str, reasons: Sequence[Reason], decisions: Sequence[Decision]) -> list[str]:
-    if len({reason.text for reason in reasons}) == 1:
-        return [reasons[0].text]
     if kind == "data":
         blocks, rows, share = ([reason.evidence.get(key) for reason in reasons] for key in _DATA)
         return [
             f"{_span(blocks, 'block')} new or changed, {_span(rows, 'row')} ({_span_of_shares(share)})"
-            f" in each of {plural(len(reasons), 'node')}"
+            f"{' each' if len(reasons) > 1 else ''}"
         ]
+    if len({reason.text for reason in reasons}) == 1:
+        return [reasons[0].text]
     if kind == "upstream":
         names = {name: None for reason in reasons for name in _names(reason.evidence)}
         verb = "a new version" if all(decision.direct for decision in decisions) else "retraining"

@@ -61,11 +61,8 @@ def hours() -> pd.DataFrame:
     frame["temperature"] = random.normal(10, 5, len(frame))
     frame.loc[random.random(len(frame)) < 0.1, "temperature"] = np.nan
     frame["weather"] = random.choice(["sun", "rain", "NA"], len(frame))
-    frame["people"] = (
-        frame["temperature"].fillna(10) * 3
-        + (frame["weather"] == "rain") * 9
-        + random.normal(size=len(frame))
-    )
+    rain = frame["weather"] == "rain"
+    frame["people"] = frame["temperature"].fillna(10) * 3 + rain * 9 + random.normal(size=len(frame))
     return frame
 
 
@@ -82,9 +79,8 @@ def trips() -> pd.DataFrame:
     frame["distance"] = random.integers(1, 30, len(frame))
     frame["weekday"] = frame["at"].dt.day_of_week < 5
     frame["minutes"] = chosen["people"] / 4 + frame["distance"] * 0.3 + random.normal(size=len(frame))
-    frame["lateness"] = pd.cut(frame["minutes"], [-1e9, 9, 14, 1e9], labels=["early", "good", "late"]).astype(
-        str
-    )
+    names = np.array(["early", "good", "late"])
+    frame["lateness"] = names[np.searchsorted([9, 14], frame["minutes"])]
     return frame
 
 

@@ -71,7 +71,7 @@ def test_a_missing_key_or_partition_column_is_named_with_all_others(
 
 def test_a_column_of_another_spelling_is_suggested(current: Release, frames: dict[str, pd.DataFrame]) -> None:
     renamed = frames["hours"].rename(columns={"weather": "Weather"})
-    assert "did you mean `weather` by `Weather`?" in refusal(current, "crowd", renamed)
+    assert "rename `Weather` to `weather`" in refusal(current, "crowd", renamed)
 
 
 def test_labels_and_unused_columns_are_not_needed(current: Release, frames: dict[str, pd.DataFrame]) -> None:
