@@ -59,8 +59,12 @@ class LiveView:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Take the lines away; the result follows on stdout."""
+        self.leave()
+
+    def leave(self) -> None:
+        """Give the terminal back."""
         if self._live is not None:
-            self._live.__exit__(kind, error, trace)
+            self._live.stop()
 
     def begin(self, session: Session) -> None:
         """Show the plan in one line, and begin to redraw."""

@@ -70,6 +70,10 @@ class View(Protocol):
         """Show a line of text."""
         ...
 
+    def leave(self) -> None:
+        """Give the terminal back, also from another thread."""
+        ...
+
 
 class Silence:
     """Shows nothing but what must be said."""
@@ -79,6 +83,9 @@ class Silence:
 
     def __exit__(self, *_: object) -> None:
         """Nothing was begun."""
+
+    def leave(self) -> None:
+        """Nothing to give back."""
 
     def begin(self, session: Session) -> None:
         """Nothing to show."""

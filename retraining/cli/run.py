@@ -91,7 +91,7 @@ def command(
     from retraining.operations.run import RunOptions, Watcher, run
 
     file = find_manifest(manifest)
-    with _view(no_progress) as view, Stopper(view.say) as stopper:
+    with _view(no_progress) as view, Stopper(view.say, view.leave) as stopper:
 
         def planned(session: Session) -> None:
             view.begin(session)

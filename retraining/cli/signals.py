@@ -3,7 +3,8 @@
 The first signal asks the run to stop: it starts nothing more, keeps what is finished, and gives up what
 is not. A fit that runs in this process (the serial backend) and is not done by the end of the grace, or
 at a second signal, is left by a KeyboardInterrupt, which the task body turns into the end of its batch.
-A third signal ends the process at once; the store is made for that.
+A fit in compiled code that no exception reaches is left by ending the process, as a third signal does
+at once: the store is made for that.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ __all__ = ["Stopper"]
 #: How long a fit in this process may go on after the first signal.
 GRACE_SECONDS = 3.0
 #: How long after that a fit may stay in compiled code that no exception reaches.
-STUCK_SECONDS = 7.0
+STUCK_SECONDS = 4.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _INTERRUPTED = 130
 
@@ -28,28 +29,39 @@ _INTERRUPTED = 130
 class Stopper:
     """The handlers of one run, installed inside `with`; to be used by the main thread.
 
-    `announce` is told in a few words what a signal does. Before `begin` there is nothing to lose, so
-    that a signal is a plain KeyboardInterrupt.
+    `announce` is told in a few words what a signal does; `leave` gives the terminal back where the
+    process must end at once. Before `begin` there is nothing to lose, so that a signal is a plain
+    KeyboardInterrupt.
     """
 
-    def __init__(self, announce: Callable[[str], None]) -> None:
+    def __init__(self, announce: Callable[[str], None], leave: Callable[[], None]) -> None:
         self._announce = announce
+        self._leave = leave
         self._begun = False
         self._asked = 0
         self._fitting = False
         self._before: dict[int, object] = {}
+        self._pipe = (-1, -1)
+        self._wakeup_before = -1
 
     def __enter__(self) -> Stopper:
         """Install the handlers, where this thread may."""
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.getsignal(number) for number in (*_SIGNALS, signal.SIGALRM)}
             self._install()
+            self._pipe = os.pipe()
+            os.set_blocking(self._pipe[1], False)
+            self._wakeup_before = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+            threading.Thread(target=self._watch, name="signals", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Put back what was there."""
-        if self._before:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        if not self._before:
+            return
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.set_wakeup_fd(self._wakeup_before)
+        os.close(self._pipe[1])
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
@@ -78,19 +90,16 @@ class Stopper:
             signal.signal(number, self._handle)
         signal.signal(signal.SIGALRM, self._ring)
 
-    def _handle(self, number: int, _: FrameType | None) -> None:
+    def _handle(self, _: int, __: FrameType | None) -> None:
         if not self._begun:
             raise KeyboardInterrupt
         self._asked += 1
         if self._asked == 1:
-            name = signal.Signals(number).name
-            self._announce(f"{name}: stopping; what is finished is kept")
             signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS, 0.5)
-            threading.Thread(target=self._watch, daemon=True).start()
         elif self._asked == 2 and self._fitting:
             raise KeyboardInterrupt
         elif self._asked > 2:
-            os._exit(_INTERRUPTED)
+            self._end()
 
     def _ring(self, _: int, __: FrameType | None) -> None:
         # it rings again: an exception that is raised inside a callback of a C library is lost
@@ -98,8 +107,20 @@ class Stopper:
             raise KeyboardInterrupt
 
     def _watch(self) -> None:
-        """End the process where a fit stays in compiled code: its batch is lost, and made again next time."""
-        threading.Event().wait(GRACE_SECONDS + STUCK_SECONDS)
-        if self._fitting:
-            self._announce("a fit could not be interrupted; leaving without it")
-            os._exit(_INTERRUPTED)
+        """Wait for a signal as the operating system sees it; end the process if a fit then stays where it is.
+
+        Python's own handlers wait for compiled code to return, which may take hours.
+        """
+        while number := os.read(self._pipe[0], 1):
+            if self._begun and number[0] in _SIGNALS:
+                name = signal.Signals(number[0]).name
+                self._announce(f"{name}: stopping; what is finished is kept")
+                threading.Event().wait(GRACE_SECONDS + STUCK_SECONDS)
+                if self._fitting:
+                    self._announce("a fit cannot be interrupted: leaving without it; run again to continue")
+                    self._end()
+        os.close(self._pipe[0])
+
+    def _end(self) -> None:
+        self._leave()
+        os._exit(_INTERRUPTED)

@@ -58,15 +58,32 @@ def handed_down(prediction: Floats, task: str, n_classes: int) -> Floats:
     return prediction
 
 
-def unite(n_rows: int, width: int, parts: Iterable[tuple[Rows, Floats, str, int]]) -> Floats:
-    """The column that an upstream model's nodes make together, `(n_rows, width)`; NaN where none predicts.
+def unite(
+    n_rows: int,
+    task: str,
+    classes: Sequence[object],
+    parts: Iterable[tuple[Rows, Floats, Sequence[object]]],
+) -> Floats:
+    """The column that an upstream model's nodes make together, `(n_rows, n_outputs)`; NaN where none predicts.
 
-    Each part has a node's rows, its predictions `(len(rows), n_outputs)`, its task and number of classes.
+    Each part has a node's rows, its predictions `(len(rows), its outputs)` and its classes. A node that
+    does not know one of `classes` gives it the probability 0; a class that only it knows is left out.
     """
+    width = 1 if task == "regression" or len(classes) <= 2 else len(classes)
     values = np.full((n_rows, width), np.nan)
-    for rows, prediction, task, n_classes in parts:
-        values[rows] = handed_down(prediction, task, n_classes)
+    for rows, prediction, own in parts:
+        aligned = prediction if tuple(own) == tuple(classes) else _aligned(prediction, own, classes)
+        values[rows] = handed_down(aligned, task, len(classes))
     return values
+
+
+def _aligned(prediction: Floats, own: Sequence[object], classes: Sequence[object]) -> Floats:
+    aligned = np.zeros((len(prediction), len(classes)))
+    for index, value in enumerate(classes):
+        if value in own:
+            aligned[:, index] = prediction[:, list(own).index(value)]
+    aligned[np.isnan(prediction).any(axis=1)] = np.nan
+    return aligned
 
 
 def join_rows(

@@ -24,7 +24,7 @@ from retraining.manifest.values import Dataset, FoldScheme, TimeScheme
 Classes = tuple[str | int | float | bool, ...]
 
 #: Buckets of a fold's rows, so that `data: {share: ...}` can tell how much of a fold changed.
-FOLD_BUCKETS = 32
+FOLD_BUCKETS = 16
 #: Share of labels that must be known before a block counts as mature where labels have their own moments.
 MATURE_QUANTILE = 0.98
 

@@ -75,9 +75,10 @@ class Column:
             return table[self.values.astype(np.int64)]
         if self.values.dtype == np.int64 and self.kind != "timestamp":
             # an integer column that once arrives as floats (one value missing) keeps its digests
-            words = _float_words(self.values.astype(np.float64))
-            wide = (self.values > _EXACT) | (self.values < -_EXACT)
-            words[wide] = self.values[wide].view(np.uint64)  # a float cannot tell these from their neighbours
+            whole = np.asarray(self.values, np.int64)
+            words = _float_words(whole.astype(np.float64))
+            wide = (whole > _EXACT) | (whole < -_EXACT)
+            words[wide] = whole[wide].view(np.uint64)  # a float cannot tell these from their neighbours
             return words
         if self.values.dtype == np.int64:
             return self.values.view(np.uint64)

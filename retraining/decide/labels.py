@@ -2,8 +2,8 @@
 
 Challenger and champion of a refresh learn from nearly the same rows, so a gate cannot see labels in
 a wrong unit: five days times 60 once shipped a model with twelve times the error (MANIFEST 1). This
-check compares days, not rows (rows of one day are not independent): a day is strange when its spread
-around the earlier median is far outside that of *every* earlier day. A season or a trend moves less
+check compares days, not rows (rows of one day are not independent): a day is strange when its distance
+from the earlier median, or its spread around its own, is far outside that of *every* earlier day. A season or a trend moves less
 than that in one block; one strange day may be a storm, several are an error.
 """
 
@@ -22,6 +22,8 @@ STRANGE_DAYS = 2
 MIN_EARLIER_DAYS = 14
 #: Days with fewer labels are left out: their spread is noise.
 MIN_DAY_ROWS = 5
+#: Days with fewer labels have no spread of their own worth comparing.
+MIN_SPREAD_ROWS = 20
 #: How far outside the earlier range a day's class share must lie, for classification.
 SHARE_MARGIN = 0.15
 
@@ -42,15 +44,15 @@ def label_check(
     if not len(earlier) or not len(recent):
         return None
     middle = float(np.median(earlier))
-    usual = _daily_means(np.abs(earlier - middle), earlier_days)
-    found = _daily_means(np.abs(recent - middle), recent_days)
+    usual, usual_spread = _profiles(earlier, earlier_days, middle)
+    found, found_spread = _profiles(recent, recent_days, middle)
     if len(usual) < MIN_EARLIER_DAYS or not len(found):
         return None
-    high, low = float(usual.max()), float(usual.min())
-    strange = int(((found > STRANGE_RATIO * high) | (found * STRANGE_RATIO < low)).sum())
+    strange = int((_outside(found, usual) | _outside(found_spread, usual_spread)).sum())
+    low, high = float(usual.min()), float(usual.max())
     note = (
         f"{strange} of the {len(found)} newest days have labels unlike every earlier day "
-        f"(mean distance from the median up to {found.max():.4g}; earlier days {low:.4g} to {high:.4g})"
+        f"(mean distance from the median {found.min():.4g} to {found.max():.4g}; earlier days {low:.4g} to {high:.4g})"
     )
     return Check(
         name="labels",
@@ -59,6 +61,32 @@ def label_check(
         passed=strange < min(STRANGE_DAYS, len(found)),
         note=note,
     )
+
+
+def _profiles(
+    values: NDArray[np.float64], days: NDArray[np.int64], middle: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each day with enough labels their mean distance from `middle`, and from the day's own median.
+
+    Labels in a larger unit are far from the median; in a smaller one they are all alike. The second
+    is NaN for days with too few labels to tell.
+    """
+    order = np.lexsort((values, days))
+    _, starts = np.unique(days[order], return_index=True)
+    own = [one for one in np.split(values[order], starts[1:]) if len(one) >= MIN_DAY_ROWS]
+    distance = [float(np.abs(one - middle).mean()) for one in own]
+    spread = [
+        float(np.abs(one - np.median(one)).mean()) if len(one) >= MIN_SPREAD_ROWS else np.nan for one in own
+    ]
+    return np.array(distance, np.float64), np.array(spread, np.float64)
+
+
+def _outside(found: NDArray[np.float64], usual: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """True for days far above every earlier day, or far below; never where too few earlier days can tell."""
+    known = usual[~np.isnan(usual)]
+    if len(known) < MIN_EARLIER_DAYS:
+        return np.zeros(len(found), bool)
+    return np.asarray((found > STRANGE_RATIO * known.max()) | (found * STRANGE_RATIO < known.min()))
 
 
 def _class_check(

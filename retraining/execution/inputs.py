@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from retraining.data.columns import UpstreamColumn, column_digests, handed_down, output_names, usable_rows
+from retraining.data.columns import UpstreamColumn, column_digests, output_names, unite, usable_rows
 from retraining.decide.fits import Context, Folds, LeftOut
 from retraining.decide.recipes import Recipe, digest_of
 from retraining.execution.candidates import (
@@ -89,13 +89,10 @@ def _assembled(
     key = digest_of(["column", item.upstream, versions, context_name])
     dataset = upstream.dataset if upstream else candidate.recipe.dataset
     if key not in study.arrays:
-        values = np.full((study.world.tables[dataset].n_rows, len(names)), np.nan)
-        for name, side, part in parts:
-            side_classes = _side_classes(study, name, side)
-            task = upstream.task if upstream else "regression"
-            values[part.rows] = handed_down(part.values, task, len(side_classes))
-        study.arrays[key] = values
-        study.put_array(key, values)
+        task = upstream.task if upstream else "regression"
+        united = [(part.rows, part.values, _side_classes(study, name, side)) for name, side, part in parts]
+        study.arrays[key] = unite(study.world.tables[dataset].n_rows, task, classes, united)
+        study.put_array(key, study.arrays[key])
     join = study.world.join(candidate.recipe.dataset, item)
     join_key = None
     if join is not None:

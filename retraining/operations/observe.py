@@ -7,6 +7,7 @@ data is read again.
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from retraining.data.rows import Classes, NodeRows, available_from, classes_of, 
 from retraining.data.tables import Table
 from retraining.decide.recipes import Recipe, digest_of, recipe_of
 from retraining.decide.snapshots import NodeData, node_data_from_json
-from retraining.errors import DataError, ManifestError
+from retraining.errors import DataError, InputError, ManifestError
 from retraining.graph.graph import Graph, build_graph
 from retraining.graph.nodes import node_name
 from retraining.manifest import TableSchema, check_data
@@ -125,6 +126,12 @@ def observe(
     """
     overrides = data or {}
     datasets = dict(manifest.datasets)
+    for name in sorted(overrides.keys() - datasets.keys()):
+        near = difflib.get_close_matches(name, datasets, n=1)
+        raise InputError(
+            f"--data names the dataset {name!r}, which the manifest does not have",
+            f"did you mean {near[0]}?" if near else f"its datasets are {', '.join(datasets)}",
+        )
     files = {
         name: find_files(dataset, manifest.directory, overrides.get(name))
         for name, dataset in datasets.items()

@@ -74,7 +74,8 @@ def open_session(request: Request, now: dt.datetime, *, create_store: bool) -> S
     observation = observe(manifest, micros(as_of), store, request.data)
     environment = environment_digest()
     facts = _facts(observation, head.nodes, store)
-    states = _selection_states(observation, facts, head.nodes)
+    asked = (*request.select, *request.exclude, *request.force)
+    states = _selection_states(observation, facts, head.nodes) if any("state:" in one for one in asked) else {}
     graph = observation.graph
     selected = resolve_selection(request.select, request.exclude, graph, manifest, states)
     forced = resolve_selection(request.force, (), graph, manifest, states) if request.force else frozenset()

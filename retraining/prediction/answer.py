@@ -99,30 +99,35 @@ class Prediction:
 
 
 def compose(
-    release: int, served: ServedTable, routing: Routing, answers: Sequence[tuple[ServedVersion, NodeValues]]
+    release: int,
+    served: ServedTable,
+    routing: Routing,
+    found: Mapping[str, NodeValues],
 ) -> Prediction:
-    """The answer for the caller's rows, in the caller's order; `answers` are those of `routing.nodes`."""
-    versions = [version for version, _ in answers]
-    task, classes = _common(routing.target, versions)
-    outputs, usable = _scatter(routing, answers, 1 if task == "regression" else len(classes), classes)
+    """The answer for the caller's rows, in the caller's order; `found` has what each of `routing.nodes` predicts.
+
+    Its columns follow from the nodes that were asked, so that they are the same for any rows.
+    """
+    classes = _common_classes(routing)
+    outputs, usable = _scatter(routing, found, classes)
     place = np.empty(len(routing.owner), np.intp)
     place[served.order] = np.arange(len(place))  # the table's row of each of the caller's rows
     kept = np.arange(len(place)) if routing.whole else np.flatnonzero(routing.owner[place] >= 0)
     at = place[kept]
     owner, outputs, usable = routing.owner[at], outputs[at], usable[at]
-    columns = _answer_columns(owner, outputs, usable, versions, task, classes)
+    columns = _answer_columns(routing.asked, classes, owner, outputs, usable)
     columns["release"] = pa.array(np.full(len(at), release, np.int64))
-    counts = np.bincount(owner[usable], minlength=len(versions))
+    counts = np.bincount(owner[usable], minlength=len(routing.asked))
     missing: Counter[str] = Counter()
-    for _, found in answers:
-        missing.update(found.missing)
+    for values in found.values():
+        missing.update(values.missing)
     return Prediction(
         target=routing.target,
         release=release,
         table=_with_keys(served.keys.take(kept), columns),
         outputs=outputs,
         classes=classes,
-        nodes={version.node: int(count) for version, count in zip(versions, counts, strict=True)},
+        nodes={one.node: int(counts[index]) for index, one in enumerate(routing.asked) if one.node in found},
         missing=dict(missing),
         unusable=int(((owner >= 0) & ~usable).sum()),
         unknown=routing.unknown,
@@ -130,60 +135,58 @@ def compose(
     )
 
 
-def _common(target: str, versions: Sequence[ServedVersion]) -> tuple[str, Classes]:
-    """The task of all nodes, and every class that one of them knows, sorted."""
-    tasks = {version.recipe.task for version in versions}
+def _common_classes(routing: Routing) -> Classes:
+    """Every class that one of the asked nodes knows, sorted; none for regression."""
+    tasks = {version.recipe.task: version.node for version in routing.asked}
     if len(tasks) > 1:
-        odd = {version.recipe.task: version.node for version in versions}
         raise InputError(
-            f"the released nodes of {target} answer different questions: "
-            + ", ".join(f"{node} is a {task}" for task, node in sorted(odd.items())),
+            f"the released nodes of {routing.target} answer different questions: "
+            + ", ".join(f"{node} by {task}" for task, node in sorted(tasks.items())),
             "ask for one node at a time",
         )
-    classes = {value for version in versions for value in version.classes}
-    ordered = sorted(classes, key=lambda value: (isinstance(value, str), value))
-    return (tasks.pop() if tasks else "regression"), tuple(ordered)
+    classes = {value for version in routing.asked for value in version.classes}
+    return tuple(sorted(classes, key=lambda value: (isinstance(value, str), value)))
 
 
 def _scatter(
-    routing: Routing, answers: Sequence[tuple[ServedVersion, NodeValues]], width: int, classes: Classes
+    routing: Routing, found: Mapping[str, NodeValues], classes: Classes
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """The outputs of every row of the table, NaN without a prediction, and whether it has one."""
-    outputs = np.full((len(routing.owner), width), np.nan)
+    outputs = np.full((len(routing.owner), len(classes) or 1), np.nan)
     usable = np.zeros(len(routing.owner), bool)
-    for index, (version, found) in enumerate(answers):
-        own = found.usable & (routing.owner[found.rows] == index)
-        at = found.rows[own]
-        if version.classes:
-            outputs[at] = 0.0  # a class that this node has never seen
-            outputs[np.ix_(at, [classes.index(value) for value in version.classes])] = found.values[own]
-        else:
-            outputs[at] = found.values[own]
+    for index, version in enumerate(routing.asked):
+        if version.node not in found:
+            continue
+        node = found[version.node]
+        own = node.usable & (routing.owner[node.rows] == index)
+        at = node.rows[own]
+        outputs[at] = 0.0  # the probability of a class that this node has never seen
+        columns = [classes.index(value) for value in version.classes] or [0]
+        outputs[np.ix_(at, columns)] = node.values[own]
         usable[at] = True
     return outputs, usable
 
 
 def _answer_columns(
+    asked: Sequence[ServedVersion],
+    classes: Classes,
     owner: NDArray[np.intp],
     outputs: Floats,
     usable: NDArray[np.bool_],
-    versions: Sequence[ServedVersion],
-    task: str,
-    classes: Classes,
 ) -> dict[str, pa.Array]:
     columns: dict[str, pa.Array] = {}
-    if task == "regression":
+    if not classes:
         columns["prediction"] = pa.array(outputs[:, 0], mask=~usable)
     else:
         best = np.argmax(np.where(usable[:, None], outputs, 0.0), axis=1)
         columns["prediction"] = _taken(classes, best, usable)
-        graded = np.array([version.graded for version in versions] + [False])
+        graded = np.array([version.graded for version in asked])
         shown = usable & graded[owner]
         if graded.any():
             columns |= {
                 name: pa.array(outputs[:, index], mask=~shown) for name, index in _probabilities(classes)
             }
-    columns["node"] = _taken([version.node for version in versions], owner, owner >= 0)
+    columns["node"] = _taken([version.node for version in asked], owner, owner >= 0)
     return columns
 
 
@@ -196,7 +199,7 @@ def _probabilities(classes: Classes) -> list[tuple[str, int]]:
 def _taken(values: Sequence[object], at: NDArray[np.intp], valid: NDArray[np.bool_]) -> pa.Array:
     """The values at some positions, null where not valid; values of several types become texts."""
     same = len({type(value) for value in values}) == 1
-    known = pa.array(values if same else [str(value) for value in values] or [""])
+    known = pa.array(values if same else [str(value) for value in values])
     return known.take(pa.array(np.where(valid, at, 0), mask=~valid))
 
 

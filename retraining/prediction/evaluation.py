@@ -84,17 +84,17 @@ class Evaluation:
             return UpstreamColumn(values=nothing, join=None, names=(item.column,), policy=policy)
         outputs = output_names(item.column, upstream.recipe.task, upstream.classes)
         if names not in self._columns:
-            self._columns[names] = self._united(names, upstream, len(outputs))
+            self._columns[names] = self._united(names, upstream)
         join = self._join(version, item, upstream)
         return UpstreamColumn(values=self._columns[names], join=join, names=outputs, policy=policy)
 
-    def _united(self, names: Sequence[str], first: ServedVersion, width: int) -> Floats:
-        parts = [(self._values[name], self.versions[name]) for name in names]
-        return unite(
-            self.tables[first.dataset].n_rows,
-            width,
-            [(found.rows, found.values, one.recipe.task, len(one.classes)) for found, one in parts],
-        )
+    def _united(self, names: Sequence[str], first: ServedVersion) -> Floats:
+        n_rows = self.tables[first.dataset].n_rows
+        parts = [
+            (self._values[name].rows, self._values[name].values, self.versions[name].classes)
+            for name in names
+        ]
+        return unite(n_rows, first.recipe.task, first.classes, parts)
 
     def _join(self, version: ServedVersion, item: Input, upstream: ServedVersion) -> Rows | None:
         key = (version.dataset, upstream.dataset, item.match)

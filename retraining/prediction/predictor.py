@@ -28,6 +28,7 @@ from retraining.prediction.frames import (
 from retraining.prediction.routing import UnknownPolicy, route
 from retraining.prediction.targets import find_nodes, released
 from retraining.prediction.versions import ServedVersion, needed_columns, read_version
+from retraining.release.values import NodeState
 from retraining.store.log import Head, Store
 from retraining.store.packs import read_blob
 
@@ -73,7 +74,7 @@ class Release:
         declarations = _declarations(versions.values())
         named = name_frames(frames, target, needed)
         sources = {name: open_source(frame, declarations[name]) for name, frame in named.items()}
-        first = [versions[name] for name in asked]
+        first = _of_one_task([versions[name] for name in asked], self._states)
         home = first[0].dataset
         _require_routing(sources, first, versions, target)
         served = {home: _read(sources[home], needed[home])}
@@ -87,8 +88,7 @@ class Release:
         tables = {name: one.table for name, one in served.items()}
         with one_thread():
             found = Evaluation(versions=active, tables=tables, load=self._model).run(routing.nodes)
-        answers = [(active[name], found[name]) for name in routing.nodes]
-        return compose(self.number, served[home], routing, answers)
+        return compose(self.number, served[home], routing, found)
 
     def _with_upstreams(self, nodes: Sequence[str]) -> dict[str, ServedVersion]:
         """The versions of some nodes and of all that they read."""
@@ -116,6 +116,12 @@ class Release:
         if version.node not in self._models:
             self._models[version.node] = load(read_blob(self._objects, version.artifact))
         return self._models[version.node]
+
+
+def _of_one_task(asked: Sequence[ServedVersion], states: Mapping[str, NodeState]) -> list[ServedVersion]:
+    """Without the nodes that left the manifest before the model's task became another."""
+    task = asked[0].recipe.task
+    return [one for one in asked if not states[one.node].orphaned or one.recipe.task == task]
 
 
 def _wanted(versions: Mapping[str, ServedVersion]) -> set[tuple[str, str]]:

@@ -19,7 +19,7 @@ UnknownPolicy: TypeAlias = Literal["error", "null"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routing:
-    """The nodes that have rows, and for each row of the table the index of its node (-1: none).
+    """The versions that were asked, and for each row of the table the index of its version (-1: none).
 
     `unknown` counts the rows of partitions that are no node, when a whole model was asked; a node that
     was asked by name predicts its own rows, and the others are left out.
@@ -27,9 +27,14 @@ class Routing:
 
     target: str
     whole: bool
-    nodes: tuple[str, ...]
+    asked: tuple[ServedVersion, ...]
     owner: NDArray[np.intp]
     unknown: Mapping[str, int]
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes that have rows."""
+        return tuple(self.asked[index].node for index in np.unique(self.owner) if index >= 0)
 
 
 def route(
@@ -40,13 +45,9 @@ def route(
     DataError where rows belong to no node and `unknown` is "error", and where an asked node has no row.
     """
     owner = np.full(table.n_rows, -1, np.intp)
-    active: list[str] = []
-    for version in versions:
+    for index, version in enumerate(versions):
         rows = partition_rows(version.recipe, table)
-        rows = rows[owner[rows] < 0]
-        if len(rows):
-            owner[rows] = len(active)
-            active.append(version.node)
+        owner[rows[owner[rows] < 0]] = index
     lost = np.flatnonzero(owner < 0)
     strangers = _partitions(versions[0], table, lost) if len(lost) else {}
     if strangers and whole and unknown == "error":
@@ -54,13 +55,13 @@ def route(
             f"{target} has no released node for {counted(strangers)}; it has {len(versions)} nodes",
             "leave these rows out, or ask for nulls in their place (unknown='null', --unknown null)",
         )
-    if strangers and not whole and not active:
+    if len(lost) == table.n_rows and strangers and not whole:
         raise DataError(
             f"none of the {table.n_rows:,} rows belongs to {target}; they hold {counted(strangers)}",
             f"ask for `{versions[0].recipe.model}`, which routes each row to its node",
         )
     return Routing(
-        target=target, whole=whole, nodes=tuple(active), owner=owner, unknown=strangers if whole else {}
+        target=target, whole=whole, asked=tuple(versions), owner=owner, unknown=strangers if whole else {}
     )
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import replace
 
 from retraining.decide.fingerprints import attempt_fingerprint, version_of
-from retraining.decide.fits import Before, Cell
+from retraining.decide.fits import Cell
 from retraining.decide.plan import Baseline, Facts, make_plan, shipped_left_out
 from retraining.decide.recipes import Recipe
 from retraining.decide.snapshots import NodeData
@@ -101,14 +101,10 @@ class World:
 
 
 def ordered_graph(names, edges):
-    """The graph of these nodes in a topological order that follows `names` where it may."""
-    left, placed = list(names), []
+    """The graph of these nodes in its one order: topological, ties by name."""
+    left, placed = sorted(names), []
     while left:
         name = next(n for n in left if not any(e.downstream == n and e.upstream in left for e in edges))
         left.remove(name)
         placed.append(name)
     return Graph(nodes=tuple(Node(name=n, model=n, partition=()) for n in placed), edges=tuple(edges))
-
-
-def before(block):
-    return Before(block)
