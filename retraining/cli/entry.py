@@ -40,9 +40,7 @@ def run_command(arguments: Sequence[str]) -> int:
         code = root.main(list(arguments), prog_name="retrain", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
-        # what is still buffered must not be written at the interpreter's exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
+        return _nobody_reads()
     except click.exceptions.Exit as end:
         return end.exit_code
     except (KeyboardInterrupt, click.Abort):
@@ -65,8 +63,14 @@ def _tell(error: RetrainingError, arguments: Sequence[str]) -> int:
             sys.stderr.write(error_text(error, paint_for(sys.stderr)))
             sys.stderr.flush()
     except BrokenPipeError:
-        return _BROKEN_PIPE
+        return _nobody_reads()
     return error.exit_code
+
+
+def _nobody_reads() -> int:
+    """The exit code for a closed pipe, after whatever is still buffered was sent where it does no harm."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _BROKEN_PIPE
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:

@@ -291,7 +291,8 @@ def _too_wide(column: pa.ChunkedArray) -> bool:
     """True for numbers that a float cannot tell from their neighbours."""
     if not pa.types.is_floating(column.type):
         return False
-    return bool(pc.any(pc.greater_equal(pc.abs(column), 2.0**53), min_count=0).as_py())
+    largest = pc.max(pc.abs(column)).as_py()
+    return largest is not None and largest >= 2.0**53
 
 
 def _read_jsonl(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Table:
@@ -393,7 +394,7 @@ def _category(array: pa.Array) -> Column:
     rank = np.empty(len(texts) + 1, np.int32)
     rank[np.array(order, np.int64)] = np.arange(len(texts), dtype=np.int32)
     rank[-1] = -1
-    codes = _numpy(encoded.indices.fill_null(len(texts))) if encoded.null_count else _numpy(encoded.indices)
+    codes = _numpy(encoded.indices, len(texts))
     return Column(kind="category", values=rank[codes], categories=tuple(texts[i] for i in order))
 
 
@@ -413,7 +414,7 @@ def _moments(dataset: Dataset, name: str, array: pa.Array, timezone: str) -> np.
             f"dataset {dataset.name}: column {name} does not hold moments: {str(error).splitlines()[0]}",
             "write ISO 8601 (2013-05-20T14:00:00Z), or read it as a timestamp column of Parquet",
         ) from error
-    return _numpy(whole.fill_null(NO_MOMENT) if whole.null_count else whole)
+    return _numpy(whole, NO_MOMENT)
 
 
 def _parse_moments(array: pa.Array, timezone: str) -> pa.Array:
@@ -441,14 +442,13 @@ def _in_zone(array: pa.Array, timezone: str) -> pa.Array:
     return pc.assume_timezone(local, timezone, ambiguous="earliest", nonexistent="latest")
 
 
-def _numpy(array: pa.Array) -> np.ndarray:
-    """The values, NaN for missing numbers. Arrow's own `to_numpy` would load pandas, if only to look at it."""
+def _numpy(array: pa.Array, missing: float = np.nan) -> np.ndarray:
+    """The values, with `missing` for nulls. Whatever makes Arrow look at a Python or NumPy object loads pandas."""
     if pa.types.is_boolean(array.type):
         array = array.cast(pa.uint8())
-    if array.null_count:
-        array = array.fill_null(float("nan"))
     kind = np.dtype("float64" if pa.types.is_float64(array.type) else str(array.type))
-    values = array.buffers()[1]
-    if not len(array) or values is None:
+    buffer = array.buffers()[1]
+    if not len(array) or buffer is None:
         return np.empty(0, kind)
-    return np.frombuffer(values, kind, count=len(array), offset=array.offset * kind.itemsize)
+    values = np.frombuffer(buffer, kind, count=len(array), offset=array.offset * kind.itemsize)
+    return np.where(_numpy(array.is_null()) > 0, kind.type(missing), values) if array.null_count else values

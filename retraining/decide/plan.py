@@ -281,8 +281,12 @@ def _with_fits(
         most = _most_fits(fact, depth[name], first[name])
         again = not decision.direct or any(reason.kind == "forced" for reason in decision.reasons)
         fresh = most if again else _changed_fits(fact, depth[name], first[name])
-        rebuilt = not decision.direct or any(
-            up in out and out[up].action == "retrain" for up in graph.upstreams(name)
+        # what failed leaves an unknown number of its fits behind
+        failed = any(reason.kind == "failed before" for reason in decision.reasons)
+        rebuilt = (
+            not decision.direct
+            or failed
+            or any(up in out and out[up].action == "retrain" for up in graph.upstreams(name))
         )
         least = 0 if decision.conditional else min(fresh, most)
         largest = most if rebuilt else fresh

@@ -132,7 +132,9 @@ class Candidate:
         """The task that is still to be done for these pieces (None: all is in the store), and the pieces."""
         if isinstance(left_out, Folds):
             # whoever asks first has all folds predicted: M(a, {1, 2}) serves two columns and is made once
-            parts = sorted({*parts, *(fold for fold in left_out.folds if fold in self.data.rows)})
+            # (and the fold on which the shipped fit will be compared with it)
+            served = left_out.folds | ({SHIFT_FOLD} if left_out == SHIFT_FIT else set())
+            parts = sorted({*parts, *(fold for fold in served if fold in self.data.rows)})
         fingerprint, model = self.fingerprint(left_out, results)
         self.made[str(left_out)] = fingerprint
         pieces = self.pieces(left_out, fingerprint, parts)

@@ -23,8 +23,6 @@ from retraining.decide.gates import (
 from retraining.decide.plan import Decision
 from retraining.decide.recipes import digest_of
 from retraining.execution.candidates import (
-    SHIFT_FIT,
-    SHIFT_FOLD,
     Candidate,
     block_days,
     fresh_parts,
@@ -76,8 +74,6 @@ def judge_challenger(study: Study, node: str, decision: Decision, candidate: Can
     judged = _judged_rows(candidate)
     extra = fresh_parts(candidate)
     wide = {left_out: sorted({*own, *extra}) for left_out, own in fits.items()}
-    if SHIFT_FIT in wide:
-        wide[SHIFT_FIT] = sorted({*wide[SHIFT_FIT], SHIFT_FOLD})
     values, error = yield from predictions(study, candidate, wide, "gate", keep_model=True)
     if error is not None:
         return failed(study, node, decision, candidate, error)

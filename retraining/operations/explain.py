@@ -15,6 +15,7 @@ from retraining.errors import SelectionError
 from retraining.graph.nodes import parse_node_name
 from retraining.graph.selection import resolve_selection
 from retraining.manifest.values import Json
+from retraining.operations.listing import states_of
 from retraining.operations.session import Session, read_document
 from retraining.operations.stored import Stored
 from retraining.release.values import BlobPointer, NodeState
@@ -30,7 +31,9 @@ def explain_planned(session: Session, expressions: tuple[str, ...]) -> list[Stor
     graph = session.observation.graph
     left_out = [_no_node(session, text) for text in expressions]
     wanted = tuple(text for text, story in zip(expressions, left_out, strict=True) if story is None)
-    chosen = resolve_selection(wanted, (), graph, session.manifest, session.states) if wanted else frozenset()
+    chosen = (
+        resolve_selection(wanted, (), graph, session.manifest, states_of(session)) if wanted else frozenset()
+    )
     stories = [_planned(session, node.name) for node in graph.nodes if node.name in chosen]
     return [*stories, *(story for story in left_out if story is not None)]
 

@@ -5,21 +5,27 @@ from __future__ import annotations
 from retraining.graph.rendering import as_json
 from retraining.graph.selection import resolve_selection
 from retraining.manifest.values import Json
-from retraining.operations.session import Session
+from retraining.operations.session import Session, selection_states
 
-__all__ = ["describe_nodes", "selected_nodes"]
+__all__ = ["describe_nodes", "selected_nodes", "states_of"]
 
 
 def selected_nodes(session: Session, select: tuple[str, ...], exclude: tuple[str, ...]) -> list[str]:
     """The selected nodes in topological order; every node without `select`."""
     graph = session.observation.graph
-    chosen = resolve_selection(select, exclude, graph, session.manifest, session.states)
+    chosen = resolve_selection(select, exclude, graph, session.manifest, states_of(session))
     return [node.name for node in graph.nodes if node.name in chosen]
+
+
+def states_of(session: Session) -> dict[str, frozenset[str]]:
+    """The nodes that each `state:WORD` selects."""
+    return selection_states(session.observation, session.facts, session.head.nodes)
 
 
 def describe_nodes(session: Session, names: list[str]) -> dict[str, Json]:
     """The selected nodes and their edges as one document, with what the manifest and the store know of each."""
     document = as_json(session.observation.graph, names)
+    states = states_of(session)
     nodes = document["nodes"]
     assert isinstance(nodes, list)
     for node in nodes:
@@ -27,7 +33,7 @@ def describe_nodes(session: Session, names: list[str]) -> dict[str, Json]:
         name = str(node["name"])
         model = session.manifest.models[str(node["model"])]
         state = session.head.nodes.get(name)
-        states: list[Json] = [word for word, members in session.states.items() if name in members]
+        words: list[Json] = [word for word, members in states.items() if name in members]
         node |= {
             "description": model.description,
             "owner": model.owner,
@@ -36,6 +42,6 @@ def describe_nodes(session: Session, names: list[str]) -> dict[str, Json]:
             "estimator": model.estimator.type,
             "rows": session.observation.data[name].counts.get("total"),
             "version": None if state is None else state.version,
-            "states": states,
+            "states": words,
         }
     return {"manifest": session.manifest.name, **document}

@@ -42,7 +42,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What a run knows when it starts; `states` is what `state:WORD` selects."""
+    """What a run knows when it starts."""
 
     manifest: Manifest
     store_url: str
@@ -52,7 +52,6 @@ class Session:
     facts: Mapping[str, Facts]
     plan: Plan
     environment: str
-    states: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def open_session(request: Request, now: dt.datetime, *, create_store: bool) -> Session:
@@ -75,7 +74,7 @@ def open_session(request: Request, now: dt.datetime, *, create_store: bool) -> S
     environment = environment_digest()
     facts = _facts(observation, head.nodes, store)
     asked = (*request.select, *request.exclude, *request.force)
-    states = _selection_states(observation, facts, head.nodes) if any("state:" in one for one in asked) else {}
+    states = selection_states(observation, facts, head.nodes) if any("state:" in one for one in asked) else {}
     graph = observation.graph
     selected = resolve_selection(request.select, request.exclude, graph, manifest, states)
     forced = resolve_selection(request.force, (), graph, manifest, states) if request.force else frozenset()
@@ -97,7 +96,6 @@ def open_session(request: Request, now: dt.datetime, *, create_store: bool) -> S
         facts=facts,
         plan=plan,
         environment=environment,
-        states=states,
     )
 
 
@@ -181,10 +179,10 @@ def _baseline(state: NodeState, store: Store) -> Baseline | None:
     )
 
 
-def _selection_states(
+def selection_states(
     observation: Observation, facts: Mapping[str, Facts], states: Mapping[str, NodeState]
 ) -> dict[str, frozenset[str]]:
-    """What `state:WORD` selects."""
+    """The nodes that each `state:WORD` selects."""
     names: Sequence[str] = [node.name for node in observation.graph.nodes]
     released = {name for name in names if name in states and states[name].version is not None}
 

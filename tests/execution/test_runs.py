@@ -74,7 +74,8 @@ def test_a_failed_challenger_keeps_its_champion_and_its_readers_go_on_with_it(be
     assert failed.exit_code == 1
     assert {word for node, word in outcomes(failed).items() if node != "bad"} == {"kept"}
     assert bench.state("bad").version == champion
-    assert failed.after.logical() == released.after.logical()
+    assert failed.after.release == released.after.release
+    assert {n: s.version for n, s in failed.after.nodes.items()} == {n: s.version for n, s in released.after.nodes.items()}
     # a reader that is due on its own account learns from the champion's column
     both = FAILING.replace("inputs: {bad: {}}", "inputs: {bad: {}}, gate: {margin: {absolute: 5}}").replace(
         "reader: {dataset: d, target: y, features: [x], estimator: {type: Ridge}",
@@ -162,9 +163,9 @@ def test_a_stop_on_ray_keeps_finished_fits_and_a_failure_there_is_the_same_failu
 
 
 def test_a_description_retrains_nothing_and_commits_nothing(bench):
-    bench.write(FAILING.replace("good: {", "good: {description: one, tags: [x], "), d=counts())
+    bench.write(FAILING.replace("  good: {", "  good: {description: one, tags: [x], "), d=counts())
     first = bench.run()
-    bench.write(FAILING.replace("good: {", "good: {description: other, owner: me, "), d=counts())
+    bench.write(FAILING.replace("  good: {", "  good: {description: other, owner: me, "), d=counts())
     second = bench.run()
     assert set(outcomes(second).values()) == {"kept"}
     assert (second.fits_made, second.after.sequence) == (0, first.after.sequence)
