@@ -37,7 +37,9 @@ def main() -> None:
 def run_command(arguments: Sequence[str]) -> int:
     """The exit code of a command line."""
     try:
-        code = root.main(list(arguments), prog_name="retrain", standalone_mode=False)
+        # not `root.main`, which ends the process where a pipe is closed
+        with root.make_context("retrain", list(arguments)) as context:
+            code = root.invoke(context)
         sys.stdout.flush()
     except BrokenPipeError:
         return _nobody_reads()

@@ -7,10 +7,8 @@ column's type is an error that names the file and the column.
 
 from __future__ import annotations
 
-import datetime as dt
-import glob
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +19,12 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 
-from retraining.data.tables import NO_MOMENT, Column, Table
+from retraining.data.conversion import column_kind, to_column, to_numpy
+from retraining.data.files import SUFFIXES
+from retraining.data.tables import Table
 from retraining.errors import DataError
 from retraining.manifest.values import ColumnType, Dataset, FileFormat
 
-_SUFFIXES: Mapping[str, FileFormat] = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".csv": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-}
 _TYPES: Mapping[ColumnType, pa.DataType] = {
     "int": pa.int64(),
     "float": pa.float64(),
@@ -41,62 +34,6 @@ _TYPES: Mapping[ColumnType, pa.DataType] = {
     "timestamp": pa.timestamp("us"),
     "category": pa.string(),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileSignature:
-    """What the file system says of a file: it changes whenever the content does (STORE 7)."""
-
-    path: str
-    size: int
-    modified_ns: int
-    changed_ns: int
-    inode: int
-
-
-def find_files(dataset: Dataset, directory: Path, override: str | None = None) -> tuple[Path, ...]:
-    """The dataset's files, sorted; `override` (`--data NAME=PATH`) is relative to the working directory."""
-    written = override if override is not None else dataset.path
-    if "://" in written and not written.startswith("file://"):
-        raise DataError(
-            f"dataset {dataset.name}: {written.split('://', 1)[0]}:// paths cannot be read yet",
-            "copy the files to a local folder and name it as `path`",
-        )
-    base = Path(written.removeprefix("file://")).expanduser()
-    path = base if base.is_absolute() or override is not None else directory / base
-    if path.is_file():
-        return (path,)
-    if path.is_dir():
-        names = sorted(p for p in path.rglob("*") if p.is_file() and _readable(p, dataset.format))
-    else:
-        names = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())
-    if not names:
-        what = "holds no data files" if path.is_dir() else "does not exist"
-        raise DataError(
-            f"dataset {dataset.name}: {path} {what}",
-            f"write the file, mend `datasets.{dataset.name}.path`, or pass --data {dataset.name}=PATH",
-        )
-    return tuple(names)
-
-
-def signatures(files: Sequence[Path]) -> tuple[FileSignature, ...]:
-    """The signature of each file; raises `DataError` where one has gone."""
-    found = []
-    for file in files:
-        try:
-            stat = file.stat()
-        except OSError as error:
-            raise DataError(f"{file}: {error.strerror}", "make the file readable and run again") from error
-        found.append(
-            FileSignature(
-                path=str(file.resolve()),
-                size=stat.st_size,
-                modified_ns=stat.st_mtime_ns,
-                changed_ns=stat.st_ctime_ns,
-                inode=stat.st_ino,
-            )
-        )
-    return tuple(found)
 
 
 def read_schema(dataset: Dataset, files: Sequence[Path]) -> pa.Schema:
@@ -117,25 +54,6 @@ def column_names(dataset: Dataset, files: Sequence[Path]) -> tuple[str, ...]:
     if _format(dataset, files[0]) == "csv":
         return tuple(_guarded(dataset, files[0], _csv_names))
     return tuple(read_schema(replace(dataset, types={}), files).names)
-
-
-def column_kind(field_type: pa.DataType) -> str:
-    """The kind of a column of this Arrow type: number, bool, category, timestamp, date or other."""
-    if pa.types.is_dictionary(field_type):
-        return column_kind(field_type.value_type)
-    checks = (
-        ("bool", pa.types.is_boolean),
-        ("number", pa.types.is_integer),
-        ("number", pa.types.is_floating),
-        ("number", pa.types.is_decimal),
-        ("category", pa.types.is_string),
-        ("category", pa.types.is_large_string),
-        ("category", pa.types.is_string_view),
-        ("timestamp", pa.types.is_timestamp),
-        ("date", pa.types.is_date),
-        ("category", pa.types.is_null),
-    )
-    return next((kind for kind, check in checks if check(field_type)), "other")
 
 
 def read_table(dataset: Dataset, files: Sequence[Path], columns: Collection[str], timezone: str) -> Table:
@@ -164,7 +82,7 @@ def read_arrow(dataset: Dataset, files: Sequence[Path], columns: Collection[str]
 def to_table(dataset: Dataset, arrow: pa.Table, columns: Collection[str], timezone: str) -> Table:
     """The named columns of an Arrow table with the dataset's types, rows sorted by key; errors as `read_table`."""
     arrow = arrow.take(key_order(dataset, arrow)).combine_chunks()
-    converted = {name: _column(dataset, name, arrow.column(name), timezone) for name in sorted(columns)}
+    converted = {name: to_column(dataset, name, arrow.column(name), timezone) for name in sorted(columns)}
     return Table(dataset=dataset.name, key=dataset.key, columns=converted, n_rows=arrow.num_rows)
 
 
@@ -191,7 +109,7 @@ def key_order(dataset: Dataset, arrow: pa.Table) -> pa.Array:
         for name in dataset.key:
             column = arrow.column(name)
             equal = pc.equal(column.slice(1), column.slice(0, arrow.num_rows - 1))
-            same &= _numpy(equal.combine_chunks()).astype(bool)
+            same &= to_numpy(equal.combine_chunks()).astype(bool)
         if same.any():
             at = int(np.flatnonzero(same)[0])
             example = ", ".join(f"{name}={arrow.column(name)[at].as_py()}" for name in dataset.key)
@@ -203,14 +121,8 @@ def key_order(dataset: Dataset, arrow: pa.Table) -> pa.Array:
     return order
 
 
-def _readable(path: Path, declared: FileFormat | None) -> bool:
-    hidden = any(part.startswith((".", "_")) for part in path.parts[-1:])
-    kind = _SUFFIXES.get(path.suffix.lower())
-    return not hidden and kind is not None and (declared is None or declared == kind)
-
-
 def _format(dataset: Dataset, file: Path) -> FileFormat:
-    kind = dataset.format or _SUFFIXES.get(file.suffix.lower())
+    kind = dataset.format or SUFFIXES.get(file.suffix.lower())
     if kind is None:
         raise DataError(
             f"dataset {dataset.name}: cannot tell the format of {file.name} by its suffix",
@@ -281,7 +193,9 @@ def _read_csv(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Tab
     written = pa.csv.read_csv(file, convert_options=as_text)
     for name in codes:
         # 007, 0x10 and whole numbers too long for a float are no numbers: they stay as they are written
-        pattern = r"^[+-]?0[0-9xX]" if pa.types.is_integer(table.schema.field(name).type) else r"^[+-]?[0-9]{16,}$"
+        pattern = (
+            r"^[+-]?0[0-9xX]" if pa.types.is_integer(table.schema.field(name).type) else r"^[+-]?[0-9]{16,}$"
+        )
         if pc.any(pc.match_substring_regex(written.column(name), pattern), min_count=0).as_py():
             table = table.set_column(table.column_names.index(name), name, written.column(name))
     return table
@@ -316,9 +230,7 @@ def _read_jsonl(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.T
 
 def _with_zone(written: pa.ChunkedArray, parsed: pa.ChunkedArray) -> pa.ChunkedArray:
     """Texts as moments in UTC where all have a zone, as parsed where none has, and as they are where some have."""
-    zoned = pc.match_substring_regex(
-        written, r"\d\d:\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$"
-    )
+    zoned = pc.match_substring_regex(written, r"\d\d:\d\d.*([Zz]|[+-]\d\d(:?\d\d)?)$")
     if pc.all(zoned).as_py():
         return parsed.cast(pa.timestamp("us", "UTC"))
     return written if pc.any(zoned).as_py() else parsed
@@ -359,96 +271,3 @@ def cast_columns(dataset: Dataset, source: str, table: pa.Table) -> pa.Table:
                 f"mend the values or `datasets.{dataset.name}.types.{name}`",
             ) from error
     return table
-
-
-def _column(dataset: Dataset, name: str, chunked: pa.ChunkedArray, timezone: str) -> Column:
-    array = chunked.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = array.chunk(0) if array.num_chunks == 1 else pa.concat_arrays(array.chunks)
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    moment = name in {dataset.time, dataset.ingested} or dataset.types.get(name) in ("date", "timestamp")
-    kind = column_kind(array.type)
-    if moment or kind in ("timestamp", "date"):
-        return Column(kind="timestamp", values=_moments(dataset, name, array, timezone))
-    if kind == "category":
-        return _category(array.cast(pa.string()))
-    if kind == "bool":
-        return Column(kind="bool", values=_numpy(array.cast(pa.int8()).cast(pa.float64())))
-    if kind == "number":
-        whole = pa.types.is_integer(array.type) and array.null_count == 0 and array.type != pa.uint64()
-        return Column(
-            kind="number", values=_numpy(array.cast(pa.int64() if whole else pa.float64(), safe=False))
-        )
-    raise DataError(
-        f"dataset {dataset.name}: column {name} has the type {array.type}, which is neither number, text, "
-        "boolean nor moment",
-        "flatten it into plain columns",
-    )
-
-
-def _category(array: pa.Array) -> Column:
-    encoded = array.dictionary_encode()
-    texts = [value.as_py() for value in encoded.dictionary]
-    order = sorted(range(len(texts)), key=texts.__getitem__)
-    rank = np.empty(len(texts) + 1, np.int32)
-    rank[np.array(order, np.int64)] = np.arange(len(texts), dtype=np.int32)
-    rank[-1] = -1
-    codes = _numpy(encoded.indices, len(texts))
-    return Column(kind="category", values=rank[codes], categories=tuple(texts[i] for i in order))
-
-
-def _moments(dataset: Dataset, name: str, array: pa.Array, timezone: str) -> np.ndarray:
-    try:
-        if column_kind(array.type) == "category":
-            array = _parse_moments(array, timezone)
-        elif pa.types.is_date(array.type):
-            array = array.cast(pa.timestamp("us"))
-        elif not pa.types.is_timestamp(array.type):
-            raise pa.ArrowInvalid(f"it is a {array.type}")
-        if array.type.tz is None:
-            array = _in_zone(array, timezone)
-        whole = array.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64())
-    except pa.ArrowInvalid as error:
-        raise DataError(
-            f"dataset {dataset.name}: column {name} does not hold moments: {str(error).splitlines()[0]}",
-            "write ISO 8601 (2013-05-20T14:00:00Z), or read it as a timestamp column of Parquet",
-        ) from error
-    return _numpy(whole, NO_MOMENT)
-
-
-def _parse_moments(array: pa.Array, timezone: str) -> pa.Array:
-    """Texts as moments: with a zone as they say, else in `timezone`; dates are midnights."""
-    encoded = array.dictionary_encode()
-    naive: list[dt.datetime | None] = []
-    aware: list[dt.datetime | None] = []
-    for value in encoded.dictionary:
-        text = value.as_py()
-        try:
-            moment = dt.datetime.fromisoformat(text)
-            instant = moment.astimezone(dt.UTC) if moment.tzinfo else None
-        except (ValueError, OverflowError) as error:
-            raise pa.ArrowInvalid(f"{text!r} is not an ISO 8601 moment") from error
-        naive.append(None if moment.tzinfo else moment)
-        aware.append(instant)
-    # the same rules for the hour that is left out or happens twice as for columns that Arrow has parsed
-    placed = _in_zone(pa.array(naive, pa.timestamp("us")), timezone).cast(pa.timestamp("us", "UTC"))
-    return pc.coalesce(pa.array(aware, pa.timestamp("us", "UTC")), placed).take(encoded.indices)
-
-
-def _in_zone(array: pa.Array, timezone: str) -> pa.Array:
-    """Local moments as instants: the earlier where the clock shows an hour twice, after the gap where it skips one."""
-    local = array.cast(pa.timestamp("us"), safe=False)
-    return pc.assume_timezone(local, timezone, ambiguous="earliest", nonexistent="latest")
-
-
-def _numpy(array: pa.Array, missing: float = np.nan) -> np.ndarray:
-    """The values, with `missing` for nulls. Whatever makes Arrow look at a Python or NumPy object loads pandas."""
-    if pa.types.is_boolean(array.type):
-        array = array.cast(pa.uint8())
-    kind = np.dtype("float64" if pa.types.is_float64(array.type) else str(array.type))
-    buffer = array.buffers()[1]
-    if not len(array) or buffer is None:
-        return np.empty(0, kind)
-    values = np.frombuffer(buffer, kind, count=len(array), offset=array.offset * kind.itemsize)
-    return np.where(_numpy(array.is_null()) > 0, kind.type(missing), values) if array.null_count else values

@@ -18,14 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retraining.data.columns import check_groups, join_rows
-from retraining.data.reading import (
-    FileSignature,
-    column_kind,
-    find_files,
-    read_schema,
-    read_table,
-    signatures,
-)
+from retraining.data.conversion import column_kind
+from retraining.data.files import FileSignature, find_files, signatures
+from retraining.data.reading import read_schema, read_table
 from retraining.data.rows import Classes, NodeRows, available_from, classes_of, describe, node_rows
 from retraining.data.tables import Table
 from retraining.decide.recipes import Recipe, digest_of, recipe_of
@@ -34,23 +29,14 @@ from retraining.errors import DataError, InputError, ManifestError
 from retraining.graph.graph import Graph, build_graph
 from retraining.graph.nodes import node_name
 from retraining.manifest import TableSchema, check_data
-from retraining.manifest.catalog import METRICS, estimators
+from retraining.manifest.catalog import estimators
 from retraining.manifest.values import Dataset, Input, Manifest, Model
+from retraining.operations.partitions import Skipped, check_classes, partitions_of
 from retraining.store.log import Store
 
 #: A file modified within this many seconds of being read may change again unseen (as git assumes).
 RACY_SECONDS = 2.0
 _FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skipped:
-    """A partition that is no node, and why."""
-
-    model: str
-    partition: str
-    rows: int
-    why: str
 
 
 @dataclass(slots=True)
@@ -247,7 +233,7 @@ def _look(
     skipped: list[Skipped] = []
     for model in manifest.models.values():
         dataset = datasets[model.dataset]
-        partitions[model.name], left = _partitions(model, tables[model.dataset], dataset, as_of)
+        partitions[model.name], left = partitions_of(model, tables[model.dataset], dataset, as_of)
         skipped += left
     recipes = _recipes(manifest, partitions)
     seen = Observation(
@@ -272,7 +258,7 @@ def _look(
             continue
         table, dataset = tables[model.dataset], datasets[model.dataset]
         classes = classes_of(own, table, dataset, as_of)
-        _check_classes(model, classes)
+        check_classes(model, classes)
         for recipe in own:
             rows = seen.rows(recipe, classes)
             found[recipe.node] = describe(recipe, table, rows, classes)
@@ -339,88 +325,6 @@ def _recipes(manifest: Manifest, partitions: Mapping[str, Sequence[tuple[str, ..
             name = node_name(model.name, model.partition_by, values)
             recipes[name] = recipe_of(manifest, model, name, values, info)
     return recipes
-
-
-def _partitions(
-    model: Model, table: Table, dataset: Dataset, as_of: int
-) -> tuple[list[tuple[str, ...]], list[Skipped]]:
-    """The partition values that are nodes, and those that are not."""
-    if not model.partition_by:
-        return [()], []
-    exists = available_from(table, dataset)
-    visible = np.ones(table.n_rows, bool) if exists is None else exists <= as_of
-    counts = _count_partitions(model, table, visible)
-    rule = model.partitions
-    chosen: list[tuple[str, ...]] = []
-    skipped: list[Skipped] = []
-
-    def skip(values: tuple[str, ...], rows: int, why: str) -> None:
-        text = ",".join(f"{column}={value}" for column, value in zip(model.partition_by, values, strict=True))
-        skipped.append(Skipped(model=model.name, partition=text, rows=rows, why=why))
-
-    for values, rows in sorted(counts.items()):
-        if rule.only is not None and values not in rule.only:
-            continue
-        if values in rule.except_:
-            continue
-        if rows < rule.min_rows:
-            skip(values, rows, f"{rows} rows, and min_rows is {rule.min_rows}")
-        else:
-            chosen.append(values)
-    for values in rule.only or ():
-        if values not in counts:
-            skip(values, 0, "no rows have this value")
-    small = [one for one in skipped if one.rows]
-    if small and rule.small == "error":
-        raise DataError(
-            f"model {model.name}: partition {small[0].partition} has {small[0].rows} rows, and min_rows is "
-            f"{rule.min_rows}" + (f" ({len(small) - 1} more are as small)" if len(small) > 1 else ""),
-            "lower min_rows, name the partition under `except`, or write `small: skip`",
-        )
-    if not chosen:
-        listed = ", ".join(",".join(values) for values in sorted(counts)[:8]) or "none"
-        raise DataError(
-            f"model {model.name}: no partition of {', '.join(model.partition_by)} becomes a node "
-            f"(the data has {listed})",
-            "mend `only`, or lower `min_rows`",
-        )
-    return chosen, skipped
-
-
-def _count_partitions(model: Model, table: Table, visible: NDArray[np.bool_]) -> dict[tuple[str, ...], int]:
-    codes, texts = zip(*(table.columns[name].texts() for name in model.partition_by), strict=True)
-    stacked = np.stack([code[visible] for code in codes], axis=1)
-    stacked = stacked[(stacked >= 0).all(axis=1)]
-    distinct, sizes = np.unique(stacked, axis=0, return_counts=True)
-    return {
-        tuple(texts[i][int(code)] for i, code in enumerate(row)): int(size)
-        for row, size in zip(distinct, sizes, strict=True)
-    }
-
-
-def _check_classes(model: Model, classes: Classes) -> None:
-    info = estimators()[model.estimator.type]
-    if info.task != "classification":
-        return
-    if len(classes) < 2:
-        found = ", ".join(map(str, classes)) or "none"
-        raise DataError(
-            f"model {model.name}: the target {model.target.column} has fewer than two classes ({found})",
-            "a classifier needs two; check the target, or name a regressor as estimator",
-        )
-    binary = [name for name in model.metrics if METRICS[name].binary_only]
-    if binary and len(classes) > 2:
-        raise DataError(
-            f"model {model.name}: the metric {binary[0]} is for two classes, and the target "
-            f"{model.target.column} has {len(classes)}",
-            "name log_loss, accuracy, f1_macro or roc_auc_ovr instead",
-        )
-    if len(classes) > 1000 or any(isinstance(value, float) for value in classes):
-        raise DataError(
-            f"model {model.name}: the target {model.target.column} has {len(classes)} distinct values such as "
-            f"{classes[0]!r}, which look like numbers and not like classes",
-            f"name a regressor instead of {model.estimator.type}, or make classes of the target",
-        )
 
 
 def _links(seen: Observation, model: Model, item: Input) -> list[tuple[str, str]]:

@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from retraining.data.reading import column_kind, find_files, read_schema, read_table
+from retraining.data.conversion import column_kind
+from retraining.data.files import find_files
+from retraining.data.reading import read_schema, read_table
 from retraining.decide.calendar import micros
 from retraining.errors import DataError, ManifestError, Problem
 from retraining.graph.graph import Graph
 from retraining.manifest import TableSchema, check_data, load_manifest, locate
 from retraining.manifest.values import Dataset, Json, Manifest
-from retraining.operations.observe import Skipped, observe
+from retraining.operations.observe import observe
+from retraining.operations.partitions import Skipped
 from retraining.operations.session import parse_moment
 
 __all__ = ["Checked", "validate"]

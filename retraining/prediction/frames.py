@@ -18,14 +18,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from retraining.data.declarations import Declaration
-from retraining.data.reading import (
-    cast_columns,
-    column_names,
-    find_files,
-    key_order,
-    read_arrow,
-    to_table,
-)
+from retraining.data.files import find_files
+from retraining.data.reading import cast_columns, column_names, key_order, read_arrow, to_table
 from retraining.data.tables import Table
 from retraining.errors import DataError, InputError
 from retraining.manifest.values import Dataset, FileFormat

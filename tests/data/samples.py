@@ -26,7 +26,9 @@ def texts(values):
 
 
 def moments(values):
-    return Column(kind="timestamp", values=np.array([NO_MOMENT if v is None else micros(v) for v in values], np.int64))
+    return Column(
+        kind="timestamp", values=np.array([NO_MOMENT if v is None else micros(v) for v in values], np.int64)
+    )
 
 
 def micros(value):

@@ -37,18 +37,31 @@ def ticks(values):
 @SETTINGS
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), max_size=15),
-    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9), st.integers(0, 12)), max_size=6, unique_by=lambda row: row[0]),
+    st.lists(
+        st.tuples(st.integers(0, 5), st.integers(0, 9), st.integers(0, 12)),
+        max_size=6,
+        unique_by=lambda row: row[0],
+    ),
 )
 def test_a_row_reads_the_row_of_its_key_if_that_prediction_existed_when_its_own_was_made(own, theirs):
     if not own or not theirs:
         return
-    reader, reader_set = side("r", "id", time="t", id=number(list(range(len(own)))), f=number([r[0] for r in own]), t=ticks([r[1] for r in own]))
+    reader, reader_set = side(
+        "r",
+        "id",
+        time="t",
+        id=number(list(range(len(own)))),
+        f=number([r[0] for r in own]),
+        t=ticks([r[1] for r in own]),
+    )
     upstream, upstream_set = side(
         "u", "k", time="t", k=number([r[0] for r in theirs]), t=ticks([r[1] for r in theirs]), s=ticks([r[2] for r in theirs])
     )  # fmt: skip
     found = join_rows(EDGE, reader, reader_set, upstream, upstream_set)
     for i, (key, decided) in enumerate(own):
-        expected = [j for j, (other, at, seen) in enumerate(theirs) if other == key and max(at, seen) <= decided]
+        expected = [
+            j for j, (other, at, seen) in enumerate(theirs) if other == key and max(at, seen) <= decided
+        ]
         assert found[i] == (expected[0] if expected else -1)
 
 
@@ -81,7 +94,9 @@ def test_an_edge_between_rows_of_different_folds_is_refused_unless_they_share_a_
     schemes = (FoldScheme(), FoldScheme())
     with pytest.raises(DataError, match="in another fold"):
         check_groups(EDGE, join, (reader, upstream), (reader_set, upstream_set), schemes, 0)
-    grouped = tuple(Dataset(name=d.name, path="", key=d.key, group=g) for d, g in ((reader_set, "f"), (upstream_set, "k")))
+    grouped = tuple(
+        Dataset(name=d.name, path="", key=d.key, group=g) for d, g in ((reader_set, "f"), (upstream_set, "k"))
+    )
     check_groups(EDGE, join, (reader, upstream), grouped, schemes, 0)
 
 
@@ -89,7 +104,11 @@ def test_rows_without_a_prediction_are_missing_and_dropped_by_policy():
     values = np.array([[0.5], [np.nan], [1.5]])
     rows = np.array([0, 1, 2, 3])
     join = np.array([2, 1, -1, 0])
-    for policy, usable in (("drop", [True, False, False, True]), ("refuse", [True, False, False, True]), ("nan", [True] * 4)):
+    for policy, usable in (
+        ("drop", [True, False, False, True]),
+        ("refuse", [True, False, False, True]),
+        ("nan", [True] * 4),
+    ):
         column = UpstreamColumn(values=values, join=join, names=("up",), policy=policy)
         assert np.array_equal(column.at(rows)[:, 0], [1.5, np.nan, np.nan, 0.5], equal_nan=True)
         assert usable_rows(rows, [column]).tolist() == usable
@@ -105,7 +124,12 @@ def test_what_is_handed_down_is_one_column_or_one_for_each_of_three_classes():
 
 
 @SETTINGS
-@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.sampled_from([0.0, 1.5, float("nan")])), max_size=12))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 2), st.sampled_from([0.0, 1.5, float("nan")])),
+        max_size=12,
+    )
+)
 def test_the_digest_of_a_cell_depends_on_the_values_of_its_rows_alone(rows):
     part = np.array([row[0] for row in rows], np.int32)
     known = np.array([row[1] for row in rows], np.int32)

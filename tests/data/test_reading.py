@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from retraining.data.reading import column_kind, find_files, read_schema, read_table, signatures
+from retraining.data.conversion import column_kind
+from retraining.data.files import find_files, signatures
+from retraining.data.reading import read_schema, read_table
 from retraining.errors import DataError
 
 from .samples import dataset, micros
@@ -28,7 +30,9 @@ def values(table, name="x"):
     column = table.columns[name]
     if column.kind == "category":
         return [column.categories[code] if code >= 0 else None for code in column.values.tolist()]
-    return [None if gone else value for value, gone in zip(column.values.tolist(), column.missing(), strict=True)]
+    return [
+        None if gone else value for value, gone in zip(column.values.tolist(), column.missing(), strict=True)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +48,10 @@ def values(table, name="x"):
         ('id,x\n1,"a, b"\n2,"c\n"\n', ["a, b", "c\n"]),
         ("id,x\n1,007\n2,7\n", ["007", "7"]),
         ("id,x\n1,0x10\n2,16\n", ["0x10", "16"]),
-        ("id,x\n1,99999999999999999999\n2,99999999999999999998\n", ["99999999999999999999", "99999999999999999998"]),
+        (
+            "id,x\n1,99999999999999999999\n2,99999999999999999998\n",
+            ["99999999999999999999", "99999999999999999998"],
+        ),
         ("id,x\n1,9007199254740993\n2,1\n", [9007199254740993, 1]),
         ("id,x\n1,0\n2,-10\n", [0, -10]),
         ("id,x\n1,0.5\n2,10\n", [0.5, 10.0]),
@@ -106,14 +113,18 @@ def test_a_moment_is_the_same_in_every_text_format(tmp_path, text, zone, expecte
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_parquet_moments_of_any_unit_and_zone_are_microseconds_in_utc(tmp_path, unit):
     moment = pd.Timestamp("2024-07-10T01:30:00")
-    table = pa.table({
-        "id": [1],
-        "naive": pa.array([moment], pa.timestamp(unit)),
-        "aware": pa.array([moment], pa.timestamp(unit, "Europe/Berlin")),
-        "day": pa.array([moment.date()], pa.date32()),
-    })
+    table = pa.table(
+        {
+            "id": [1],
+            "naive": pa.array([moment], pa.timestamp(unit)),
+            "aware": pa.array([moment], pa.timestamp(unit, "Europe/Berlin")),
+            "day": pa.array([moment.date()], pa.date32()),
+        }
+    )
     pq.write_table(table, tmp_path / "d.parquet")
-    found = read(tmp_path / "d.parquet", columns=("id", "naive", "aware", "day"), timezone="Europe/Berlin").columns
+    found = read(
+        tmp_path / "d.parquet", columns=("id", "naive", "aware", "day"), timezone="Europe/Berlin"
+    ).columns
     assert found["naive"].values.tolist() == [micros("2024-07-09T23:30:00")]
     assert found["aware"].values.tolist() == [micros("2024-07-10T01:30:00")]
     assert found["day"].values.tolist() == [micros("2024-07-09T22:00:00")]
@@ -127,16 +138,20 @@ def test_mixed_texts_of_a_time_column_are_read_one_by_one(tmp_path):
 
 
 def test_parquet_types_become_four_kinds(tmp_path):
-    table = pa.table({
-        "id": pa.array([3, 1, 2], pa.int32()),
-        "dictionary": pa.array(["b", None, "a"]).dictionary_encode(),
-        "decimal": pa.array([decimal.Decimal("1.50"), None, decimal.Decimal("-2.25")], pa.decimal128(9, 2)),
-        "unsigned": pa.array([2**64 - 1, 0, 5], pa.uint64()),
-        "half": pa.array(np.array([1.5, 2.0, np.nan], np.float16)),
-        "flag": pa.array([True, None, False]),
-        "nothing": pa.nulls(3),
-        "large": pa.array(["x", "y", None], pa.large_string()),
-    })
+    table = pa.table(
+        {
+            "id": pa.array([3, 1, 2], pa.int32()),
+            "dictionary": pa.array(["b", None, "a"]).dictionary_encode(),
+            "decimal": pa.array(
+                [decimal.Decimal("1.50"), None, decimal.Decimal("-2.25")], pa.decimal128(9, 2)
+            ),
+            "unsigned": pa.array([2**64 - 1, 0, 5], pa.uint64()),
+            "half": pa.array(np.array([1.5, 2.0, np.nan], np.float16)),
+            "flag": pa.array([True, None, False]),
+            "nothing": pa.nulls(3),
+            "large": pa.array(["x", "y", None], pa.large_string()),
+        }
+    )
     pq.write_table(table, tmp_path / "d.parquet")
     found = read(tmp_path / "d.parquet", columns=table.column_names)
     assert values(found, "id") == [1, 2, 3]
@@ -153,11 +168,17 @@ def test_several_row_groups_with_their_own_dictionaries_are_one_column(tmp_path)
     schema = pa.schema([("id", pa.int64()), ("x", pa.dictionary(pa.int8(), pa.string()))])
     with pq.ParquetWriter(tmp_path / "d.parquet", schema) as writer:
         for ids, texts in (([3, 1], ["b", "a"]), ([2, 0], ["c", "a"])):
-            writer.write_table(pa.table([ids, pa.array(texts).dictionary_encode().cast(schema.field("x").type)], schema=schema))
+            writer.write_table(
+                pa.table(
+                    [ids, pa.array(texts).dictionary_encode().cast(schema.field("x").type)], schema=schema
+                )
+            )
     assert values(read(tmp_path / "d.parquet")) == ["a", "a", "c", "b"]
 
 
-@pytest.mark.parametrize("kind", [pa.list_(pa.int64()), pa.struct([("a", pa.int64())]), pa.binary(), pa.time32("s")])
+@pytest.mark.parametrize(
+    "kind", [pa.list_(pa.int64()), pa.struct([("a", pa.int64())]), pa.binary(), pa.time32("s")]
+)
 def test_columns_that_hold_no_plain_values_are_refused_by_name(tmp_path, kind):
     table = pa.table({"id": [1], "x": pa.nulls(1, kind)})
     pq.write_table(table, tmp_path / "d.parquet")
@@ -192,7 +213,14 @@ def test_csv_that_cannot_be_a_dataset_is_an_error_that_says_why(tmp_path, text, 
 
 @pytest.mark.parametrize(
     ("name", "body"),
-    [("d.jsonl", b""), ("d.jsonl", b"{"), ("d.jsonl", b"[1]\n"), ("d.parquet", b"PAR1"), ("d.csv", b"id,x\n1,\xff\xfe\n"), ("d.parquet", b"")],
+    [
+        ("d.jsonl", b""),
+        ("d.jsonl", b"{"),
+        ("d.jsonl", b"[1]\n"),
+        ("d.parquet", b"PAR1"),
+        ("d.csv", b"id,x\n1,\xff\xfe\n"),
+        ("d.parquet", b""),
+    ],
 )
 def test_damaged_files_are_an_error_that_names_the_file(tmp_path, name, body):
     (tmp_path / name).write_bytes(body)
@@ -221,7 +249,13 @@ def test_dates_in_text_columns_of_json_stay_texts_where_the_manifest_says_so(tmp
 
 
 def test_folders_and_globs_are_read_as_one_table_and_hidden_files_are_left_out(tmp_path):
-    for name, text in {"a/1.csv": "id,x\n1,1\n", "a/b/2.csv": "id,x\n2,2.5\n", "a/.3.csv": "no", "a/_tmp.csv": "no", "a/4.txt": "no"}.items():
+    for name, text in {
+        "a/1.csv": "id,x\n1,1\n",
+        "a/b/2.csv": "id,x\n2,2.5\n",
+        "a/.3.csv": "no",
+        "a/_tmp.csv": "no",
+        "a/4.txt": "no",
+    }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     for path in ("a", "a/**/[0-9].csv"):

@@ -41,7 +41,9 @@ def worlds(draw):
     n = draw(st.integers(1, 25))
     decided = np.array(draw(st.lists(MOMENTS, min_size=n, max_size=n)), np.int64)
     delays = draw(st.lists(st.sampled_from([0, 1, 30, 100, 400, None]), min_size=n, max_size=n))
-    known = np.array([NO_MOMENT if d is None else t + d * HOUR for t, d in zip(decided, delays, strict=True)], np.int64)
+    known = np.array(
+        [NO_MOMENT if d is None else t + d * HOUR for t, d in zip(decided, delays, strict=True)], np.int64
+    )
     seen = np.array([t + draw(st.sampled_from([-50, 0, 40, 500])) * HOUR for t in decided], np.int64)
     label = [draw(st.sampled_from([1.0, 2.5, None])) for _ in range(n)]
     return {
@@ -60,7 +62,11 @@ def worlds(draw):
 
 
 def block_of(moment, days):
-    day = (dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=int(moment))).astimezone(ZoneInfo(ZONE)).date()
+    day = (
+        (dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=int(moment)))
+        .astimezone(ZoneInfo(ZONE))
+        .date()
+    )
     return (day - dt.date(1970, 1, 5)).days // days
 
 
@@ -82,7 +88,9 @@ def looked_at(world):
     }
     table = Table(dataset="d", key=("id",), columns=columns, n_rows=n)
     dataset = Dataset(name="d", path="", key=("id",), time="t", ingested="s" if world["ingested"] else None)
-    scheme = TimeScheme(block_days=world["days"], holdout=world["holdout"], embargo=dt.timedelta(hours=world["embargo"]))
+    scheme = TimeScheme(
+        block_days=world["days"], holdout=world["holdout"], embargo=dt.timedelta(hours=world["embargo"])
+    )
     known = {"known_at": "k"} if world["by_column"] else {"known_after": dt.timedelta(hours=world["after"])}
     one = recipe(scheme, **known)
     return one, table, node_rows(one, table, dataset, world["as_of"], ())
@@ -108,11 +116,17 @@ def naive(world):
 def holdout_of(world, rows):
     delay = world["after"] * HOUR
     if world["by_column"]:
-        waits = sorted(row["known"] - row["decided"] for row in rows if row["known"] is not None and row["known"] <= world["as_of"])
+        waits = sorted(
+            row["known"] - row["decided"]
+            for row in rows
+            if row["known"] is not None and row["known"] <= world["as_of"]
+        )
         if not waits:
             return ()
         delay = max(waits[int(np.ceil(0.98 * (len(waits) - 1)))], 0)
-    mature = sorted({r["block"] for r in rows if begin(r["block"] + 1, world["days"]) + delay <= world["as_of"]})
+    mature = sorted(
+        {r["block"] for r in rows if begin(r["block"] + 1, world["days"]) + delay <= world["as_of"]}
+    )
     return tuple(mature[-world["holdout"] :]) if len(mature) >= world["holdout"] else ()
 
 
@@ -126,24 +140,40 @@ def test_each_row_is_in_the_state_that_the_manifest_says(world):
     assert found.part.tolist() == [row["block"] for row in rows]
     assert found.next_block == next_block
     assert found.labelled.tolist() == [row["known"] is not None for row in rows]
-    assert found.known_now.tolist() == [row["known"] is not None and row["known"] <= world["as_of"] for row in rows]
+    assert found.known_now.tolist() == [
+        row["known"] is not None and row["known"] <= world["as_of"] for row in rows
+    ]
     holdout = holdout_of(world, rows)
     assert found.holdout == holdout
     every = np.ones(len(rows), bool)
     for block in {next_block, *found.part.tolist(), *holdout}:
-        trained = {row["row"] for row in rows if row["known"] is not None and row["known"] <= begin(block, world["days"]) - embargo}
+        trained = {
+            row["row"]
+            for row in rows
+            if row["known"] is not None and row["known"] <= begin(block, world["days"]) - embargo
+        }
         chosen = found.training(Before(block), every)
         assert {rows[i]["row"] for i in chosen} == trained
         # canonical order: a slice begins with the slice of any earlier block
         earlier = found.training(Before(block - 1), every)
         assert chosen[: len(earlier)].tolist() == earlier.tolist()
     data = describe(one, table, found, ())
-    assert data.counts["trained"] == sum(r["known"] is not None and r["known"] + embargo <= begin(next_block, world["days"]) for r in rows)
+    assert data.counts["trained"] == sum(
+        r["known"] is not None and r["known"] + embargo <= begin(next_block, world["days"]) for r in rows
+    )
     if holdout:
-        judged = [r for r in rows if r["block"] in holdout and r["known"] is not None and r["known"] <= world["as_of"]]
+        judged = [
+            r
+            for r in rows
+            if r["block"] in holdout and r["known"] is not None and r["known"] <= world["as_of"]
+        ]
         assert data.counts["judged"] == len(judged)
         start = begin(holdout[0], world["days"])
-        purged = [r for r in rows if r["block"] < holdout[0] and r["known"] is not None and r["known"] + embargo > start]
+        purged = [
+            r
+            for r in rows
+            if r["block"] < holdout[0] and r["known"] is not None and r["known"] + embargo > start
+        ]
         assert data.counts["purged"] == len(purged)
 
 
@@ -157,7 +187,10 @@ def test_nothing_changes_before_the_moment_that_is_announced(world):
         if moment < world["as_of"]:
             continue
         later = {**world, "as_of": moment}
-        appeared = [max(int(s) if world["ingested"] else 0, int(t)) for s, t in zip(world["seen"], world["decided"], strict=True)]
+        appeared = [
+            max(int(s) if world["ingested"] else 0, int(t))
+            for s, t in zip(world["seen"], world["decided"], strict=True)
+        ]
         if any(world["as_of"] < value <= moment for value in appeared):
             continue  # new rows are announced by the dataset, not by the node
         _, _, after = looked_at(later)
@@ -172,11 +205,15 @@ def test_later_rows_and_labels_change_no_cell_of_an_earlier_slice(world, data):
     later = {**world, "as_of": world["as_of"] + data.draw(st.integers(0, 60)) * 24 * HOUR}
     _, _, after = looked_at(later)
     new = describe(one, table, after, ())
-    hidden = [r for r in range(len(world["decided"])) if r in set(after.rows.tolist()) - set(found.rows.tolist())]
+    hidden = [
+        r for r in range(len(world["decided"])) if r in set(after.rows.tolist()) - set(found.rows.tolist())
+    ]
     for block in range(found.next_block - 2, found.next_block + 1):
         start = begin(block, world["days"])
         # a row that was ingested late is new for fits whose cut its label precedes: there is none, known >= seen
-        assert all(after.known[after.rows.tolist().index(r)] > block or start > world["as_of"] for r in hidden)
+        assert all(
+            after.known[after.rows.tolist().index(r)] > block or start > world["as_of"] for r in hidden
+        )
         if start <= world["as_of"]:
             assert old.slice_digest(Before(block)) == new.slice_digest(Before(block))
 
@@ -189,7 +226,9 @@ def fold_table(n=60, group=None):
         "y": number(np.where(rng.random(n) < 0.1, np.nan, rng.normal(size=n))),
         "g": texts([f"g{i % 7}" for i in range(n)]),
     }
-    return Table(dataset="d", key=("id",), columns=columns, n_rows=n), Dataset(name="d", path="", key=("id",), group=group)
+    return Table(dataset="d", key=("id",), columns=columns, n_rows=n), Dataset(
+        name="d", path="", key=("id",), group=group
+    )
 
 
 def test_a_fold_is_a_function_of_the_row_alone():
@@ -241,10 +280,20 @@ def test_classes_are_those_of_all_nodes_of_a_model_that_exist_now():
 def test_whole_numbers_and_booleans_stay_what_they_are_as_classes():
     _, dataset = fold_table()
     for values, expected in (([2.0, -1.0, np.nan], (-1, 2)), ([1.0, 0.0, np.nan], (0, 1))):
-        table = Table(dataset="d", key=("id",), columns={"id": number([0, 1, 2]), "y": number(values), "x": number([0, 0, 0])}, n_rows=3)
+        table = Table(
+            dataset="d",
+            key=("id",),
+            columns={"id": number([0, 1, 2]), "y": number(values), "x": number([0, 0, 0])},
+            n_rows=3,
+        )
         assert classes_of([recipe(FoldScheme(), task="classification")], table, dataset, 0) == expected
     flags = Column(kind="bool", values=np.array([1.0, 0.0, np.nan]))
-    table = Table(dataset="d", key=("id",), columns={"id": number([0, 1, 2]), "y": flags, "x": number([0, 0, 0])}, n_rows=3)
+    table = Table(
+        dataset="d",
+        key=("id",),
+        columns={"id": number([0, 1, 2]), "y": flags, "x": number([0, 0, 0])},
+        n_rows=3,
+    )
     one = recipe(FoldScheme(), task="classification")
     assert classes_of([one], table, dataset, 0) == (False, True)
     assert node_rows(one, table, dataset, 0, (False, True)).target.tolist() == [1, 0, -1]

@@ -21,9 +21,15 @@ def columns(draw, kinds, n):
         if kind == "text":
             made.append(texts(draw(st.lists(WORDS, min_size=n, max_size=n))))
         elif kind == "whole":
-            made.append(Column(kind="number", values=np.array(draw(st.lists(WHOLE, min_size=n, max_size=n)), np.int64)))
+            made.append(
+                Column(
+                    kind="number", values=np.array(draw(st.lists(WHOLE, min_size=n, max_size=n)), np.int64)
+                )
+            )
         else:
-            made.append(Column(kind="number", values=np.array(draw(st.lists(FLOATS, min_size=n, max_size=n)))))
+            made.append(
+                Column(kind="number", values=np.array(draw(st.lists(FLOATS, min_size=n, max_size=n))))
+            )
     return made
 
 
@@ -48,7 +54,9 @@ def test_rows_match_as_a_merge_matches_them_and_missing_matches_nothing(tables):
     found = {(i, j) for i, a in enumerate(codes_left) for j, b in enumerate(codes_right) if a == b and a >= 0}
     names = [f"k{i}" for i in range(len(left))]
     frames = [
-        pd.DataFrame({name: pd.Series(plain(c), dtype=object) for name, c in zip(names, side, strict=True)}).assign(row=range(len(side[0].values)))
+        pd.DataFrame(
+            {name: pd.Series(plain(c), dtype=object) for name, c in zip(names, side, strict=True)}
+        ).assign(row=range(len(side[0].values)))
         for side in (left, right)
     ]
     merged = frames[0].dropna(subset=names).merge(frames[1].dropna(subset=names), on=names)
@@ -107,5 +115,7 @@ def test_texts_are_as_a_user_writes_them_in_a_manifest():
 
 
 def test_neighbouring_big_numbers_have_their_own_words():
-    big = Column(kind="number", values=np.array([2**53, 2**53 + 1, 2**53 + 2, -(2**53) - 1, -(2**53)], np.int64))
+    big = Column(
+        kind="number", values=np.array([2**53, 2**53 + 1, 2**53 + 2, -(2**53) - 1, -(2**53)], np.int64)
+    )
     assert len(set(big.words().tolist())) == 5

@@ -75,7 +75,9 @@ class World:
         )  # fmt: skip
         before = self.states.get(name, NodeState(node=name))
         if outcome == "promoted":
-            self.states[name] = replace(before, version=version, parts=parts, wiring=wiring, attempt=attempt, fits=2, seconds=1.0)
+            self.states[name] = replace(
+                before, version=version, parts=parts, wiring=wiring, attempt=attempt, fits=2, seconds=1.0
+            )
         else:
             self.states[name] = replace(before, attempt=attempt)
         self.baselines[name] = Baseline(definition=one.definition(), data=found, wiring=wiring)

@@ -10,8 +10,18 @@ from hypothesis import strategies as st
 
 from retraining.decide.calendar import ANCHOR, Calendar, micros, moment
 
-ZONES = ["UTC", "America/New_York", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia", "America/Sao_Paulo"]
-MOMENTS = st.datetimes(dt.datetime(1965, 1, 1), dt.datetime(2060, 1, 1)).map(lambda value: value.replace(tzinfo=dt.UTC))
+ZONES = [
+    "UTC",
+    "America/New_York",
+    "Europe/Berlin",
+    "Asia/Kathmandu",
+    "Australia/Lord_Howe",
+    "Pacific/Apia",
+    "America/Sao_Paulo",
+]
+MOMENTS = st.datetimes(dt.datetime(1965, 1, 1), dt.datetime(2060, 1, 1)).map(
+    lambda value: value.replace(tzinfo=dt.UTC)
+)
 SETTINGS = settings(max_examples=150, derandomize=True, deadline=None)
 
 

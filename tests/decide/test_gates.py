@@ -12,7 +12,15 @@ LOSS = {"mean_squared_error": False, "accuracy": True}
 
 
 def difference(value=0.0, lower=-0.1, upper=0.1, clusters=20, champion=10.0):
-    return Difference(metric="mean_squared_error", value=value, lower=lower, upper=upper, champion_loss=champion, rows=100, clusters=clusters)
+    return Difference(
+        metric="mean_squared_error",
+        value=value,
+        lower=lower,
+        upper=upper,
+        champion_loss=champion,
+        rows=100,
+        clusters=clusters,
+    )
 
 
 def evidence(kind="refresh", diff=None, challenger=9.0, dummy=12.0, checks=(), **more):
@@ -50,9 +58,14 @@ def test_a_refresh_must_not_be_worse_by_more_than_the_margin(upper, margin, expe
     assert word("refresh", difference(upper=upper), rules=GateRules(margin=margin)) == expected
 
 
-@pytest.mark.parametrize(("upper", "expected"), [(-0.01, "promoted"), (0.0, "rejected"), (0.1, "rejected"), (math.nan, "rejected")])
+@pytest.mark.parametrize(
+    ("upper", "expected"), [(-0.01, "promoted"), (0.0, "rejected"), (0.1, "rejected"), (math.nan, "rejected")]
+)
 def test_a_changed_recipe_must_be_better(upper, expected):
-    assert word("recipe", difference(upper=upper), rules=GateRules(margin=Margin(value=5.0, absolute=True))) == expected
+    assert (
+        word("recipe", difference(upper=upper), rules=GateRules(margin=Margin(value=5.0, absolute=True)))
+        == expected
+    )
 
 
 def test_too_few_days_are_insufficient_and_not_a_rejection():
@@ -112,7 +125,9 @@ def test_a_dummy_that_is_as_good_warns_and_does_not_reject():
 
 def test_checks_of_the_shipped_fit_take_a_promotion_back_and_never_give_one():
     bad = Check(name="shift", value=0.9, limit=0.25, passed=False, note="predictions shift")
-    warned = Check(name="shift", value=0.9, limit=0.25, passed=False, note="predictions shift", blocking=False)
+    warned = Check(
+        name="shift", value=0.9, limit=0.25, passed=False, note="predictions shift", blocking=False
+    )
     won = judge(evidence(), GateRules(), LOSS)
     lost = judge(evidence(diff=difference(upper=9.0)), GateRules(), LOSS)
     assert with_checks(won, (bad,)).word == "rejected"

@@ -37,7 +37,9 @@ def test_five_days_in_the_wrong_unit_are_found(seed, factor):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(
-    "change", [{}, {"season": 10.0}, {"trend": 0.1}, {"storm": True}, {"level": 0.0}], ids=["calm", "season", "trend", "storm", "zero"]
+    "change",
+    [{}, {"season": 10.0}, {"trend": 0.1}, {"storm": True}, {"level": 0.0}],
+    ids=["calm", "season", "trend", "storm", "zero"],
 )
 def test_seasons_trends_and_one_storm_are_not(seed, change):
     assert passed(*world(seed, **change))
@@ -67,5 +69,8 @@ def test_flipped_classes_are_found_and_a_two_day_storm_is_not():
 def test_the_order_of_the_rows_does_not_matter():
     old, old_days, new, new_days = world()
     mixed = np.random.default_rng(1).permutation(len(old))
-    one, other = label_check(old, old_days, new, new_days, 0), label_check(old[mixed], old_days[mixed], new, new_days, 0)
+    one, other = (
+        label_check(old, old_days, new, new_days, 0),
+        label_check(old[mixed], old_days[mixed], new, new_days, 0),
+    )
     assert (one.value, one.passed) == (other.value, other.passed)

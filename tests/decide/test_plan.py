@@ -77,7 +77,9 @@ def test_a_changed_parameter_gives_the_reason_definition_with_the_field_and_read
 def test_each_part_of_the_definition_is_named(field, value, name):
     world = World([("a", "b")]).release_all()
     world.recipes["b"] = replace(world.recipes["b"], **{field: value})
-    assert [reason.evidence.get("fields") for reason in world.plan()["b"].reasons if reason.kind == "definition"] == [[name]]
+    assert [
+        reason.evidence.get("fields") for reason in world.plan()["b"].reasons if reason.kind == "definition"
+    ] == [[name]]
 
 
 def test_catalogue_facts_are_no_part_of_a_definition():
@@ -214,11 +216,15 @@ def test_rows_that_arrive_inside_a_block_change_nothing():
     world = World([("a", "b")]).release_all()
     found = world.data["a"]
     later = Cell(part=108, known=NEVER, rows=5, digest="x")
-    world.data["a"] = replace(found, cells=(*found.cells, later), rows={**found.rows, 108: 5}, features={**found.features, 108: "f"})
+    world.data["a"] = replace(
+        found, cells=(*found.cells, later), rows={**found.rows, 108: 5}, features={**found.features, 108: "f"}
+    )
     assert words(world.plan()) == dict.fromkeys("ab", ("keep", False, []))
 
 
-@pytest.mark.parametrize(("folds", "depth", "fits"), [(5, 0, 6), (5, 1, 16), (5, 2, 26), (5, 3, 31), (5, 4, 31), (2, 0, 3)])
+@pytest.mark.parametrize(
+    ("folds", "depth", "fits"), [(5, 0, 6), (5, 1, 16), (5, 2, 26), (5, 3, 31), (5, 4, 31), (2, 0, 3)]
+)
 def test_the_lattice_has_as_many_fits_as_the_design_says(folds, depth, fits):
     assert len(set(lattice_fits(folds, depth))) == fits
 
@@ -241,6 +247,8 @@ def test_the_number_of_folds_is_planned_for_each_level():
         found = data(name)
         folds = tuple(Cell(part=fold, known=0, rows=30, digest=f"{fold}") for fold in range(5))
         world.recipes[name] = replace(world.recipes[name], scheme=FoldScheme(folds=5))
-        world.data[name] = replace(found, cells=folds, rows=dict.fromkeys(range(5), 30), next_block=None, holdout=())
+        world.data[name] = replace(
+            found, cells=folds, rows=dict.fromkeys(range(5), 30), next_block=None, holdout=()
+        )
     plan = world.plan()
     assert [plan[name].fits[1] for name in "abc"] == [26, 16, 6]

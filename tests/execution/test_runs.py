@@ -53,11 +53,23 @@ def test_a_node_whose_training_raises_fails_alone_and_what_needs_it_is_blocked(b
     assert "reader" in first.outcomes["both"][1]
     again = bench.run()
     # only what is missing is tried, and nothing that worked is made again
-    assert outcomes(again) == {"good": "kept", "bad": "failed", "reader": "blocked", "both": "blocked", "apart": "kept"}
+    assert outcomes(again) == {
+        "good": "kept",
+        "bad": "failed",
+        "reader": "blocked",
+        "both": "blocked",
+        "apart": "kept",
+    }
     assert (again.exit_code, again.fits_made) == (1, 0)
     bench.write(FAILING, d=counts())
     mended = bench.run()
-    assert outcomes(mended) == {"good": "kept", "bad": "promoted", "reader": "promoted", "both": "promoted", "apart": "kept"}
+    assert outcomes(mended) == {
+        "good": "kept",
+        "bad": "promoted",
+        "reader": "promoted",
+        "both": "promoted",
+        "apart": "kept",
+    }
     assert mended.exit_code == 0
     # the same release as a store that never saw the failure
     assert bench.run(store="other").after.logical() == mended.after.logical()
@@ -75,7 +87,9 @@ def test_a_failed_challenger_keeps_its_champion_and_its_readers_go_on_with_it(be
     assert {word for node, word in outcomes(failed).items() if node != "bad"} == {"kept"}
     assert bench.state("bad").version == champion
     assert failed.after.release == released.after.release
-    assert {n: s.version for n, s in failed.after.nodes.items()} == {n: s.version for n, s in released.after.nodes.items()}
+    assert {n: s.version for n, s in failed.after.nodes.items()} == {
+        n: s.version for n, s in released.after.nodes.items()
+    }
     # a reader that is due on its own account learns from the champion's column
     both = FAILING.replace("inputs: {bad: {}}", "inputs: {bad: {}}, gate: {margin: {absolute: 5}}").replace(
         "reader: {dataset: d, target: y, features: [x], estimator: {type: Ridge}",

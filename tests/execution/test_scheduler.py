@@ -61,7 +61,12 @@ class Machine(RuleBasedStateMachine):
         self.packs += [batch.pack for batch in new]
         self.answers += delivered(commands)
 
-    @rule(n=st.integers(1, 6), group=st.sampled_from("abc"), priority=st.floats(0, 9), seconds=st.sampled_from([None, 0.001, 1.0]))
+    @rule(
+        n=st.integers(1, 6),
+        group=st.sampled_from("abc"),
+        priority=st.floats(0, 9),
+        seconds=st.sampled_from([None, 0.001, 1.0]),
+    )
     def add(self, n, group, priority, seconds):
         tasks = tuple(Work(f"{len(self.added) + i}") for i in range(n))
         self.added += [task.id for task in tasks]
@@ -72,7 +77,11 @@ class Machine(RuleBasedStateMachine):
     def answer(self, data, seconds):
         batch = self.flying.pop(data.draw(st.integers(0, len(self.flying) - 1)))
         self.past.append(batch)
-        done = batch.tasks[: data.draw(st.integers(0, len(batch.tasks)))] if self.scheduler.stopped else batch.tasks
+        done = (
+            batch.tasks[: data.draw(st.integers(0, len(batch.tasks)))]
+            if self.scheduler.stopped
+            else batch.tasks
+        )
         self.take(answered(batch, done, seconds))
 
     @precondition(lambda self: self.flying)
@@ -137,14 +146,20 @@ def test_a_poisoned_task_fails_as_itself_and_its_batch_mates_do_not():
     scheduler = Scheduler(run="r", slots=1)
     scheduler.handle(Added(tasks=(Work("first"),), priority=9.0, group="g", seconds=0.001))
     todo = scheduler.handle(answered(next(iter(scheduler.flight.values())), seconds=0.001))
-    todo = batches(scheduler.handle(Added(tasks=tuple(Work(f"{i}") for i in range(64)), priority=1.0, group="g")))
+    todo = batches(
+        scheduler.handle(Added(tasks=tuple(Work(f"{i}") for i in range(64)), priority=1.0, group="g"))
+    )
     assert len(todo[0].tasks) > 1
     answers, lost = [], 0
     while todo:
         batch = todo.pop(0)
         poisoned = any(task.id == "7" for task in batch.tasks)
         lost += poisoned
-        event = Finished(result=BatchResult(batch=batch, lost="killed")) if poisoned else answered(batch, seconds=0.001)
+        event = (
+            Finished(result=BatchResult(batch=batch, lost="killed"))
+            if poisoned
+            else answered(batch, seconds=0.001)
+        )
         commands = scheduler.handle(event)
         scheduler.validate()
         todo += batches(commands)
@@ -172,7 +187,9 @@ def test_after_a_stop_nothing_is_started_and_what_was_finished_is_taken():
     commands = scheduler.handle(Added(tasks=tuple(Work(f"{i}") for i in range(5)), priority=1.0, group="g"))
     assert scheduler.handle(Stopped()) == []
     (first, second) = batches(commands)
-    assert [answer.id for answer in delivered(scheduler.handle(answered(first)))] == [task.id for task in first.tasks]
+    assert [answer.id for answer in delivered(scheduler.handle(answered(first)))] == [
+        task.id for task in first.tasks
+    ]
     assert not scheduler.idle
     assert delivered(scheduler.handle(answered(second, tasks=()))) == []
     assert scheduler.idle

@@ -6,7 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor, StackingClassifier, StackingRegressor
+from sklearn.ensemble import (
+    RandomForestClassifier,
+    RandomForestRegressor,
+    StackingClassifier,
+    StackingRegressor,
+)
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score
 from sklearn.model_selection import PredefinedSplit, cross_val_predict, cross_validate
@@ -238,7 +243,9 @@ def test_binary_scores_through_two_edges_are_those_of_nested_stacking(bench):
     assert np.array_equal(found, expected)
     scores = version.verdict["challenger"]
     assert scores["log_loss"] == pytest.approx(log_loss(rows["binary"], expected), rel=1e-12)
-    assert scores["roc_auc"] == pytest.approx(roc_auc_score(rows["binary"] == "yes", expected[:, 1]), rel=1e-12)
+    assert scores["roc_auc"] == pytest.approx(
+        roc_auc_score(rows["binary"] == "yes", expected[:, 1]), rel=1e-12
+    )
 
 
 def test_each_fit_of_the_lattice_is_made_once_whoever_reads_it(bench):
@@ -286,7 +293,9 @@ def test_random_labels_score_no_better_than_a_guess_through_two_edges(bench):
     frame["x"] = rng.normal(size=n)
     frame["label"] = rng.integers(0, 2, n)
     tree = "{type: DecisionTreeClassifier, parameters: {random_state: 0}}"
-    forest = "{type: RandomForestClassifier, parameters: {n_estimators: 8, min_samples_leaf: 5, random_state: 0}}"
+    forest = (
+        "{type: RandomForestClassifier, parameters: {n_estimators: 8, min_samples_leaf: 5, random_state: 0}}"
+    )
     text = f"""
 datasets: {{d: {{path: d.parquet, key: [id]}}}}
 defaults: {{metrics: [log_loss, roc_auc], gate: {{refit_shift: 100}}}}

@@ -85,12 +85,21 @@ def test_every_block_of_every_column_equals_the_naive_loop_through_two_edges(rel
 
 def _check_gate(version, rows, expected):
     holdout = version.document["data"]["holdout"]
-    mature = [b for b in sorted(set(block_of(rows["t"]))) if begin(b + 1) + pd.Timedelta("3D") <= pd.Timestamp(AS_OF)]
+    mature = [
+        b
+        for b in sorted(set(block_of(rows["t"])))
+        if begin(b + 1) + pd.Timedelta("3D") <= pd.Timestamp(AS_OF)
+    ]
     assert holdout == mature[-1:]
-    judged = np.isin(block_of(rows["t"]), holdout) & rows["late"].notna().to_numpy() & ~np.isnan(expected[:, 0])
+    judged = (
+        np.isin(block_of(rows["t"]), holdout) & rows["late"].notna().to_numpy() & ~np.isnan(expected[:, 0])
+    )
     loss = log_loss(rows["late"][judged], expected[judged], labels=["late", "on time"])
     assert version.verdict["challenger"]["log_loss"] == pytest.approx(loss, rel=1e-9)
-    assert version.verdict["holdout"]["clusters"] == rows["t"][judged].dt.tz_convert("America/New_York").dt.date.nunique()
+    assert (
+        version.verdict["holdout"]["clusters"]
+        == rows["t"][judged].dt.tz_convert("America/New_York").dt.date.nunique()
+    )
 
 
 def test_the_holdout_of_labels_with_their_own_moments_ends_where_98_percent_are_known(released):
@@ -98,7 +107,9 @@ def test_the_holdout_of_labels_with_their_own_moments_ends_where_98_percent_are_
     now = pd.Timestamp(AS_OF)
     known = rows["delay"].notna() & (rows["landed"] <= now)
     delay = np.quantile((rows["landed"] - rows["t"])[known].dt.total_seconds(), 0.98, method="higher")
-    mature = [b for b in sorted(set(block_of(rows["t"]))) if begin(b + 1) + pd.Timedelta(seconds=delay) <= now]
+    mature = [
+        b for b in sorted(set(block_of(rows["t"]))) if begin(b + 1) + pd.Timedelta(seconds=delay) <= now
+    ]
     version = bench.version("base")
     assert version.document["data"]["holdout"] == mature[-1:]
     column = recorded(version, block_of(rows["t"]))[:, 0]
@@ -216,7 +227,9 @@ def test_random_labels_score_a_half_through_two_edges_in_time(bench: Bench):
     frame["x"] = rng.normal(size=n)
     frame["label"] = rng.integers(0, 2, n)
     tree = "{type: DecisionTreeClassifier, parameters: {random_state: 0}}"
-    forest = "{type: RandomForestClassifier, parameters: {n_estimators: 8, min_samples_leaf: 5, random_state: 0}}"
+    forest = (
+        "{type: RandomForestClassifier, parameters: {n_estimators: 8, min_samples_leaf: 5, random_state: 0}}"
+    )
     target = "dataset: d, target: {column: label, known_after: 1d}"
     text = f"""
 datasets: {{d: {{path: d.parquet, key: [id], time: t}}}}

@@ -51,11 +51,18 @@ def trips(n=700, days=150, seed=0):
     hours["load"] = 2 * hours["wind"] - hours["heat"].fillna(0) + rng.normal(size=len(hours))
     hours.loc[rng.random(len(hours)) < 0.03, "load"] = np.nan
     at = rng.integers(0, days, n)
-    frame = pd.DataFrame({"id": rng.permutation(n) * 3, "place": rng.choice(list("abcz"), n, p=[0.4, 0.3, 0.25, 0.05])})
+    frame = pd.DataFrame(
+        {"id": rng.permutation(n) * 3, "place": rng.choice(list("abcz"), n, p=[0.4, 0.3, 0.25, 0.05])}
+    )
     frame["day"] = midnights[at]
     frame["t"] = frame["day"] + pd.to_timedelta(rng.integers(0, 22 * 60, n), "min")
     frame["x1"], frame["x2"] = rng.normal(size=n), rng.normal(size=n)
-    load = hours.set_index(["place", "at"])["load"].reindex(list(zip(frame["place"], frame["day"], strict=True))).fillna(0).to_numpy()
+    load = (
+        hours.set_index(["place", "at"])["load"]
+        .reindex(list(zip(frame["place"], frame["day"], strict=True)))
+        .fillna(0)
+        .to_numpy()
+    )
     frame["delay"] = load + frame["x1"] + rng.normal(size=n)
     frame["landed"] = frame["t"] + pd.to_timedelta(rng.exponential(3.0, n), "D").round("s")
     frame["late"] = np.where(frame["delay"] + frame["x2"] + rng.normal(size=n) > 0.5, "late", "on time")

@@ -51,7 +51,9 @@ class Version:
 
     def model(self, left_out: str) -> FittedModel:
         """A stored model."""
-        return load(read_blob(self.store.objects, BlobPointer.from_json(self.document["fits"][left_out]["model"])))
+        return load(
+            read_blob(self.store.objects, BlobPointer.from_json(self.document["fits"][left_out]["model"]))
+        )
 
     @property
     def fits(self) -> dict[str, str]:
@@ -64,7 +66,9 @@ class Version:
 
 def records(store: Store) -> list[StoredRecord]:
     """Every record of every pack."""
-    return [record for info in store.objects.list("packs/") for record in read_footer(store.objects, info.key)]
+    return [
+        record for info in store.objects.list("packs/") for record in read_footer(store.objects, info.key)
+    ]
 
 
 @dataclass

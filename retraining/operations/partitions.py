@@ -1,0 +1,106 @@
+"""Which partition values of a model become nodes, and what its classes may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retraining.data.rows import Classes, available_from
+from retraining.data.tables import Table
+from retraining.errors import DataError
+from retraining.manifest.catalog import METRICS, estimators
+from retraining.manifest.values import Dataset, Model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A partition that is no node, and why."""
+
+    model: str
+    partition: str
+    rows: int
+    why: str
+
+
+def partitions_of(
+    model: Model, table: Table, dataset: Dataset, as_of: int
+) -> tuple[list[tuple[str, ...]], list[Skipped]]:
+    """The partition values that are nodes, and those that are not."""
+    if not model.partition_by:
+        return [()], []
+    exists = available_from(table, dataset)
+    visible = np.ones(table.n_rows, bool) if exists is None else exists <= as_of
+    counts = _count_partitions(model, table, visible)
+    rule = model.partitions
+    chosen: list[tuple[str, ...]] = []
+    skipped: list[Skipped] = []
+
+    def skip(values: tuple[str, ...], rows: int, why: str) -> None:
+        text = ",".join(f"{column}={value}" for column, value in zip(model.partition_by, values, strict=True))
+        skipped.append(Skipped(model=model.name, partition=text, rows=rows, why=why))
+
+    for values, rows in sorted(counts.items()):
+        if rule.only is not None and values not in rule.only:
+            continue
+        if values in rule.except_:
+            continue
+        if rows < rule.min_rows:
+            skip(values, rows, f"{rows} rows, and min_rows is {rule.min_rows}")
+        else:
+            chosen.append(values)
+    for values in rule.only or ():
+        if values not in counts:
+            skip(values, 0, "no rows have this value")
+    small = [one for one in skipped if one.rows]
+    if small and rule.small == "error":
+        raise DataError(
+            f"model {model.name}: partition {small[0].partition} has {small[0].rows} rows, and min_rows is "
+            f"{rule.min_rows}" + (f" ({len(small) - 1} more are as small)" if len(small) > 1 else ""),
+            "lower min_rows, name the partition under `except`, or write `small: skip`",
+        )
+    if not chosen:
+        listed = ", ".join(",".join(values) for values in sorted(counts)[:8]) or "none"
+        raise DataError(
+            f"model {model.name}: no partition of {', '.join(model.partition_by)} becomes a node "
+            f"(the data has {listed})",
+            "mend `only`, or lower `min_rows`",
+        )
+    return chosen, skipped
+
+
+def _count_partitions(model: Model, table: Table, visible: NDArray[np.bool_]) -> dict[tuple[str, ...], int]:
+    codes, texts = zip(*(table.columns[name].texts() for name in model.partition_by), strict=True)
+    stacked = np.stack([code[visible] for code in codes], axis=1)
+    stacked = stacked[(stacked >= 0).all(axis=1)]
+    distinct, sizes = np.unique(stacked, axis=0, return_counts=True)
+    return {
+        tuple(texts[i][int(code)] for i, code in enumerate(row)): int(size)
+        for row, size in zip(distinct, sizes, strict=True)
+    }
+
+
+def check_classes(model: Model, classes: Classes) -> None:
+    info = estimators()[model.estimator.type]
+    if info.task != "classification":
+        return
+    if len(classes) < 2:
+        found = ", ".join(map(str, classes)) or "none"
+        raise DataError(
+            f"model {model.name}: the target {model.target.column} has fewer than two classes ({found})",
+            "a classifier needs two; check the target, or name a regressor as estimator",
+        )
+    binary = [name for name in model.metrics if METRICS[name].binary_only]
+    if binary and len(classes) > 2:
+        raise DataError(
+            f"model {model.name}: the metric {binary[0]} is for two classes, and the target "
+            f"{model.target.column} has {len(classes)}",
+            "name log_loss, accuracy, f1_macro or roc_auc_ovr instead",
+        )
+    if len(classes) > 1000 or any(isinstance(value, float) for value in classes):
+        raise DataError(
+            f"model {model.name}: the target {model.target.column} has {len(classes)} distinct values such as "
+            f"{classes[0]!r}, which look like numbers and not like classes",
+            f"name a regressor instead of {model.estimator.type}, or make classes of the target",
+        )

@@ -1,0 +1,143 @@
+"""What a run does as blocks arrive: one or two fits for a due model, none for what did not change."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retraining.errors import RetrainingError
+
+from .workbench import Bench
+
+TEXT = """
+datasets: {d: {path: d.parquet, key: [id], time: t}}
+validation: {scheme: time, blocks: 2w, holdout: 1, min_train: {rows: 40, blocks: 2}}
+models:
+  area:
+    dataset: d
+    partition_by: [place]
+    target: {column: y, known_after: 1d}
+    features: [x]
+    estimator: {type: Ridge}
+  all:
+    dataset: d
+    target: {column: late, known_after: 0d}
+    features: [x, place]
+    inputs: {area: {}}
+    estimator: {type: RandomForestClassifier, parameters: {n_estimators: 5, max_depth: 4}}
+"""
+START = pd.Timestamp("2024-01-08", tz="UTC")
+
+
+def rows(n=1500, weeks=24, seed=0):
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"id": rng.permutation(n), "place": rng.choice(["NO", "007", "ü, [x]"], n)})
+    frame["t"] = START + pd.to_timedelta(np.sort(rng.integers(0, weeks * 7 * 24 * 60, n)), "min")
+    frame["x"] = rng.normal(size=n)
+    frame["y"] = frame["x"] * (1 + (frame["place"] == "NO")) + rng.normal(size=n)
+    frame["late"] = rng.random(n) < 1 / (1 + np.exp(-frame["y"]))
+    return frame
+
+
+def at(weeks):
+    return (START + pd.Timedelta(weeks=weeks, days=2)).isoformat()
+
+
+def test_a_new_block_costs_a_leaf_one_fit_and_rows_inside_a_block_cost_nothing(bench: Bench):
+    bench.write(TEXT, d=rows())
+    first = bench.run(at(12))
+    assert first.exit_code == 0
+    assert len(first.outcomes) == 4
+    inside = bench.run((START + pd.Timedelta(weeks=13, days=6)).isoformat())
+    assert (inside.fits_made, inside.after.sequence) == (0, first.after.sequence)
+    before = {node: set(bench.version(node).fits.values()) for node in first.outcomes}
+    later = bench.run(at(14))
+    assert {word for word, _ in later.outcomes.values()} <= {"promoted", "rejected", "waiting"}
+    for node in first.outcomes:
+        new = set(bench.version(node, attempt=True).fits.values()) - before[node]
+        assert 1 <= len(new) <= 2, node
+    leaf = next(node for node in first.outcomes if "NO" in node)
+    verdict = bench.version(leaf, attempt=True).verdict
+    # today's gate fit is the fit that was shipped two weeks ago
+    assert verdict["comparison"] == "same recipe"
+    assert verdict["difference"]["value"] == 0
+
+
+def test_a_release_is_followed_by_an_empty_plan_at_the_same_moment(bench: Bench):
+    bench.write(TEXT, d=rows())
+    bench.run(at(12))
+    again = bench.run(at(12))
+    assert again.run == ""
+    assert {word for word, _ in again.outcomes.values()} == {"kept"}
+
+
+def test_what_was_released_does_not_depend_on_the_store_that_it_was_made_in(bench: Bench):
+    bench.write(TEXT, d=rows(n=700))
+    one, other = bench.run(at(14), store="one"), bench.run(at(14), store="other")
+    assert one.after.logical() == other.after.logical()
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_session")
+def test_partitions_and_folds_on_ray_give_the_same_release_as_serial(bench: Bench):
+    folds = TEXT.replace(", time: t}", "}").replace(
+        "{scheme: time, blocks: 2w, holdout: 1, min_train: {rows: 40, blocks: 2}}",
+        "{scheme: folds, folds: 3}",
+    )
+    folds = folds.replace("{column: y, known_after: 1d}", "y").replace(
+        "{column: late, known_after: 0d}", "late"
+    )
+    bench.write(folds, d=rows(n=400))
+    serial, on_ray = bench.run(), bench.run(store="ray", backend="ray")
+    assert serial.exit_code == 0
+    assert on_ray.after.logical() == serial.after.logical()
+
+
+@pytest.mark.parametrize("weeks", [-3, 0, 1, 3, 4, 5])
+def test_too_early_is_insufficient_or_an_error_that_says_so(bench: Bench, weeks):
+    text = TEXT.replace("    partition_by: [place]\n", "")
+    bench.write(text, d=rows())
+    try:
+        outcome = bench.run(at(weeks))
+    except RetrainingError as error:
+        assert error.next_step
+    else:
+        assert {word for word, _ in outcome.outcomes.values()} <= {"insufficient", "blocked", "promoted"}
+        assert bench.run(at(weeks)).fits_made == 0
+
+
+def test_a_target_of_one_class_is_an_error_with_a_next_step(bench: Bench):
+    frame = rows()
+    frame["late"] = True
+    bench.write(TEXT, d=frame)
+    with pytest.raises(RetrainingError, match="fewer than two classes"):
+        bench.run(at(12))
+
+
+def test_a_class_that_appears_late_is_a_column_of_zeros_before(bench: Bench):
+    frame = rows()
+    frame["late"] = np.where(
+        frame["t"] > START + pd.Timedelta(weeks=9), "new", frame["late"].map({True: "yes", False: "no"})
+    )
+    text = (
+        TEXT.replace("    inputs: {area: {}}\n", "")
+        + """
+  after:
+    dataset: d
+    target: {column: y, known_after: 0d}
+    features: [x]
+    inputs: {all: {}}
+    estimator: {type: Ridge}
+"""
+    )
+    bench.write(text, d=frame)
+    outcome = bench.run(at(14))
+    assert outcome.outcomes["all"][0] in ("promoted", "rejected")
+    version = bench.version("all", attempt=True)
+    assert version.document["data"]["classes"] == ["new", "no", "yes"]
+    block = sorted(int(name[1:]) for name in version.fits)[0]
+    early = version.column(f"<{block}")[block]
+    assert early.shape[1] == 3
+    assert np.all(early[:, 0] == 0.0)
+    assert np.allclose(early.sum(axis=1), 1.0)
