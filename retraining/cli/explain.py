@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,7 @@ from retraining.cli.options import (
     data_option,
     format_option,
     manifest_and,
+    manifest_option,
     store_option,
 )
 from retraining.cli.output import paint_for, write_json, write_text
@@ -27,12 +29,18 @@ __all__ = ["command"]
 
 @click.command("explain", short_help="Tell the story of a node: what, why, and what now.")
 @click.argument("arguments", metavar="[MANIFEST] NODE...", nargs=-1)
+@manifest_option
 @store_option
 @as_of_option
 @data_option
 @format_option
 def command(
-    arguments: tuple[str, ...], store: str | None, as_of: str | None, data: dict[str, str], output: str
+    arguments: tuple[str, ...],
+    manifest: Path | None,
+    store: str | None,
+    as_of: str | None,
+    data: dict[str, str],
+    output: str,
 ) -> None:
     """Tell the story of a NODE: what is served and why, what was tried, what would happen now.
 
@@ -41,7 +49,7 @@ def command(
     """
     from retraining.reporting.story_text import story_text
 
-    choice = manifest_and(arguments)
+    choice = manifest_and(arguments, manifest)
     if not choice.rest:
         raise InputError(
             "no node was named", "`retrain ls` lists the nodes, `retrain status` those of a store"

@@ -16,6 +16,7 @@ __all__ = [
     "format_option",
     "manifest_and",
     "manifest_argument",
+    "manifest_option",
     "selection_options",
     "store_option",
 ]
@@ -102,8 +103,20 @@ class Choice:
     rest: tuple[str, ...] = field(default=())
 
 
-def manifest_and(arguments: tuple[str, ...]) -> Choice:
-    """`[MANIFEST] [ARGS]`: the first argument is the manifest if it has a manifest's suffix."""
+def manifest_option(command: Decorated) -> Decorated:
+    """Adds `--manifest`, for verbs whose arguments are names."""
+    return click.option(
+        "--manifest",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="The manifest, where it is not the first argument.",
+    )(command)
+
+
+def manifest_and(arguments: tuple[str, ...], manifest: Path | None) -> Choice:
+    """`[MANIFEST] [ARGS]`: the manifest is `--manifest`, or the first argument if it has a manifest's suffix."""
+    if manifest is not None:
+        return Choice(manifest=manifest, rest=arguments)
     if arguments and arguments[0].endswith(_SUFFIXES):
         return Choice(manifest=Path(arguments[0]), rest=arguments[1:])
     return Choice(manifest=None, rest=arguments)

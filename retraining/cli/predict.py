@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 
 import click
 
-from retraining.cli.options import format_option, manifest_and, store_option
+from retraining.cli.options import format_option, manifest_and, manifest_option, store_option
 from retraining.cli.output import write_json, write_text
 from retraining.cli.places import find_manifest
 from retraining.errors import InputError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["command"]
 
@@ -39,6 +37,7 @@ __all__ = ["command"]
     show_default=True,
     help="What becomes of rows whose partition value is no node.",
 )
+@manifest_option
 @store_option
 @format_option
 def command(
@@ -47,6 +46,7 @@ def command(
     file: str | None,
     release: int | None,
     unknown: Literal["error", "null"],
+    manifest: Path | None,
     store: str | None,
     output: str,
 ) -> None:
@@ -56,7 +56,7 @@ def command(
     """
     from retraining.operations.predict import predict
 
-    choice = manifest_and(arguments)
+    choice = manifest_and(arguments, manifest)
     if len(choice.rest) != 1:
         found = "no model or node was named" if not choice.rest else f"{len(choice.rest)} models were named"
         raise InputError(found, "name one, as in `retrain predict MODEL --data FILE`")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from retraining.cli.options import format_option, manifest_and, store_option
+from retraining.cli.options import format_option, manifest_and, manifest_option, store_option
 from retraining.cli.output import write_json, write_text
 from retraining.cli.places import stored_at
 from retraining.errors import InputError
@@ -16,6 +16,7 @@ __all__ = ["command"]
 
 @click.command("report", short_help="Write one run as a self-contained HTML page.")
 @click.argument("arguments", metavar="[MANIFEST] [RUN]", nargs=-1)
+@manifest_option
 @store_option
 @click.option(
     "-o",
@@ -27,7 +28,9 @@ __all__ = ["command"]
     help="Where to write the page.",
 )
 @format_option
-def command(arguments: tuple[str, ...], store: str | None, file: Path, output: str) -> None:
+def command(
+    arguments: tuple[str, ...], manifest: Path | None, store: str | None, file: Path, output: str
+) -> None:
     """Write a run as one self-contained HTML page, and print its path.
 
     RUN is a run's name or the beginning of it; without it the newest run that ended. With
@@ -35,7 +38,7 @@ def command(arguments: tuple[str, ...], store: str | None, file: Path, output: s
     """
     from retraining.operations.report import read_run, render_run
 
-    choice = manifest_and(arguments)
+    choice = manifest_and(arguments, manifest)
     if len(choice.rest) > 1:
         raise InputError(f"{len(choice.rest)} runs were named", "name one run")
     record = read_run(stored_at(store, choice.manifest).store, choice.rest[0] if choice.rest else None)

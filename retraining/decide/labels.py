@@ -3,8 +3,8 @@
 Challenger and champion of a refresh learn from nearly the same rows, so a gate cannot see labels in
 a wrong unit: five days times 60 once shipped a model with twelve times the error (MANIFEST 1). This
 check compares days, not rows (rows of one day are not independent): a day is strange when its distance
-from the earlier median, or its spread around its own, is far outside that of *every* earlier day. A season or a trend moves less
-than that in one block; one strange day may be a storm, several are an error.
+from the earlier median, or its spread around its own, is far outside that of *every* earlier day. A
+season or a trend moves less than that in one block; one strange day may be a storm, several are an error.
 """
 
 from __future__ import annotations

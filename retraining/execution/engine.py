@@ -183,6 +183,11 @@ def _blocked(
     names = [edge.upstream for edge in study.world.graph.edges_into(node) if edge.column == column]
     causes = [f"{name} is {above[name].outcome}: {above[name].because}" for name in names if name in above]
     because = f"no usable version of {column}" + (f" ({'; '.join(causes[:2])})" if causes else "")
+    if not names:
+        because = (
+            f"no row finds a row of {column}: check `match`, and that the upstream's rows are decided "
+            "no later than those that read them"
+        )
     return NodeResult(node=node, decision=decision, outcome="blocked", because=because)
 
 

@@ -1,7 +1,7 @@
 """Which task runs next, as a state machine without I/O: events in, commands out (STORE 9).
 
 Ready tasks wait in one queue, the longest remaining path first, ties by the order of arrival. Small
-tasks are batched by learned costs. A worker that died costs its batch: halved, down to single tasks;
+tasks are batched by learned costs. A worker that died costs its batch: its tasks then run one by one;
 a single task has three attempts and then fails as itself.
 
 Invariants (see `validate`): a task is in exactly one of queue, flight or done; late answers of an
@@ -68,6 +68,7 @@ class _Entry:
     task: Task
     group: str
     attempts: int = 0
+    alone: bool = False  # its batch lost its worker: it may be the one that did it
 
 
 @dataclass(slots=True)
@@ -152,25 +153,23 @@ class Scheduler:
 
     def _lost(self, batch: Batch, why: str) -> Iterable[Command]:
         if len(batch.tasks) > 1:
-            # nobody is charged yet: the halves will show which task it was
-            half = len(batch.tasks) // 2
-            for tasks in (batch.tasks[:half], batch.tasks[half:]):
-                self._requeue(tasks, alone=True)
+            # nobody is charged yet: each alone will show which task it was
+            for task in batch.tasks:
+                self.entries[task.id].alone = True
+            self._requeue(batch.tasks)
             return
         task = batch.tasks[0]
         entry = self.entries[task.id]
         entry.attempts += 1
         if entry.attempts < MAX_ATTEMPTS:
-            self._requeue([task], alone=True)
+            self._requeue([task])
             return
         del self.entries[task.id]
         self.done += 1
         yield Deliver(result=TaskResult(id=task.id, error=f"its worker died {entry.attempts} times: {why}"))
 
-    def _requeue(self, tasks: Iterable[Task], *, alone: bool = False) -> None:
+    def _requeue(self, tasks: Iterable[Task]) -> None:
         for task in tasks:
-            if alone:
-                self._costs[self.entries[task.id].group] = MAX_BATCH_SECONDS
             self._arrival += 1
             heapq.heappush(self.queue, (-float("inf"), self._arrival, task.id))
 
@@ -189,12 +188,12 @@ class Scheduler:
         while self.queue:
             entry = self.entries[self.queue[0][2]]
             cost = self._costs.get(entry.group)
-            if tasks and (entry.group != group or cost is None or spent + cost > budget):
+            if tasks and (entry.alone or entry.group != group or cost is None or spent + cost > budget):
                 break
             heapq.heappop(self.queue)
             tasks.append(entry.task)
             group, spent = entry.group, spent + (budget if cost is None else cost)
-            if cost is None:
+            if cost is None or entry.alone:
                 break
         self._batches += 1
         name = f"{self._batches:06d}"

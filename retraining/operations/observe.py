@@ -23,6 +23,7 @@ from retraining.data.files import FileSignature, find_files, signatures
 from retraining.data.reading import read_schema, read_table
 from retraining.data.rows import Classes, NodeRows, available_from, classes_of, describe, node_rows
 from retraining.data.tables import Table
+from retraining.decide.calendar import moment
 from retraining.decide.recipes import Recipe, digest_of, recipe_of
 from retraining.decide.snapshots import NodeData, node_data_from_json
 from retraining.errors import DataError, InputError, ManifestError
@@ -229,6 +230,8 @@ def _look(
         name: _read(dataset, files[name], _columns_used(manifest, dataset), manifest.timezone)
         for name, dataset in datasets.items()
     }
+    for name, dataset in datasets.items():
+        _check_visible(tables[name], dataset, as_of)
     partitions: dict[str, list[tuple[str, ...]]] = {}
     skipped: list[Skipped] = []
     for model in manifest.models.values():
@@ -308,6 +311,16 @@ def _read(dataset: Dataset, files: Sequence[Path], columns: Collection[str], tim
                 "every row needs the moment at which its prediction is made: fill it in or leave the rows out",
             )
     return table
+
+
+def _check_visible(table: Table, dataset: Dataset, as_of: int) -> None:
+    exists = available_from(table, dataset)
+    if exists is not None and not (exists <= as_of).any():
+        raise DataError(
+            f"dataset {dataset.name}: none of its {table.n_rows} rows exists at {moment(as_of):%Y-%m-%d %H:%M} UTC; "
+            f"the first does at {moment(int(exists.min())):%Y-%m-%d %H:%M} UTC",
+            "pass a later --as-of, or check the time column and the time zone",
+        )
 
 
 def _next_visible(table: Table, dataset: Dataset, as_of: int) -> int:

@@ -29,6 +29,7 @@ __all__ = ["plan_summary", "plan_text"]
 
 _MOST_CAUSES = 8
 _MOST_LISTED = 12
+_FEW_NAMES = 3
 
 
 class SkippedPartition(Protocol):
@@ -91,7 +92,7 @@ def plan_summary(plan: Plan) -> str:
     conditional = sum(decision.conditional for decision in plan.active)
     counts = {
         "to retrain": len(plan.active) - conditional,
-        "to retrain if an upstream column changes": conditional,
+        "if an upstream column changes": conditional,
         "kept": sum(decision.action == "keep" for decision in plan.decisions),
         "blocked": sum(decision.action == "blocked" for decision in plan.decisions),
     }
@@ -188,10 +189,10 @@ def _merged(kind: str, reasons: Sequence[Reason], decisions: Sequence[Decision])
             f"{_span(blocks, 'block')} new or changed, {_span(rows, 'row')} ({_span_of_shares(share)})"
             f"{' each' if len(reasons) > 1 else ''}"
         ]
-    if len({reason.text for reason in reasons}) == 1:
+    names = {name: None for reason in reasons for name in _names(reason.evidence)}
+    if len({reason.text for reason in reasons}) == 1 and len(names) <= _FEW_NAMES:
         return [reasons[0].text]
     if kind == "upstream":
-        names = {name: None for reason in reasons for name in _names(reason.evidence)}
         verb = "a new version" if all(decision.direct for decision in decisions) else "retraining"
         return [f"{verb} of {list_nodes(names)}"] if names else counted_texts(r.text for r in reasons)
     return counted_texts(reason.text for reason in reasons)
@@ -227,8 +228,8 @@ def _noted(decisions: Sequence[Decision], every_node: bool, paint: Paint) -> lis
     causes = by_cause(pairs)
     lines = []
     for note, nodes in causes[:_MOST_CAUSES]:
-        head = f"{plural(len(nodes), 'node')}, {note}: " if len(nodes) > 1 else f"{note}: "
-        lines += wrapped(head + list_nodes(nodes), "  ", "    ")
+        many = f"{plural(len(nodes), 'node')}, {note}: {list_nodes(nodes)}"
+        lines += wrapped(many if len(nodes) > 1 else f"{nodes[0]}: {note}", "  ", "    ")
     rest = sum(len(nodes) for _, nodes in causes[_MOST_CAUSES:])
     if rest:
         lines.append(f"  {plural(rest, 'more node')} for other reasons; --all lists them")

@@ -115,6 +115,13 @@ def test_explain_needs_no_manifest_where_a_store_is_given(
     assert told.err == ""
 
 
+def test_the_manifest_of_a_named_node_is_the_first_argument_or_an_option(released: Path, type_: Type) -> None:
+    manifest = str(released / "diabetes.yaml")
+    first = type_("explain", manifest, "laboratory", "--as-of", "2030-01-01")
+    assert first.code == 0
+    assert type_("explain", "laboratory", "--manifest", manifest, "--as-of", "2030-01-01").out == first.out
+
+
 def test_releases_are_listed_newest_first(own_copy: Path, type_: Type) -> None:
     type_("run", "--backend", "serial", "--force", "progression", "--no-progress")
     found = type_("releases", "--format", "json").document

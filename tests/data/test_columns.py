@@ -54,9 +54,8 @@ def test_a_row_reads_the_row_of_its_key_if_that_prediction_existed_when_its_own_
         f=number([r[0] for r in own]),
         t=ticks([r[1] for r in own]),
     )
-    upstream, upstream_set = side(
-        "u", "k", time="t", k=number([r[0] for r in theirs]), t=ticks([r[1] for r in theirs]), s=ticks([r[2] for r in theirs])
-    )  # fmt: skip
+    keys, decided_at, seen_at = zip(*theirs, strict=True)
+    upstream, upstream_set = side("u", "k", time="t", k=number(keys), t=ticks(decided_at), s=ticks(seen_at))
     found = join_rows(EDGE, reader, reader_set, upstream, upstream_set)
     for i, (key, decided) in enumerate(own):
         expected = [

@@ -28,12 +28,28 @@ SCHEME = TimeScheme(block_days=14, min_rows=10, min_blocks=2)
 
 
 def recipe(node, inputs=(), **more):
-    fields = dict(
-        node=node, model=node, dataset="d", partition=(), target=Target(column="y", known_after=dt.timedelta(days=1)),
-        features=("x",), inputs=tuple(Input(upstream=up, column=up) for up in inputs), estimator="Ridge",
-        module="sklearn.linear_model", parameters={"alpha": 1.0}, version=None, task="regression", preprocess="auto",
-        accepts_nan=False, needs_scaling=True, probabilities=False, scheme=SCHEME, timezone="UTC", seed=0, ship="refit",
-    )  # fmt: skip
+    fields = {
+        "node": node,
+        "model": node,
+        "dataset": "d",
+        "partition": (),
+        "target": Target(column="y", known_after=dt.timedelta(days=1)),
+        "features": ("x",),
+        "inputs": tuple(Input(upstream=up, column=up) for up in inputs),
+        "estimator": "Ridge",
+        "module": "sklearn.linear_model",
+        "parameters": {"alpha": 1.0},
+        "version": None,
+        "task": "regression",
+        "preprocess": "auto",
+        "accepts_nan": False,
+        "needs_scaling": True,
+        "probabilities": False,
+        "scheme": SCHEME,
+        "timezone": "UTC",
+        "seed": 0,
+        "ship": "refit",
+    }
     return Recipe(**{**fields, **more})
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -19,9 +20,7 @@ ZONES = [
     "Pacific/Apia",
     "America/Sao_Paulo",
 ]
-MOMENTS = st.datetimes(dt.datetime(1965, 1, 1), dt.datetime(2060, 1, 1)).map(
-    lambda value: value.replace(tzinfo=dt.UTC)
-)
+MOMENTS = st.integers(-(10**8), 3 * 10**9).map(lambda value: dt.datetime.fromtimestamp(value, dt.UTC))
 SETTINGS = settings(max_examples=150, derandomize=True, deadline=None)
 
 
@@ -52,7 +51,7 @@ def test_blocks_cover_time_without_gap_where_clocks_change(zone):
     calendar = Calendar(zone, 1)
     begin = calendar.block_at(micros(dt.datetime(2011, 1, 1, tzinfo=dt.UTC)))
     starts = [calendar.start(block) for block in range(begin, begin + 800)]
-    lengths = {(b - a) // 3_600_000_000 for a, b in zip(starts, starts[1:], strict=False)}
+    lengths = {(b - a) // 3_600_000_000 for a, b in itertools.pairwise(starts)}
     # the day that Apia left out has no length; elsewhere days have 23 to 25 hours
     assert lengths <= {0, 23, 24, 25}
     borders = np.array(starts)

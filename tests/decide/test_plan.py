@@ -108,7 +108,7 @@ def test_a_rejected_challenger_is_not_retried_until_something_changes():
     world.data["a"] = data("a", blocks=10)
     assert world.plan()["a"].action == "retrain"
     world.recipes["b"] = replace(world.recipes["b"], parameters={})
-    assert [reason.kind for reason in world.plan()["b"].reasons][0] == "definition"
+    assert world.plan()["b"].reasons[0].kind == "definition"
 
 
 def test_a_failed_attempt_is_tried_again():
@@ -208,8 +208,8 @@ def test_changed_old_labels_are_data():
     world.data["a"] = replace(world.data["a"], cells=tuple(cells))
     decision = world.plan()["a"]
     assert decision.reasons[0].evidence["blocks"] == 1
-    # the fits that had learnt from the corrected labels: the gate fit and the shipped fit, and the columns below b reads
-    assert decision.fits[1] == len([b for b in range(103, 109)])
+    # every fit that had learnt from the corrected labels: for the gate, for shipping, for the columns that b reads
+    assert decision.fits[1] == len(range(103, 109))
 
 
 def test_rows_that_arrive_inside_a_block_change_nothing():

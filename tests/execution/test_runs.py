@@ -134,7 +134,8 @@ def progress(now):
     seen.append(now)
     if len(seen) > {after}:
         os.kill(os.getpid(), signal.SIGKILL)
-run(sys.argv[1], store=sys.argv[2], as_of="{AS_OF}", options=RunOptions(backend="serial"), watcher=Watcher(progress=progress))
+options = RunOptions(backend="serial")
+run(sys.argv[1], store=sys.argv[2], as_of="{AS_OF}", options=options, watcher=Watcher(progress=progress))
 """
     arguments = [sys.executable, "-c", killed, str(bench.folder / "m.yaml"), str(bench.folder / "store")]
     assert subprocess.run(arguments, check=False, capture_output=True).returncode == -9
