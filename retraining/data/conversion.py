@@ -35,6 +35,7 @@ def column_kind(field_type: pa.DataType) -> str:
 
 
 def to_column(dataset: Dataset, name: str, chunked: pa.ChunkedArray, timezone: str) -> Column:
+    """A column of a dataset in the order given; `DataError` for a type that is none of ours."""
     array = chunked.combine_chunks()
     if isinstance(array, pa.ChunkedArray):
         array = array.chunk(0) if array.num_chunks == 1 else pa.concat_arrays(array.chunks)

@@ -82,6 +82,7 @@ def _count_partitions(model: Model, table: Table, visible: NDArray[np.bool_]) ->
 
 
 def check_classes(model: Model, classes: Classes) -> None:
+    """Raises `DataError` where a classifier's target has no classes that it could learn."""
     info = estimators()[model.estimator.type]
     if info.task != "classification":
         return

@@ -77,5 +77,7 @@ def test_every_module_says_what_it_holds(path: Path) -> None:
 
 
 def test_no_file_is_crowded() -> None:
-    crowded = {path: count for path in modules() if (count := len(path.read_text().splitlines())) > MOST_LINES}
+    crowded = {
+        path: count for path in modules() if (count := len(path.read_text().splitlines())) > MOST_LINES
+    }
     assert crowded == {}

@@ -59,10 +59,9 @@ def test_the_bounds_of_a_mean_are_those_of_a_loop_over_drawn_clusters():
 def test_a_worse_challenger_has_a_positive_difference_in_every_metric(metric, n_classes):
     target, champion = judged(n_classes)
     rng = np.random.default_rng(2)
-    if n_classes:
-        challenger = champion[rng.permutation(300)]
-    else:
-        challenger = champion + np.abs(rng.normal(size=(300, 1))) * 3 + 4
+    challenger = (
+        champion[rng.permutation(300)] if n_classes else champion + np.abs(rng.normal(size=(300, 1))) * 3 + 4
+    )
     found = compare(metric, target, challenger, champion, CLUSTERS, resamples=200)
     assert found.lower > 0
     assert found.difference == pytest.approx(abs(found.challenger - found.champion))
