@@ -72,18 +72,19 @@ def unite(
     width = 1 if task == "regression" or len(classes) <= 2 else len(classes)
     values = np.full((n_rows, width), np.nan)
     for rows, prediction, own in parts:
-        aligned = prediction if tuple(own) == tuple(classes) else _aligned(prediction, own, classes)
-        values[rows] = handed_down(aligned, task, len(classes))
+        same = tuple(own) == tuple(classes)
+        values[rows] = handed_down(prediction if same else aligned(prediction, own, classes), task, len(classes))
     return values
 
 
-def _aligned(prediction: Floats, own: Sequence[object], classes: Sequence[object]) -> Floats:
-    aligned = np.zeros((len(prediction), len(classes)))
+def aligned(prediction: Floats, own: Sequence[object], classes: Sequence[object]) -> Floats:
+    """Probabilities of `own` classes in the columns of `classes`; a class that is not among `own` gets 0."""
+    out = np.zeros((len(prediction), len(classes)))
     for index, value in enumerate(classes):
         if value in own:
-            aligned[:, index] = prediction[:, list(own).index(value)]
-    aligned[np.isnan(prediction).any(axis=1)] = np.nan
-    return aligned
+            out[:, index] = prediction[:, list(own).index(value)]
+    out[np.isnan(prediction).any(axis=1)] = np.nan
+    return out
 
 
 def join_rows(

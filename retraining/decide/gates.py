@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from retraining.manifest.values import GateRules, Json
 
-Kind: TypeAlias = Literal["first", "refresh", "recipe", "same recipe"]
+Kind: TypeAlias = Literal["first", "incomparable", "refresh", "recipe", "same recipe"]
 Word: TypeAlias = Literal["promoted", "rejected", "insufficient"]
 
 
@@ -161,6 +161,12 @@ def judge(evidence: GateEvidence, rules: GateRules, greater_is_better: Mapping[s
         return verdict("rejected", f"limit missed: {missed[0].note}")
     if evidence.kind == "first":
         return verdict("promoted", "first release: limits and sanity checks passed")
+    if evidence.kind == "incomparable":
+        return verdict(
+            "promoted",
+            "its champion cannot be compared (another target, or its columns left the data): "
+            "limits and sanity checks passed",
+        )
     if evidence.kind == "same recipe":
         return verdict("promoted", "same recipe and same gate fit as the champion; the checks decide")
     return _compared(evidence, rules, margin or 0.0, verdict)

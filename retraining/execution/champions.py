@@ -36,8 +36,10 @@ def _build_champion(study: Study, node: str) -> Candidate | None:
     current = study.world.facts.get(node)
     if table is None or current is None or any(name not in table.columns for name in recipe.features):
         return None
-    same = recipe.digest() == current.recipe.digest()
-    data = current.data if same else study.world.describe(recipe)
+    classes = tuple(document["data"]["classes"])
+    same = recipe.digest() == current.recipe.digest() and classes == tuple(current.data.classes)
+    # a class that appeared since is none of the champion's: its fits are known by the classes of their time
+    data = current.data if same else study.world.describe(recipe, classes)
     sources: dict[str, tuple[Source, ...]] = {
         column: tuple((name, "champion") for name in names) for column, names in document["sources"].items()
     }

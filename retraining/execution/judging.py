@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retraining.data.columns import aligned
 from retraining.decide.calendar import Calendar
 from retraining.decide.fingerprints import attempt_fingerprint, version_of
 from retraining.decide.fits import Before, LeftOut, fit_context
@@ -118,8 +119,10 @@ def _comparison_kind(
     study: Study, node: str, candidate: Candidate, champion: Floats | None, same: bool
 ) -> Kind:
     state = study.world.states.get(node)
-    if champion is None or state is None or state.parts is None:
+    if state is None or state.parts is None:
         return "first"
+    if champion is None:
+        return "incomparable"
     if same:
         return "same recipe"
     return "refresh" if state.parts.recipe == candidate.recipe.digest() else "recipe"
@@ -299,7 +302,7 @@ def failed(study: Study, node: str, decision: Decision, candidate: Candidate, er
 def champion_on(study: Study, candidate: Candidate, judged: NDArray[np.bool_]) -> Flow:
     """The champion's honest predictions on the judged rows, an error, and whether its gate fit is the challenger's."""
     champion = champion_of(study, candidate.node)
-    if champion is None:
+    if champion is None or _predicts(champion) != _predicts(candidate):
         return None, None, False
     wanted = champion_gate(champion, candidate, judged)
     error = yield from prepare_contexts(study, champion, wanted)
@@ -315,7 +318,13 @@ def champion_on(study: Study, candidate: Candidate, judged: NDArray[np.bool_]) -
     own = {candidate.evidence.fit(left_out) for left_out in gate_fits(candidate)}
     theirs = {champion.fingerprint(left_out, study.results)[0] for left_out in fits}
     values, error = yield from predictions(study, champion, fits, "champion")
+    if champion.data.classes != candidate.data.classes:
+        values = aligned(values, champion.data.classes, candidate.data.classes)
     return values, error, own == theirs
+
+
+def _predicts(candidate: Candidate) -> tuple[str, str]:
+    return candidate.recipe.task, candidate.recipe.target.column
 
 
 def replace_inputs(candidate: Candidate, inputs: tuple[Input, ...]) -> Candidate:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.rows import NodeRows
+from retraining.data.rows import Classes, NodeRows
 from retraining.data.tables import Table
 from retraining.decide.fits import Context
 from retraining.decide.gates import (
@@ -114,8 +114,8 @@ class World:
     facts: Mapping[str, Facts]
     states: Mapping[str, NodeState]
     tables: Mapping[str, Table]
-    rows: Callable[[Recipe, tuple[Any, ...]], NodeRows]
-    describe: Callable[[Recipe], NodeData]
+    rows: Callable[[Recipe, Classes], NodeRows]
+    describe: Callable[[Recipe, Classes], NodeData]
     join: Callable[[str, Input], NDArray[np.intp] | None]
     objects: Objects
     as_of: int

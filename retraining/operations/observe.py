@@ -82,11 +82,9 @@ class Observation:
             self._rows[key] = node_rows(recipe, table, dataset, self.as_of, classes)
         return self._rows[key]
 
-    def describe(self, recipe: Recipe) -> NodeData:
-        """The evidence of a node's rows under a recipe that is not the manifest's (a champion's)."""
-        table, dataset = self.tables()[recipe.dataset], self.datasets[recipe.dataset]
-        siblings = [one for one in self.recipes.values() if one.model == recipe.model] or [recipe]
-        classes = classes_of([recipe, *siblings], table, dataset, self.as_of)
+    def describe(self, recipe: Recipe, classes: Classes) -> NodeData:
+        """The evidence of a node's rows under a recipe or with classes that are not today's (a champion's)."""
+        table = self.tables()[recipe.dataset]
         return describe(recipe, table, self.rows(recipe, classes), classes)
 
     def join(self, dataset: str, item: Input) -> NDArray[np.intp] | None:

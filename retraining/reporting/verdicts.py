@@ -54,6 +54,7 @@ _COMPARISONS = {
     "first": "first version",
     "refresh": "refresh",
     "recipe": "changed recipe",
+    "incomparable": "its champion cannot be compared",
     "same recipe": "same gate fit as the champion",
 }
 _FIRST = (
