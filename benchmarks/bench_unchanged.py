@@ -31,7 +31,7 @@ def main() -> None:
             command = [
                 sys.executable,
                 "-m",
-                "retraining.cli",
+                "retraining",
                 "plan",
                 str(folder / "manifest.yaml"),
                 "--store",

@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import pairwise
+from typing import NoReturn
 
 import click
 from click.shell_completion import shell_complete
@@ -20,7 +23,7 @@ from retraining.cli.group import root
 from retraining.cli.output import error_document, error_text, paint_for, write_json
 from retraining.errors import InputError, InterruptedRunError, RetrainingError
 
-__all__ = ["main", "run_command"]
+__all__ = ["run_command", "run_process"]
 
 #: Set by a shell that asks for completions (README: `source <(_RETRAIN_COMPLETE=bash_source retrain)`).
 _COMPLETE = "_RETRAIN_COMPLETE"
@@ -28,8 +31,8 @@ _COMPLETE = "_RETRAIN_COMPLETE"
 _BROKEN_PIPE = 141
 
 
-def main() -> None:
-    """Runs the command of this process and ends it with its exit code."""
+def run_process(stop_asked: Callable[[], bool]) -> NoReturn:
+    """Runs the command of this process and ends it with its exit code; `stop_asked` as for `run_command`."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # a terminal without Unicode shows marks instead of failing
@@ -37,11 +40,24 @@ def main() -> None:
     asked = os.environ.get(_COMPLETE)
     if asked:
         sys.exit(shell_complete(root, {}, "retrain", _COMPLETE, asked))
-    sys.exit(run_command(sys.argv[1:]))
+    _leave(run_command(sys.argv[1:], stop_asked))
 
 
-def run_command(arguments: Sequence[str]) -> int:
-    """The exit code of a command line."""
+def _leave(code: int) -> NoReturn:
+    """End the process, without waiting for what still runs in the background: a Ray on its way up."""
+    if threading.active_count() > 1:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        session = sys.modules.get("retraining.execution.ray.session")
+        if session is not None:
+            session.abandon()
+        os._exit(code)
+    sys.exit(code)
+
+
+def run_command(arguments: Sequence[str], stop_asked: Callable[[], bool] = lambda: False) -> int:
+    """The exit code of a command line; `stop_asked` tells whether a signal came, whatever it was turned into."""
     try:
         # not `root.main`, which ends the process where a pipe is closed
         with root.make_context("retrain", list(arguments)) as context:
@@ -52,13 +68,14 @@ def run_command(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except (KeyboardInterrupt, click.Abort):
-        return _tell(InterruptedRunError("interrupted", "run the same command again"), arguments)
+        return _tell(_interrupted(), arguments)
     except click.ClickException as error:
         return _tell(_usage(error), arguments)
     except RetrainingError as error:
         return _tell(error, arguments)
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line for people, the rest in a file
-        return _tell(_unforeseen(error), arguments)
+        # an import of compiled code makes an ImportError of a KeyboardInterrupt
+        return _tell(_interrupted() if stop_asked() else _unforeseen(error), arguments)
     return code if isinstance(code, int) else 0
 
 
@@ -84,6 +101,10 @@ def _nobody_reads() -> int:
 def _wants_json(arguments: Sequence[str]) -> bool:
     """Whether `--format json` was asked for, also where the rest of the command line cannot be read."""
     return "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
+
+
+def _interrupted() -> InterruptedRunError:
+    return InterruptedRunError("interrupted", "run the same command again")
 
 
 def _usage(error: click.ClickException) -> InputError:

@@ -70,7 +70,9 @@ class LiveView:
         """Show the plan in one line, and begin to redraw."""
         self.say(f"{session.manifest.name}: {plan_summary(session.plan)}")
         self._nodes = len(session.plan.decisions)
-        self._expected = session.plan.fits[1]
+        # every node that is judged has one task more, which scores it
+        comparisons = sum(decision.comparisons for decision in session.plan.active)
+        self._expected = session.plan.fits[1] + comparisons + len(session.plan.active)
         if session.plan.active:
             self._live = Live(
                 console=self._console, get_renderable=self._draw, refresh_per_second=4, transient=True

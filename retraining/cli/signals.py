@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["Stopper"]
+__all__ = ["EarlyStop", "Interrupted", "Stopper"]
 
 #: How long a fit in this process may go on after the first signal.
 GRACE_SECONDS = 3.0
@@ -26,12 +26,44 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _INTERRUPTED = 130
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal asked the process to end.
+
+    A class of its own: where a plain KeyboardInterrupt passes through an `exec`, as imports of numpy and
+    of dataclasses do, Python ends the process by SIGINT whatever exit code it is given later.
+    """
+
+
+class EarlyStop:
+    """SIGINT and SIGTERM outside of runs, as an `Interrupted`; a second signal ends the process at once.
+
+    `asked` tells whether there was one, also where an import turned the exception into another.
+    """
+
+    exit_code = _INTERRUPTED
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def install(self) -> None:
+        """Take the signals from here on, but those that this process was told to ignore (`nohup`, `&`)."""
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._handle)
+
+    def _handle(self, _: int, __: FrameType | None) -> None:
+        if self.asked:
+            os._exit(_INTERRUPTED)
+        self.asked = True
+        raise Interrupted
+
+
 class Stopper:
     """The handlers of one run, installed inside `with`; to be used by the main thread.
 
     `announce` is told in a few words what a signal does; `leave` gives the terminal back where the
-    process must end at once. Before `begin` there is nothing to lose, so that a signal is a plain
-    KeyboardInterrupt.
+    process must end at once. Before `begin` there is nothing to lose, so that a signal does what it did
+    before.
     """
 
     def __init__(self, announce: Callable[[str], None], leave: Callable[[], None]) -> None:
@@ -87,24 +119,28 @@ class Stopper:
 
     def _install(self) -> None:
         for number in _SIGNALS:
-            signal.signal(number, self._handle)
+            if self._before[number] is not signal.SIG_IGN:
+                signal.signal(number, self._handle)
         signal.signal(signal.SIGALRM, self._ring)
 
-    def _handle(self, _: int, __: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if not self._begun:
-            raise KeyboardInterrupt
+            before = self._before[number]
+            if callable(before):
+                before(number, frame)
+            raise Interrupted
         self._asked += 1
         if self._asked == 1:
             signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS, 0.5)
         elif self._asked == 2 and self._fitting:
-            raise KeyboardInterrupt
+            raise Interrupted
         elif self._asked > 2:
             self._end()
 
     def _ring(self, _: int, __: FrameType | None) -> None:
         # it rings again: an exception that is raised inside a callback of a C library is lost
         if self._fitting:
-            raise KeyboardInterrupt
+            raise Interrupted
 
     def _watch(self) -> None:
         """Wait for a signal as the operating system sees it; end the process if a fit then stays where it is.

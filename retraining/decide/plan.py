@@ -21,6 +21,9 @@ from retraining.release.values import NodeState, Parts
 
 Action: TypeAlias = Literal["retrain", "keep", "blocked"]
 
+#: Earlier than every block.
+_EARLIEST = -(2**31)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
@@ -281,7 +284,7 @@ def _with_fits(
     depth = readers_below(graph, {name for name, d in decisions.items() if d.action == "retrain"})
     for node in graph.nodes:
         name, decision, fact = node.name, decisions[node.name], facts[node.name]
-        first[name] = _first_predicted(fact, _column_begins(name, graph, first))
+        first[name] = _first_predicted(fact, _required_begin(name, graph, fact, first))
         if decision.action != "retrain":
             out[name] = decision
             continue
@@ -323,23 +326,28 @@ def readers_below(graph: Graph, active: Collection[str]) -> dict[str, int]:
     return depth
 
 
-def _column_begins(node: str, graph: Graph, first: Mapping[str, int | None]) -> list[int]:
-    """For each input the first block with a prediction: that of the earliest node that makes the column."""
-    begins: dict[str, list[int]] = {}
-    for edge in graph.edges_into(node):
-        block = first[edge.upstream]
-        if block is not None:
-            begins.setdefault(edge.column, []).append(block)
-    return [min(blocks) for blocks in begins.values()]
+def _required_begin(node: str, graph: Graph, fact: Facts, first: Mapping[str, int | None]) -> int | None:
+    """The block from which on some row has every column that a row may not lack; None: none ever has.
+
+    A column begins with the earliest node that makes it; one that may be missing (`nan`) delays nothing.
+    """
+    begin = _EARLIEST
+    for item in fact.recipe.inputs:
+        if fact.recipe.missing_policy(item) == "nan":
+            continue
+        sources = [first[edge.upstream] for edge in graph.edges_into(node) if edge.column == item.column]
+        known = [block for block in sources if block is not None]
+        if not known:
+            return None
+        begin = max(begin, min(known))
+    return begin
 
 
-def _first_predicted(fact: Facts, begins: Sequence[int]) -> int | None:
+def _first_predicted(fact: Facts, begin: int | None) -> int | None:
     scheme = fact.recipe.scheme
-    if isinstance(scheme, FoldScheme):
+    if isinstance(scheme, FoldScheme) or begin is None:
         return None
-    begin = max(begins, default=-(2**31))
-    drops = any(fact.recipe.missing_policy(item) != "nan" for item in fact.recipe.inputs)
-    cells = [cell for cell in fact.data.cells if not drops or cell.part >= begin]
+    cells = [cell for cell in fact.data.cells if cell.part >= begin]
     for block in sorted(fact.data.rows):
         if enough(slice_cells(cells, Before(block)), scheme.min_rows, scheme.min_blocks):
             return block

@@ -21,7 +21,9 @@ def counted(count: int, noun: str) -> str:
 
 def number(value: float) -> str:
     """The text of a number: `12,730`, `17.11`, `0.02436`; an exponent only below 0.0001 and from 1e12."""
-    if value == 0 or not math.isfinite(value) or not _SMALL <= abs(value) < _LARGE:
+    if value == 0:
+        return "0"
+    if not math.isfinite(value) or not _SMALL <= abs(value) < _LARGE:
         return f"{value:.{_DIGITS}g}"
     decimals = max(0, _DIGITS - 1 - math.floor(math.log10(abs(value))))
     text = f"{value:,.{decimals}f}"

@@ -59,6 +59,7 @@ class Candidate:
     digests: dict[tuple[Context, str], CellDigests] = field(default_factory=dict)
     usable: dict[Context, NDArray[np.bool_]] = field(default_factory=dict)
     coverage: dict[str, float] = field(default_factory=dict)
+    damaged: set[str] = field(default_factory=set)  # recorded fits whose stored model cannot be read
     made: dict[str, str] = field(default_factory=dict)  # left out -> fingerprint, of every fit that was used
     counts: dict[str, int] = field(default_factory=dict)  # fits made and reused
     seconds: float = 0.0
@@ -105,7 +106,7 @@ class Candidate:
         recorded = self.recorded.get(str(left_out))
         if recorded is not None:
             pointer = recorded.get("model")
-            if pointer is not None:
+            if pointer is not None and str(left_out) not in self.damaged:
                 return recorded["fingerprint"], BlobPointer.from_json(pointer)
             now = self.evidence.fit(left_out)
             if now == recorded["fingerprint"] or results.find("fit", recorded["fingerprint"]) is None:
@@ -147,7 +148,14 @@ class Candidate:
             self.made[str(left_out)] = fingerprint
             pieces = lacking = self.pieces(left_out, fingerprint, parts)
         task = FitTask(
-            id=digest_of([fingerprint, [piece.fingerprint for piece in lacking], keep_model]),
+            id=digest_of(
+                [
+                    fingerprint,
+                    [piece.fingerprint for piece in lacking],
+                    keep_model,
+                    None if model is None else model.digest,
+                ]
+            ),
             node=self.node,
             kind=kind,
             recipe=self.recipe,

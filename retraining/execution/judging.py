@@ -108,7 +108,8 @@ def _not_judgeable(study: Study, candidate: Candidate) -> str:
             if isinstance(scheme, TimeScheme)
             else ""
         )
-        return f"only {counted(rows, 'labelled row')} before the holdout, and min_train asks for {wanted}"
+        known = f"only {counted(rows, 'labelled row')}" if rows else "no labelled row"
+        return f"{known} before the holdout, and min_train asks for {wanted}"
     if not _judged_rows(candidate).any():
         return "the holdout has no labelled rows"
     return ""

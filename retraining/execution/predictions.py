@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retraining.decide.fits import Context, LeftOut, contexts
+from retraining.errors import IntegrityError, NotFoundError
 from retraining.execution.candidates import (
     Candidate,
     shipped_fit,
@@ -28,6 +30,9 @@ from retraining.execution.tasks import FitKind, FitTask, Piece, TaskResult
 from retraining.execution.work import array_from
 from retraining.manifest.values import TimeScheme
 from retraining.store.packs import read_blob
+
+#: A turn for the models that cannot be read, one for the columns, and some for what others find meanwhile.
+_MOST_TURNS = 10
 
 
 def column(study: Study, key: ColumnOf) -> Flow:
@@ -75,36 +80,103 @@ def predictions(
     keep_model: bool = False,
     keep_models_of: Collection[LeftOut] = (),
 ) -> Flow:
-    """The predictions of some fits on the node's rows (NaN elsewhere), and an error or None."""
+    """The predictions of some fits on the node's rows (NaN elsewhere), and an error or None.
+
+    What the store has and cannot be read, a column or the model of a cached fit, is made again.
+    """
+    models = fits if keep_model else keep_models_of
+    for _ in range(_MOST_TURNS):
+        tasks, pieces = _wanted(study, candidate, fits, kind, models)
+        done = yield _do(study, candidate, tasks)
+        _count(candidate, tasks, done)
+        damaged = [task for task, result in zip(tasks, done, strict=True) if result.damaged]
+        values = np.full((len(candidate.rows.rows), candidate.width), np.nan)
+        error = next((result.error for result in done if result.error and not result.damaged), None)
+        error = error or next(filter(None, (_forget(study, candidate, task) for task in damaged)), None)
+        if error is not None:
+            return values, error
+        lacking = [piece for piece in pieces if not _read(study, candidate, piece, values)]
+        if not damaged and not lacking:
+            candidate.counts["reused"] = candidate.counts.get("reused", 0) + len(fits) - len(tasks)
+            return values, None
+    return values, f"the predictions of {candidate.node} are damaged in the store as often as they are made"
+
+
+def stored_model(study: Study, candidate: Candidate, left_out: LeftOut) -> Flow:
+    """Makes a fit of an earlier run again if its stored model cannot be read; the value is an error or None."""
+    fingerprint = candidate.made[str(left_out)]
+    record = study.results.find("fit", fingerprint)
+    pointer = record.blob("model") if record is not None else None
+    if pointer is None or ("fit", fingerprint) in study.made:
+        return None
+    try:
+        read_blob(study.world.objects, pointer)
+    except (IntegrityError, NotFoundError):
+        study.results.discard("fit", fingerprint)
+        _, error = yield from predictions(study, candidate, {left_out: []}, "shipped", keep_model=True)
+        return error
+    return None
+
+
+def _wanted(
+    study: Study,
+    candidate: Candidate,
+    fits: Mapping[LeftOut, Sequence[int]],
+    kind: FitKind,
+    models: Collection[LeftOut],
+) -> tuple[list[FitTask], list[Piece]]:
+    """The tasks that are still to be done for some fits, and the pieces that are there after them."""
     results = study.known_results(candidate)
-    pieces: list[Piece] = []
     tasks: list[FitTask] = []
+    pieces: list[Piece] = []
     for left_out, parts in fits.items():
-        keep = keep_model or left_out in keep_models_of
-        task, wanted = candidate.task(left_out, parts, kind, results, keep_model=keep)
+        task, wanted = candidate.task(left_out, parts, kind, results, keep_model=left_out in models)
         # a fit of the lattice predicts all its folds, and this column takes only its own from it
         pieces += [piece for piece in wanted if piece.part in parts]
         if task is not None:
             tasks.append(task)
-        else:
-            candidate.counts["reused"] = candidate.counts.get("reused", 0) + 1
-    done = yield _do(study, candidate, tasks)
-    _count(candidate, tasks, done)
-    values = np.full((len(candidate.rows.rows), candidate.width), np.nan)
-    error = next((result.error for result in done if result.error is not None), None)
-    if error is not None:
-        return values, error
-    for piece in pieces:
-        record = study.results.find("column", piece.fingerprint)
-        pointer = record.blob("column") if record is not None else None
-        if pointer is None:
-            return values, f"the predictions of {candidate.node} on part {piece.part} are not in the store"
-        values[candidate.rows.part == piece.part] = array_from(read_blob(study.world.objects, pointer))
-    return values, None
+    return tasks, pieces
+
+
+def _read(study: Study, candidate: Candidate, piece: Piece, values: NDArray[np.float64]) -> bool:
+    """Fills in a piece; False where an earlier run's is damaged or gone, which is forgotten."""
+    record = study.results.find("column", piece.fingerprint)
+    pointer = record.blob("column") if record is not None else None
+    if pointer is None:
+        return False
+    try:
+        found = array_from(read_blob(study.world.objects, pointer))
+    except (IntegrityError, NotFoundError):
+        if ("column", piece.fingerprint) in study.made:
+            raise  # written a moment ago: this store cannot be worked with
+        study.results.discard("column", piece.fingerprint)
+        return False
+    values[candidate.rows.part == piece.part] = found
+    return True
+
+
+def _forget(study: Study, candidate: Candidate, task: FitTask) -> str | None:
+    """Forgets a stored model that cannot be read; an error where only that very model would do.
+
+    A released model is not replaced in silence by one that today's rows make.
+    """
+    node = candidate.node
+    released = candidate.side == "champion" and task.left_out == shipped_fit(candidate)
+    if released and candidate.evidence.fit(task.left_out) != task.fingerprint and not study.forced(node):
+        assert task.model is not None
+        return (
+            f"the released model of {node} cannot be read from {task.model.pack}: "
+            f"restore that file, or make a new one with `retrain run --force {node}`"
+        )
+    study.results.discard("fit", task.fingerprint)
+    candidate.damaged.add(str(task.left_out))
+    return None
 
 
 def _count(candidate: Candidate, tasks: Sequence[FitTask], done: Sequence[TaskResult]) -> None:
     for task, result in zip(tasks, done, strict=True):
+        if result.damaged:
+            continue
         word = "made" if task.model is None else "reused"
         candidate.counts[word] = candidate.counts.get(word, 0) + 1
         candidate.seconds += result.ended - result.started

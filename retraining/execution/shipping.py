@@ -22,7 +22,7 @@ from retraining.execution.candidates import (
 )
 from retraining.execution.flows import Flow
 from retraining.execution.inputs import prepare_contexts
-from retraining.execution.predictions import predictions
+from retraining.execution.predictions import predictions, stored_model
 from retraining.execution.study import (
     Floats,
     Settle,
@@ -59,6 +59,8 @@ def ship(study: Study, node: str) -> Flow:
             reference, error = yield from predictions(
                 study, candidate, {compared: parts}, "gate", keep_model=True
             )
+    if error is None:
+        error = yield from stored_model(study, candidate, shipped)
     if error is not None:
         result.outcome, result.because, result.error = "failed", error, error
         return None

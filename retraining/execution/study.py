@@ -169,9 +169,12 @@ class Study:
 
     def known_results(self, candidate: Candidate) -> Results:
         """What the store has for a candidate; for a forced challenger, what this run has made."""
-        reasons = self.world.plan[candidate.node].reasons
-        forced = candidate.side == "challenger" and any(reason.kind == "forced" for reason in reasons)
+        forced = candidate.side == "challenger" and self.forced(candidate.node)
         return FreshResults(self.results, self.made) if forced else self.results
+
+    def forced(self, node: str) -> bool:
+        """True where `--force` asked for the node."""
+        return any(reason.kind == "forced" for reason in self.world.plan[node].reasons)
 
     def new_candidate(
         self,

@@ -104,6 +104,7 @@ Task: TypeAlias = FitTask | ScoreTask
 class TaskResult:
     """What became of one task; `error` is the text of what a fit raised (None: it succeeded).
 
+    `damaged` is True where the stored model that the task named cannot be read: it can be made again.
     `records` are the footers of what the task stored; `scores` the answer of a score task; times are
     in seconds since the epoch, on the worker's clock.
     """
@@ -112,6 +113,7 @@ class TaskResult:
     records: tuple[StoredRecord, ...] = ()
     scores: Mapping[str, Json] = field(default_factory=dict)
     error: str | None = None
+    damaged: bool = False
     started: float = 0.0
     ended: float = 0.0
     worker: str = ""

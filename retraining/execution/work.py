@@ -25,7 +25,7 @@ from retraining.data.rows import NodeRows, node_rows
 from retraining.data.tables import Table
 from retraining.decide.labels import label_check
 from retraining.decide.recipes import Recipe
-from retraining.errors import StoreError
+from retraining.errors import IntegrityError, NotFoundError, StoreError
 from retraining.execution.tasks import Batch, BatchResult, FitTask, ScoreTask, Task, TaskResult
 from retraining.learn.comparison import compare
 from retraining.learn.estimators import EstimatorSpec, FitError
@@ -105,6 +105,7 @@ def execute(
                 records=tuple(one for one, owner in zip(stored, owners, strict=True) if owner == index),
                 scores=result.scores,
                 error=result.error,
+                damaged=result.damaged,
                 started=result.started,
                 ended=result.ended,
                 worker=result.worker,
@@ -120,6 +121,7 @@ def _attempt(task: Task, resources: Resources, cache: _Cache) -> tuple[TaskResul
     records: list[Record] = []
     scores: dict[str, Json] = {}
     error: str | None = None
+    damaged = False
     try:
         if isinstance(task, FitTask):
             records = _fit_records(task, resources, cache)
@@ -127,6 +129,9 @@ def _attempt(task: Task, resources: Resources, cache: _Cache) -> tuple[TaskResul
             scores = _scores(task)
     except FitError as failure:
         error = str(failure)
+    except (IntegrityError, NotFoundError) as failure:
+        # a task reads nothing of the store but the model that it names
+        error, damaged = failure.message, True
     except StoreError:
         raise
     except MemoryError:
@@ -139,6 +144,7 @@ def _attempt(task: Task, resources: Resources, cache: _Cache) -> tuple[TaskResul
         id=task.id,
         scores=scores,
         error=error,
+        damaged=damaged,
         started=started,
         ended=time.time(),
         worker=f"{socket.gethostname()}:{os.getpid()}",

@@ -15,6 +15,8 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
@@ -68,9 +70,23 @@ def write_estimator(estimator: Any) -> bytes:
     """
     import skops.io
 
-    written = _canonical(skops.io.dumps(estimator))
-    _audit(written)
-    return written
+    data, kinds = _canonical(skops.io.dumps(estimator))
+    _audit_once(_Written(kinds=kinds, data=data))
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """An archive that this process wrote; two with the same kinds of nodes pass or fail the audit together."""
+
+    kinds: frozenset[tuple[str, str, str]]
+    data: bytes = field(compare=False)
+
+
+@lru_cache(maxsize=256)
+def _audit_once(written: _Written) -> None:
+    """The audit of what is written: thousands of models of one kind need it once. Reading audits always."""
+    _audit(written.data)
 
 
 def read_estimator(data: bytes) -> Any:
@@ -104,7 +120,8 @@ def _functions(schema: Any) -> Iterator[str]:
             yield f"{state['__module__']}.{state['__class__']}"
 
 
-def _canonical(data: bytes) -> bytes:
+def _canonical(data: bytes) -> tuple[bytes, frozenset[tuple[str, str, str]]]:
+    """The canonical bytes, and the (loader, module, class) of all nodes."""
     with ZipFile(io.BytesIO(data)) as archive:
         schema = json.loads(archive.read(_SCHEMA))
         parts: dict[bytes, tuple[str, bytes]] = {}
@@ -115,15 +132,17 @@ def _canonical(data: bytes) -> bytes:
                 suffix = state["file"].rpartition(".")[2]
                 key = hashlib.sha256(part).digest()
                 state["file"] = parts.setdefault(key, (f"{len(parts)}.{suffix}", part))[0]
+    kinds = set()
     for state in _states(schema):
         _settle(state)
+        kinds.add((state["__loader__"], str(state.get("__module__")), str(state.get("__class__"))))
     buffer = io.BytesIO()
     with ZipFile(buffer, "w", compression=ZIP_STORED) as archive:
         for name, part in parts.values():
             archive.writestr(ZipInfo(name), part)
         # Keys stay in their order: skops matches the keys of a dictionary with their types by position.
         archive.writestr(ZipInfo(_SCHEMA), json.dumps(schema, separators=(",", ":")))
-    return buffer.getvalue()
+    return buffer.getvalue(), frozenset(kinds)
 
 
 def _settle(state: dict[str, Any]) -> None:

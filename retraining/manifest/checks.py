@@ -30,7 +30,7 @@ _STEPS: Mapping[ColumnKind, str] = {
 
 
 def _kind_text(kind: ColumnKind) -> str:
-    return "is a list, an object or bytes" if kind == "other" else f"is of kind {kind}"
+    return "is neither number, truth value, text nor moment" if kind == "other" else f"is of kind {kind}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,14 +11,14 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from retraining.data.declarations import declaration_of
-from retraining.errors import InterruptedRunError
+from retraining.errors import InterruptedRunError, StoreError
 from retraining.execution.backends import Backend
 from retraining.execution.driver import Driver, Execution, Progress
 from retraining.execution.serial import SerialBackend
@@ -113,9 +113,22 @@ def _carry_out(
     session: Session, store: Store, options: RunOptions, watcher: Watcher, started: float
 ) -> RunOutcome:
     run_id = new_run_id(int(started * 1000), os.urandom(4))
-    opener = _backend_opener(session, store, options, watcher)
-    index = load_results(store.objects)
-    store.create_json(run_key(run_id), _run_document(session, run_id, started))
+    with _backend(session, store, options, watcher) as open_backend:
+        index = load_results(store.objects)
+        store.create_json(run_key(run_id), _run_document(session, run_id, started))
+        execution = _execute(session, store, run_id, index, open_backend, watcher)
+    return _finish(session, store, run_id, execution, index, options, started)
+
+
+def _execute(
+    session: Session,
+    store: Store,
+    run_id: str,
+    index: ResultIndex,
+    open_backend: Callable[[], Backend],
+    watcher: Watcher,
+) -> Execution:
+    """What the driver did; `StoreError` or `InterruptedRunError` where it did not come to its end."""
     observation = session.observation
     world = World(
         manifest=session.manifest,
@@ -135,7 +148,7 @@ def _carry_out(
         world,
         observation.datasets,
         index,
-        opener,
+        open_backend,
         run=run_id,
         stop_asked=watcher.stop_asked,
         progress=watcher.progress,
@@ -145,14 +158,14 @@ def _carry_out(
         execution = driver.run()
     finally:
         _keep_segment(store, run_id, driver.execution)
-    if execution.interrupted or execution.fatal:
+    if execution.fatal is not None:
+        raise execution.fatal
+    if execution.interrupted:
         raise InterruptedRunError(
-            f"stopped: {execution.fatal}"
-            if execution.fatal
-            else "stopped before the end; every finished fit is kept",
+            "stopped before the end; every finished fit is kept",
             "run the same command again: it continues with what is missing",
         )
-    return _finish(session, store, run_id, execution, index, options, started)
+    return execution
 
 
 def _finish(
@@ -178,7 +191,7 @@ def _finish(
     )
     after = _commit(session, store, run_id, conclusion, now)
     record = run_record(session, run_id, execution, conclusion, after, options.backend, started, time.time())
-    store.put_json(outcome_key(run_id), dict(record))
+    _keep_record(store, run_id, record, after)
     counts = _counts(conclusion)
     return RunOutcome(
         run=run_id,
@@ -192,6 +205,16 @@ def _finish(
         fits_reused=_reused(execution),
         counts=counts,
     )
+
+
+def _keep_record(store: Store, run_id: str, record: Mapping[str, Json], after: Head) -> None:
+    try:
+        store.put_json(outcome_key(run_id), record)
+    except StoreError as error:
+        raise StoreError(
+            f"release {after.release} stands, but the record of run {run_id} could not be kept: {error.message}",
+            error.next_step,
+        ) from error
 
 
 def _commit(session: Session, store: Store, run_id: str, conclusion: Conclusion, now: str) -> Head:
@@ -233,20 +256,26 @@ def _nothing_to_do(session: Session, started: float) -> RunOutcome:
     )
 
 
-def _backend_opener(
+@contextmanager
+def _backend(
     session: Session, store: Store, options: RunOptions, watcher: Watcher
-) -> Callable[[], Backend]:
+) -> Iterator[Callable[[], Backend]]:
+    """What opens the backend when the first task is ready; it is closed at the end, opened or not."""
     if options.backend == "serial":
-        return lambda: SerialBackend(store.objects, watcher.stop_asked, watcher.interruptible)
+        yield lambda: SerialBackend(store.objects, watcher.stop_asked, watcher.interruptible)
+        return
     from retraining.execution.ray.backend import RayBackend  # imported only where Ray is used
 
     # Ray needs seconds to start: it does so while the driver reads data and results
     backend = RayBackend(
         store_url=session.store_url, objects=store.objects, workers=options.workers, address=options.address
     )
-    if session.plan.fits[0]:
-        backend.start()
-    return backend.ready
+    try:
+        if session.plan.fits[0]:
+            backend.start()
+        yield lambda: backend.ready(watcher.stop_asked)
+    finally:
+        backend.close()
 
 
 def _champion_columns(session: Session, store: Store) -> dict[str, set[str]]:
@@ -276,9 +305,14 @@ def _declarations(session: Session) -> dict[str, Json]:
 
 
 def _keep_segment(store: Store, run_id: str, execution: Execution) -> None:
-    """Leaves the records of the run's packs where the next run finds them with one read."""
+    """Leaves the records of the run's packs where the next run finds them with one read.
+
+    Without it they are found by the packs' own footers, so that a store which takes no more bytes is
+    no second error.
+    """
     if execution.packs:
-        write_segment(store.objects, run_id, 1, int(time.time() * 1000), execution.packs)
+        with suppress(StoreError):
+            write_segment(store.objects, run_id, 1, int(time.time() * 1000), execution.packs)
 
 
 def _run_document(session: Session, run_id: str, started: float) -> dict[str, Json]:

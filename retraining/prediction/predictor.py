@@ -114,7 +114,14 @@ class Release:
 
     def _model(self, version: ServedVersion) -> FittedModel:
         if version.node not in self._models:
-            self._models[version.node] = load(read_blob(self._objects, version.artifact))
+            try:
+                data = read_blob(self._objects, version.artifact)
+            except (IntegrityError, NotFoundError) as error:
+                raise IntegrityError(
+                    f"the released model of {version.node} cannot be read: {error.message}",
+                    f"restore that file, or make a new model with `retrain run --force {version.node}`",
+                ) from error
+            self._models[version.node] = load(data)
         return self._models[version.node]
 
 

@@ -13,7 +13,7 @@ from retraining.reporting.text import plural
 
 __all__ = ["by_cause", "counted_texts", "list_nodes", "partition_values", "title_of", "wrapped"]
 
-_WIDTH = 100
+_WIDTH = 80
 _FEW_VALUES = 12
 
 

@@ -186,7 +186,7 @@ def _merged(kind: str, reasons: Sequence[Reason], decisions: Sequence[Decision])
     if kind == "data":
         blocks, rows, share = ([reason.evidence.get(key) for reason in reasons] for key in _DATA)
         return [
-            f"{_span(blocks, 'block')} new or changed, {_span(rows, 'row')} ({_span_of_shares(share)})"
+            f"{_span(blocks, 'new or changed block')}, {_span(rows, 'row')} ({_span_of_shares(share)})"
             f"{' each' if len(reasons) > 1 else ''}"
         ]
     names = {name: None for reason in reasons for name in _names(reason.evidence)}

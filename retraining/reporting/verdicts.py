@@ -205,7 +205,11 @@ def describe_period(period: Period) -> Markup:
     dates = join([tag("span", {"class": "whole"}, end) for end in ends], " to ")
     counts = [
         plural(count, noun)
-        for count, noun in ((period.rows, "row"), (period.clusters, "cluster"), (period.blocks, "block"))
+        for count, noun in (
+            (period.rows, "row"),
+            (period.clusters, "day" if period.start else "group"),
+            (period.blocks, "block"),
+        )
         if count is not None
     ]
     return join(

@@ -46,6 +46,10 @@ class ResultIndex:
             if replace or (record.blobs and not known.blobs):
                 self._records[(record.action, record.fingerprint)] = record
 
+    def discard(self, action: Action, fingerprint: str) -> None:
+        """Forget a record whose blobs turned out to be damaged or gone, so that it is made again."""
+        self._records.pop((action, fingerprint), None)
+
     def find(self, action: Action, fingerprint: str) -> StoredRecord | None:
         """The record of this action with this fingerprint, None if there is none."""
         return self._records.get((action, fingerprint))

@@ -6,11 +6,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retraining.decide.calendar import NEVER
+from retraining.decide.calendar import NEVER, Calendar
 from retraining.decide.fits import Before, Cell, Folds, column_fit, contexts, lattice_fits, parse_left_out
-from retraining.manifest.values import DataCondition, DefinitionCondition, FoldScheme, Rule, UpstreamCondition
+from retraining.graph.graph import Edge
+from retraining.manifest.values import (
+    DataCondition,
+    DefinitionCondition,
+    FoldScheme,
+    Input,
+    Rule,
+    UpstreamCondition,
+)
 
-from .samples import SCHEME, World, data, recipe
+from .samples import SCHEME, World, data, ordered_graph, recipe
 
 SETTINGS = settings(max_examples=50, derandomize=True, deadline=None)
 CHAIN = [("a", "b"), ("b", "c")]
@@ -252,3 +260,28 @@ def test_the_number_of_folds_is_planned_for_each_level():
         )
     plan = world.plan()
     assert [plan[name].fits[1] for name in "abc"] == [26, 16, 6]
+
+
+def test_a_column_begins_with_its_earliest_node_and_one_that_may_be_missing_delays_nothing():
+    world = World([("early", "reader"), ("late", "reader")])
+    late = world.data["late"]
+    rows = {part: count for part, count in late.rows.items() if part >= 103}
+    world.data["late"] = replace(late, cells=late.cells[3:], rows=rows)
+
+    def first(**columns):
+        """The block of the reader's first prediction; `columns` are the policies of what it reads."""
+        edges = [(up, up if up in columns else "both") for up in ("early", "late")]
+        world.graph = ordered_graph(
+            ["early", "late", "reader"],
+            [Edge(upstream=up, downstream="reader", column=to) for up, to in edges],
+        )
+        inputs = tuple(Input(upstream=name, column=name, missing=policy) for name, policy in columns.items())
+        world.recipes["reader"] = replace(recipe("reader"), inputs=inputs)
+        day = world.plan()["reader"].first_predicted
+        return next(block for block in range(100, 109) if Calendar("UTC", 14).date(block).isoformat() == day)
+
+    # a fit needs two blocks: `early` predicts from 102 on, `late` from 105 on
+    assert first(early="nan", late="nan") == 102
+    assert first(early="drop", late="nan") == 104
+    assert first(early="nan", late="drop") == 107
+    assert first(both="drop") == 104

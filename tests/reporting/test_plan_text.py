@@ -75,7 +75,7 @@ def test_partitions_with_the_same_kinds_of_reasons_are_told_together() -> None:
         "2,000 to 4,000 fits",
         "s0000, s0001",
         "and 1,988 more",
-        "1 block new or changed, 100 to 2,099 rows (10% to 209.9%) each",
+        "1 new or changed block, 100 to 2,099 rows (10% to 209.9%) each",
         "└─ total",
         "0 to 9 fits + 1 comparison, only if an upstream column changes",
         "upstream: retraining of demand[store=…] x2,000",

@@ -206,7 +206,7 @@ def test_a_verdict_shows_every_number_that_it_used():
         "not passed: shift 0.41, limit 0.25on rows of neither",
         "no better than a constant guess",
         "2013-12-16 to 2013-12-30",
-        "4,021 rows, 14 clusters, 1 block",
+        "4,021 rows, 14 days, 1 block",
     ):
         assert shown in text
 
@@ -242,6 +242,44 @@ def test_an_edge_shows_the_metric_with_and_without_its_column():
     assert "1,502" in text
     assert "1,630" in text
     assert "−7.9% [−11%, −4.3%] helps" in text
+
+
+def test_all_columns_together_are_told_in_words_and_counted_for_themselves():
+    edges = [
+        {"column": column, "metric": "log_loss", "with": 0.4, "without": 0.4 - value, "difference": value}
+        | {"lower": value - 0.01, "upper": value + 0.01}
+        for column, value in (("arrdelay", -0.005), ("cancel", -0.02), ("*", -0.03))
+    ]
+    text = Reader(render_report({"nodes": [{"node": "late15", "edges": edges}]})).text
+    assert "Of 2 upstream columns, 1 helps and 1 is unclear." in text
+    assert "Together they help 1 of 1 node that reads several." in text
+    assert text.count("all upstream columns") == 1
+    assert "*" not in text
+
+
+def test_the_lead_says_what_became_of_every_node():
+    def lead(outcomes: list[str], release: dict[str, int | None]) -> str:
+        nodes = [{"node": f"n{place}", "outcome": word} for place, word in enumerate(outcomes)]
+        record = {"nodes": nodes, "release": release, "fits": {"made": 1}, "seconds": {"total": 50}}
+        return Reader(render_report(record)).text
+
+    some = ["promoted"] * 29 + ["rejected"] * 2 + ["failed"]
+    told = "29 of 32 nodes promoted; 2 rejected and 1 failed. The run made 1 new fit in 50 s."
+    assert f"Release 2 replaces release 1: {told}" in lead(some, {"before": 1, "after": 2})
+    assert f"Release 1 is the first: {told}" in lead(some, {"before": None, "after": 1})
+    told = "Nothing was released; there is no release yet. Of 1 node, 1 insufficient. The run made"
+    assert told in lead(["insufficient"], {"before": None, "after": None})
+
+
+def test_moments_are_told_in_the_manifests_zone():
+    record = flights_record()
+    record["manifest"]["timezone"] = "America/New_York"
+    record["nodes"][0]["cut"] = "2013-12-30T05:00:00Z"
+    text = Reader(render_report(record)).text
+    assert "As of2013-12-30 19:00 EST" in text
+    assert "Ran2026-11-23 09:00 EST" in text
+    assert "Times are those of America/New_York." in text
+    assert "2013-12-30T05" not in text
 
 
 def test_skipped_partitions_are_listed_with_their_rows(second):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from retraining.reporting.text import (
     format_change,
+    format_day,
     format_duration,
     format_moment,
     format_number,
@@ -123,6 +124,26 @@ def test_a_signed_number_has_a_plus():
 )
 def test_a_moment_is_told_in_utc_and_anything_else_as_it_is(moment, text):
     assert format_moment(moment) == text
+
+
+@pytest.mark.parametrize(
+    ("zone", "text", "day"),
+    [
+        ("America/New_York", "2013-07-08 00:00 EDT", "2013-07-08"),
+        ("Europe/Berlin", "2013-07-08 06:00 CEST", "2013-07-08"),
+        ("America/Sao_Paulo", "2013-07-08 01:00 UTC-03", "2013-07-08"),
+        ("America/Los_Angeles", "2013-07-07 21:00 PDT", "2013-07-07"),
+        ("No/Where", "2013-07-08 04:00 UTC", "2013-07-08"),
+    ],
+)
+def test_a_moment_is_told_in_the_manifests_zone_which_is_named(zone, text, day):
+    moment = "2013-07-08T04:00:00Z"
+    assert (format_moment(moment, zone), format_day(moment, zone)) == (text, day)
+
+
+@pytest.mark.parametrize("text", ["2013-12-30", "block 7", "", "0001-01-01T00:00:00+14:00"])
+def test_a_day_that_is_no_moment_stays_as_it_is(text):
+    assert format_day(text, "Asia/Tokyo") == text
 
 
 def test_counts_agree_with_their_noun():

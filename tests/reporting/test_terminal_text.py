@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from retraining.reporting.grouping import by_cause, counted_texts, list_nodes, partition_values, title_of
 from retraining.reporting.history import ReleaseEntry, history_text
 from retraining.reporting.run_text import last_line, outcome_text, release_line
@@ -37,6 +39,14 @@ def standing(*nodes: NodeStanding) -> Standing:
         nodes=nodes,
         untried=("later",),
     )
+
+
+def test_a_cut_is_the_day_that_begins_then_in_the_manifests_zone() -> None:
+    found = replace(standing(node("a")), timezone="Asia/Tokyo")
+    row = replace(found.nodes[0], trained_through="2024-04-30T15:00:00Z")
+    text = standing_text(replace(found, nodes=(row,)))
+    assert "  2024-05-01  " in text
+    assert "made 2024-06-01 19:00 JST by ana@box" in text
 
 
 def test_a_release_is_said_to_change_stay_or_be_missing() -> None:

@@ -16,7 +16,8 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from retraining.errors import ClusterError, InterruptedRunError
@@ -43,6 +44,10 @@ _QUIET = {
 _CENTRAL = {"gcs_server": "GCS server", "raylet": "raylet"}
 
 
+#: A process has one Ray at most: who comes second, from another thread, waits for its turn.
+_ONE_IN_A_PROCESS = threading.Lock()
+
+
 class RaySession:
     """Ray from its start to its end; `workers` are the CPUs of an embedded one (None: the machine's)."""
 
@@ -51,11 +56,13 @@ class RaySession:
         self._workers = workers
         self._address = address
         self._thread: threading.Thread | None = None
+        self._begun = threading.Event()
         self._started = threading.Event()
         self._closing = threading.Event()
         self._error: BaseException | None = None
         self._owned = False
         self._folder: str | None = None
+        self._agents: list[Any] = []
 
     def start(self) -> None:
         """Begins to start Ray, without waiting for it."""
@@ -70,6 +77,8 @@ class RaySession:
         while not self._started.wait(0.1):
             if stop_asked():
                 raise InterruptedRunError("stopped while Ray was starting", "run the same command again")
+            if not self._begun.is_set():
+                deadline = time.monotonic() + START_TIMEOUT_SECONDS
             if time.monotonic() > deadline:
                 raise ClusterError(
                     f"Ray did not start within {START_TIMEOUT_SECONDS:.0f} s",
@@ -86,9 +95,9 @@ class RaySession:
         """Raises `ClusterError` where a process without which no task runs has ended."""
         if not self._owned:
             return
-        import ray
+        from ray._private import worker
 
-        node = getattr(ray._private.worker, "_global_node", None)
+        node = getattr(worker, "_global_node", None)
         for kind, process in node.dead_processes() if node is not None else ():
             if kind in _CENTRAL:
                 code = process.returncode
@@ -107,37 +116,49 @@ class RaySession:
 
     def _live(self) -> None:
         """The thread in which Ray lives: it starts Ray, waits for the end, and shuts down what it started."""
-        for name, value in _QUIET.items():
-            os.environ.setdefault(name, value)
-        try:
-            self._connect()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, `wait` reports it
-            self._error = error
-        finally:
-            self._started.set()
-        self._closing.wait()
-        if self._owned:
-            import ray
+        with _ONE_IN_A_PROCESS:
+            self._begun.set()
+            if self._closing.is_set():
+                return
+            try:
+                self._connect()
+            except BaseException as error:  # noqa: BLE001 - whatever it is, `wait` reports it
+                self._error = error
+            finally:
+                self._started.set()
+            if self._owned:
+                self._closing.wait()
+                self._end()
 
-            with contextlib.suppress(Exception):
-                ray.shutdown()
+    def _end(self) -> None:
+        import ray
+
+        with contextlib.suppress(Exception):
+            ray.shutdown()
+        # the agents of a raylet that was killed are nobody's children, and would stay for a while
+        _kill(self._agents)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _connect(self) -> None:
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
         local = self._address == "local"
         if local:
             # read by Ray once in a process, which keeps the first token for good; leaves no file behind
             os.environ["RAY_AUTH_MODE"] = "token"
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         import ray
+        from ray._private import worker
 
         if not ray.is_initialized():
+            before = {process.pid for process in _descendants()}
             # stdout is not redirected meanwhile: it is the process's own, and the run writes to it
             ray.init(**self._options(local))
             self._owned = True
+            self._agents = [process for process in _descendants() if process.pid not in before]
             # else the last words of a dead raylet go to this process's stdout
-            ray._private.worker._worker_logs_enabled = False
+            vars(worker)["_worker_logs_enabled"] = False
         self.cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def _options(self, local: bool) -> dict[str, Any]:
@@ -149,7 +170,7 @@ class RaySession:
         }
         if not local:
             return options
-        self._folder = tempfile.mkdtemp(prefix="retrain-", dir=_base_folder())
+        self._folder = tempfile.mkdtemp(prefix=_folder_prefix(), dir=_base_folder())
         return options | {
             "num_cpus": self._workers or os.cpu_count() or 1,
             "include_dashboard": False,
@@ -158,10 +179,40 @@ class RaySession:
         }
 
 
+def abandon() -> None:
+    """Ends every process below this one, which is about to end itself while Ray is starting.
+
+    Ray's servers end with it, but their agents would notice only ten seconds later.
+    """
+    _kill(_descendants())
+    for folder in Path(_base_folder()).glob(f"{_folder_prefix()}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _descendants() -> list[Any]:
+    try:
+        import psutil  # type: ignore[import-untyped]  # Ray brings its own
+    except ImportError:  # Ray itself is only being imported
+        return []
+    found: list[Any] = psutil.Process().children(recursive=True)
+    return found
+
+
+def _kill(processes: Sequence[Any]) -> None:
+    for process in processes:
+        # gone already, or a number that another process has now: psutil tells them apart
+        with contextlib.suppress(Exception):
+            process.kill()
+
+
+def _folder_prefix() -> str:
+    return f"retrain-ray-{os.getpid()}-"
+
+
 def _base_folder() -> str:
     """Where Ray's folder is made: as the user says, else for temporary files unless that path is too long."""
     given = os.environ.get("RAY_TMPDIR")
     if given:
         return given
     usual = tempfile.gettempdir()
-    return usual if len(usual) <= _LONGEST_FOLDER else "/tmp"  # noqa: S108 - sockets need a short path
+    return usual if len(usual) <= _LONGEST_FOLDER else "/tmp"
