@@ -1,0 +1,69 @@
+"""docs/json.md names the fields of every document, no more and no fewer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import ROOT, Type
+
+PAGE = (ROOT / "docs" / "json.md").read_text()
+WORDS = re.compile(r"`([a-z_]+)`")
+
+
+def told() -> Mapping[str, set[str]]:
+    """The fields that the page's table gives for each verb."""
+    rows = re.findall(r"^\| (?:`([a-z]+)`(?: \(.*\))?|any, when it fails) \| (.*) \|$", PAGE, re.MULTILINE)
+    return {verb or "error": set(WORDS.findall(fields)) for verb, fields in rows if verb != "format"}
+
+
+def beginnings(text: str) -> set[str]:
+    return set(WORDS.findall(re.sub(r"\([^)]*\)", "", text)))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["init", "elsewhere"],
+        ["validate"],
+        ["plan"],
+        ["run", "--backend", "serial"],
+        ["predict", "progression", "--data", "diabetes.csv", "-o", "out.csv"],
+        ["status"],
+        ["releases"],
+        ["explain", "progression"],
+        ["report"],
+        ["ls"],
+        ["graph"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_the_page_names_exactly_the_fields_of_a_document(
+    arguments: list[str], own_copy: Path, type_: Type
+) -> None:
+    document = type_(*arguments, "--format", "json").document
+    assert document.pop("format") == 1
+    assert set(document) == told()[arguments[0]]
+
+
+def test_the_page_names_exactly_the_fields_of_an_error_and_of_its_problems(
+    tmp_path: Path, type_: Type
+) -> None:
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text("manifest: 1\nname: m\n")
+    error = type_("plan", str(manifest), "--format", "json").document["error"]
+    assert {"error", *error} == told()["error"]
+    sentence = PAGE.partition("A **problem**")[2].partition(".\n")[0]
+    assert set(error["problems"][0]) == beginnings(sentence)
+
+
+def test_the_page_names_exactly_the_fields_of_a_decision_and_of_a_node(own_copy: Path, type_: Type) -> None:
+    decision = type_("plan", "--force", "progression", "--format", "json").document["decisions"][-1]
+    sentence = PAGE.partition("A **decision** of `plan` has")[2].partition(".\n")[0]
+    assert set(decision) == beginnings(sentence)
+    assert set(decision["reasons"][0]) == {"kind", "text", "evidence"}
+    node = type_("run", "--backend", "serial", "--format", "json").document["nodes"][0]
+    assert set(node) == {"node", "outcome", "because", "error"}
