@@ -62,6 +62,7 @@ def command(
     output: str,
 ) -> None:
     """Show what `run` would do and every reason, changing nothing."""
+    from retraining.reporting.grouping import notes_text
     from retraining.reporting.plan_text import plan_text
 
     session = look(manifest, store=store, select=select, exclude=exclude, force=force, as_of=as_of, data=data)
@@ -71,7 +72,7 @@ def command(
     paint = paint_for(sys.stdout)
     seen = session.observation
     text = plan_text(session.plan, seen.graph, seen.skipped, every_node=every_node, paint=paint)
-    write_text(f"{plan_head(session, paint)}\n\n{text}")
+    write_text(f"{plan_head(session, paint)}\n\n{text}{notes_text(seen.notes)}")
 
 
 def plan_head(session: Session, paint: Paint) -> str:
@@ -95,4 +96,5 @@ def _document(session: Session) -> dict[str, Json]:
         "release": session.head.release,
         **session.plan.to_json(),
         "skipped_partitions": skipped,
+        "notes": list(session.observation.notes),
     }

@@ -98,12 +98,15 @@ def command(
     Ctrl-C stops in seconds and loses no finished fit: running again continues.
     """
     from retraining.operations.run import RunOptions, Watcher, run
+    from retraining.reporting.grouping import notes_text
 
     file = find_manifest(manifest)
     with _view(no_progress) as view, Stopper(view.say, view.leave) as stopper:
 
         def planned(session: Session) -> None:
             view.begin(session)
+            if not no_progress and (notes := notes_text(session.observation.notes)):
+                view.say(notes.rstrip())
             stopper.begin()
 
         outcome = run(

@@ -32,6 +32,7 @@ __all__ = ["command"]
 def command(manifest: Path | None, data: dict[str, str], as_of: str | None, output: str) -> None:
     """Check a manifest and its data, and say every problem with its line."""
     from retraining.operations.validate import validate
+    from retraining.reporting.grouping import notes_text
     from retraining.reporting.text import plural
 
     checked = validate(find_manifest(manifest), data, as_of, dt.datetime.now(dt.UTC))
@@ -48,4 +49,4 @@ def command(manifest: Path | None, data: dict[str, str], as_of: str | None, outp
     if checked.skipped:
         left_out = plural(len(checked.skipped), "partition is no node", "partitions are no nodes")
         text += f"{left_out}; `retrain plan` says why\n"
-    write_text(text)
+    write_text(text + notes_text(checked.notes))

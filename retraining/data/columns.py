@@ -73,7 +73,9 @@ def unite(
     values = np.full((n_rows, width), np.nan)
     for rows, prediction, own in parts:
         same = tuple(own) == tuple(classes)
-        values[rows] = handed_down(prediction if same else aligned(prediction, own, classes), task, len(classes))
+        values[rows] = handed_down(
+            prediction if same else aligned(prediction, own, classes), task, len(classes)
+        )
     return values
 
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.tables import NO_MOMENT, Column, Table, key_hash
+from retraining.data.tables import NO_MOMENT, Column, Table, key_hash, mix
 from retraining.decide.calendar import NEVER, Calendar
 from retraining.decide.fits import Cell, LeftOut, in_slice
 from retraining.decide.recipes import Recipe
-from retraining.decide.snapshots import NodeData
+from retraining.decide.snapshots import SAMPLE, NodeData
 from retraining.errors import DataError
 from retraining.manifest.values import Dataset, FoldScheme, TimeScheme
 
@@ -101,6 +101,7 @@ def describe(recipe: Recipe, table: Table, found: NodeRows, classes: Classes) ->
     cells = _cells(found, [*inputs, label])
     features = _feature_digests(found, inputs, table)
     parts, sizes = np.unique(found.part, return_counts=True)
+    sample = _sample(found, [*inputs, label], table) if found.next_block is None else ()
     return NodeData(
         node=recipe.node,
         cells=cells,
@@ -110,6 +111,7 @@ def describe(recipe: Recipe, table: Table, found: NodeRows, classes: Classes) ->
         next_block=found.next_block,
         holdout=found.holdout,
         counts=_counts(found),
+        sample=sample,
     )
 
 
@@ -321,6 +323,16 @@ def _feature_digests(found: NodeRows, words: list[NDArray[np.uint64]], table: Ta
         int(value): _digest([word[start:end] for word in sorted_words])
         for value, start, end in zip(parts, starts.tolist(), ends, strict=True)
     }
+
+
+def _sample(found: NodeRows, words: list[NDArray[np.uint64]], table: Table) -> tuple[int, ...]:
+    """The smallest hashes of the labelled rows: a sample that the rows' content alone draws."""
+    state = key_hash([table.columns[name].take(found.rows) for name in table.key])
+    for word in words:
+        state = mix(state ^ mix(word))
+    # 53 bits are whole numbers in every reader of JSON
+    hashes = np.unique(state[found.labelled] >> np.uint64(11))
+    return tuple(hashes[:SAMPLE].tolist())
 
 
 def _digest(columns: Sequence[NDArray[np.generic]]) -> str:

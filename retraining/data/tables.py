@@ -104,7 +104,7 @@ def key_hash(columns: Sequence[Column]) -> NDArray[np.uint64]:
     """A 64-bit hash of each row's values in `columns`, equal for equal values in any table."""
     state = np.full(len(columns[0].values), 0x9E3779B97F4A7C15, np.uint64)
     for column in columns:
-        state = _mix(state ^ _mix(column.words()))
+        state = mix(state ^ mix(column.words()))
     return state
 
 
@@ -167,8 +167,8 @@ def _float_words(values: NDArray[np.float64]) -> NDArray[np.uint64]:
     return normal.view(np.uint64)
 
 
-def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finalizer of splitmix64 (Steele, Lea and Flood 2014): every input bit moves every output bit."""
+def mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The hashed words: the finalizer of splitmix64 (Steele, Lea and Flood 2014), where every bit moves every bit."""
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return state ^ (state >> np.uint64(31))

@@ -14,10 +14,12 @@ from retraining.decide.calendar import Calendar
 from retraining.decide.fits import Before, Folds, LeftOut, enough, lattice_fits, slice_cells
 from retraining.decide.recipes import Recipe
 from retraining.decide.snapshots import NodeData
-from retraining.decide.triggers import Change, Reason, changes_between, due_reasons
+from retraining.decide.triggers import NOTHING_CHANGED, Change, Reason, changes_between, due_reasons
 from retraining.graph.graph import Graph
 from retraining.manifest.values import FoldScheme, Json, Rule, TimeScheme
 from retraining.release.values import NodeState, Parts
+
+SERVED_NOTE = "what is served was made from exactly this"
 
 Action: TypeAlias = Literal["retrain", "keep", "blocked"]
 
@@ -184,7 +186,8 @@ def _decide(
     lacking = _lacking_inputs(node, graph, states, above)
     if lacking:
         return Decision(node=node, action="blocked", note=_lacking_note(lacking, above))
-    change = _change(node, graph, facts, states, environment)
+    served = _went_back(node, graph, facts, states, environment)
+    change = NOTHING_CHANGED if served else _change(node, graph, facts, states, environment)
     reasons = list(due_reasons(facts.rule, change))
     attempt = state.attempt if state else None
     if not released:
@@ -210,9 +213,8 @@ def _decide(
         return Decision(
             node=node, action="retrain", conditional=True, direct=False, reasons=(*reasons, reason)
         )
-    return Decision(
-        node=node, action="keep", reasons=tuple(reasons), note=_keep_note(state, bool(reasons), change)
-    )
+    note = SERVED_NOTE if served else _keep_note(state, bool(reasons), change)
+    return Decision(node=node, action="keep", reasons=tuple(reasons), note=note)
 
 
 def _lacking_inputs(
@@ -235,6 +237,23 @@ def _lacking_note(lacking: Sequence[str], above: Mapping[str, Decision]) -> str:
     note = f"no usable version of {_names(lacking)}"
     cause = above[lacking[0]].note
     return f"{note} ({cause})" if cause else note
+
+
+def _went_back(
+    node: str, graph: Graph, facts: Facts, states: Mapping[str, NodeState], environment: str
+) -> bool:
+    """True where the last attempt was made from other parts than the champion, and today's are the champion's."""
+    state = facts.state
+    if state is None or state.version is None or state.parts is None or state.attempt is None:
+        return False
+    shipped = shipped_left_out(facts.recipe, facts.data)
+    now = (facts.recipe.digest(), facts.data.slice_digest(shipped), environment)
+    current = {name: states[name].version for name in graph.upstreams(node) if name in states}
+    return (
+        state.attempt.parts != state.parts
+        and (state.parts.recipe, state.parts.data, state.parts.environment) == now
+        and all(version in (None, state.wiring.get(name)) for name, version in current.items())
+    )
 
 
 def _change(

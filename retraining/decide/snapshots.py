@@ -13,6 +13,9 @@ from typing import Any
 from retraining.decide.fits import Cell, LeftOut, slice_cells
 from retraining.manifest.values import Json
 
+#: Rows whose hashes tell how many of all rows changed: exact up to here, within some percent beyond.
+SAMPLE = 256
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeData:
@@ -20,7 +23,8 @@ class NodeData:
 
     `cells` are ordered by (known, part). `features` and `rows` are by part (block or fold), over all
     visible rows, labelled or not. `next_block` is n and `holdout` are the blocks of H (time scheme
-    only); `counts` says how many rows are in each state of MANIFEST 1.
+    only); `counts` says how many rows are in each state of MANIFEST 1. `sample` (fold scheme only) are the
+    smallest `SAMPLE` hashes of labelled rows with key and label, ascending: all of them where there are fewer.
     """
 
     node: str
@@ -31,6 +35,7 @@ class NodeData:
     next_block: int | None = None
     holdout: tuple[int, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    sample: tuple[int, ...] = ()
 
     def slice_digest(self, left_out: LeftOut) -> str:
         """The digest of the cells that a fit learns from: the data's part of its fingerprint."""
@@ -47,6 +52,7 @@ class NodeData:
             "next_block": self.next_block,
             "holdout": list(self.holdout),
             "counts": dict(self.counts),
+            "sample": list(self.sample),
         }
 
 
@@ -85,4 +91,5 @@ def node_data_from_json(doc: Mapping[str, Any]) -> NodeData:
         next_block=doc["next_block"],
         holdout=tuple(doc["holdout"]),
         counts=doc["counts"],
+        sample=tuple(doc.get("sample", ())),
     )

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, assert_never
 
-from retraining.decide.fits import LeftOut, slice_cells
+from retraining.decide.fits import Cell, LeftOut, slice_cells
 from retraining.decide.recipes import Recipe
-from retraining.decide.snapshots import NodeData
+from retraining.decide.snapshots import SAMPLE, NodeData
 from retraining.decide.wording import counted
 from retraining.manifest.values import (
     Condition,
@@ -39,6 +39,10 @@ class Reason:
     def to_json(self) -> dict[str, Json]:
         """The reason as a document."""
         return {"kind": self.kind, "text": self.text, "evidence": dict(self.evidence)}
+
+
+#: Fields of a definition that say which cells and words rows become: data under others cannot be compared.
+_SHAPING = frozenset({"features", "target", "validation", "timezone", "partition", "seed"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,9 @@ class Change:
         return " and ".join(parts) + " differ" if parts else "nothing differs"
 
 
+NOTHING_CHANGED = Change(recipe=False, fields=(), data=None, upstreams=(), environment=False)
+
+
 def changes_between(
     before: Parts,
     recipe: Recipe,
@@ -106,7 +113,8 @@ def changes_between(
         fields = tuple(sorted(name for name in now if now[name] != baseline_definition.get(name)))
     changed_data = None
     if before.data != data.slice_digest(shipped):
-        changed_data = _data_change(data, shipped, baseline_data, before.data)
+        comparable = not _SHAPING & set(fields)
+        changed_data = _data_change(data, shipped, baseline_data, comparable)
     return Change(
         recipe=changed_recipe,
         fields=fields,
@@ -159,9 +167,10 @@ def _data_reasons(condition: DataCondition, change: DataChange | None) -> tuple[
     return (Reason(kind="data", text=text, evidence=evidence),)
 
 
-def _data_change(data: NodeData, shipped: LeftOut, before: NodeData | None, digest: str) -> DataChange:
-    """Counts cells that differ; a cell whose rows only grew counts its new rows, at least one."""
-    del digest
+def _data_change(
+    data: NodeData, shipped: LeftOut, before: NodeData | None, comparable: bool
+) -> DataChange | None:
+    """How much the training rows changed; None where rows that cannot be compared are as many as before."""
     now = {(cell.part, cell.known): cell for cell in slice_cells(data.cells, shipped)}
     if before is None:
         rows = sum(cell.rows for cell in now.values())
@@ -172,14 +181,35 @@ def _data_change(data: NodeData, shipped: LeftOut, before: NodeData | None, dige
         else [c for c in before.cells if c.known <= before.next_block]
     )
     old = {(cell.part, cell.known): cell for cell in old_cells}
-    blocks: set[int] = set()
-    rows = 0
-    for key in now.keys() | old.keys():
-        was, now_is = old.get(key), now.get(key)
-        if was is not None and now_is is not None and was.digest == now_is.digest:
-            continue
-        blocks.add(key[1] if data.next_block is not None else key[0])
-        grown = abs((now_is.rows if now_is else 0) - (was.rows if was else 0))
-        rows += max(grown, 1)
     total = sum(cell.rows for cell in old.values())
+    grown = sum(cell.rows for cell in now.values()) - total
+    if not comparable:
+        rows = abs(grown)
+        return DataChange(blocks=0, rows=rows, share=rows / total if total else 1.0) if rows else None
+    changed = [
+        key
+        for key in now.keys() | old.keys()
+        if key not in old or key not in now or old[key].digest != now[key].digest
+    ]
+    blocks = {known if data.next_block is not None else part for part, known in changed}
+    rows = sum(_changed_rows(old.get(key), now.get(key)) for key in changed)
+    if data.sample and before.sample:
+        rows = max(_sampled_rows(data.sample, before.sample, total, grown), 1)
     return DataChange(blocks=len(blocks), rows=rows, share=rows / total if total else 1.0)
+
+
+def _changed_rows(old: Cell | None, now: Cell | None) -> int:
+    """The rows of a changed cell that are new or changed: its growth, and all of them where it has not grown."""
+    was, rows = old.rows if old else 0, now.rows if now else 0
+    return rows - was if rows > was else max(was, rows)
+
+
+def _sampled_rows(now: tuple[int, ...], before: tuple[int, ...], total: int, grown: int) -> int:
+    """The rows that are new or changed, estimated from the rows of the earlier sample that are no longer there."""
+    # a full sample says nothing of hashes above its largest
+    bound = now[-1] if len(now) >= SAMPLE else max(now[-1], before[-1])
+    told = [one for one in before if one <= bound]
+    present = set(now)
+    gone = sum(one not in present for one in told)
+    changed = round(gone / len(told) * total) if told else total
+    return max(changed + grown, changed, -grown)

@@ -82,13 +82,17 @@ class Candidate:
         return self.rows.training(left_out, self.usable[fit_context(left_out)])
 
     def exists(self, left_out: LeftOut) -> bool:
-        """True where a fit has enough rows to be made (`min_train`)."""
+        """True where a fit has enough rows to be made (`min_train`), in the time scheme of two classes at least."""
         scheme = self.recipe.scheme
         chosen = self.training_rows(left_out)
         if not isinstance(scheme, TimeScheme):
             return len(chosen) > 0
         blocks = len(np.unique(self.rows.part[chosen]))
-        return len(chosen) >= scheme.min_rows and blocks >= scheme.min_blocks
+        return len(chosen) >= scheme.min_rows and blocks >= scheme.min_blocks and not self.one_class(chosen)
+
+    def one_class(self, rows: NDArray[np.intp]) -> bool:
+        """True where a classifier would learn from rows of one class alone."""
+        return self.recipe.task == "classification" and len(np.unique(self.rows.target[rows])) < 2
 
     def column_fits(self, context: Context) -> dict[LeftOut, list[int]]:
         """The fits of a column and the parts that each predicts, whether they can be made or not."""

@@ -95,24 +95,36 @@ def judge_challenger(study: Study, node: str, decision: Decision, candidate: Can
 def _not_judgeable(study: Study, candidate: Candidate) -> str:
     if not candidate.data.rows:
         return "there are no rows"
+    if candidate.recipe.task == "classification" and len(candidate.data.classes) < 2:
+        found = (
+            f"one class so far ({candidate.data.classes[0]})" if candidate.data.classes else "no class so far"
+        )
+        return f"the target has {found}, and a classifier needs two"
     holdout = candidate.data.holdout
     if candidate.cut is not None and not holdout:
         return "no block of labels is mature yet"
     if not candidate.possible(gate_fits(candidate)):
         if candidate.cut is None:
             return "no fold has rows to learn from"
-        rows = len(candidate.training_rows(Before(holdout[0])))
-        scheme = candidate.recipe.scheme
-        wanted = (
-            f"{scheme.min_rows:,} in {counted(scheme.min_blocks, 'block')}"
-            if isinstance(scheme, TimeScheme)
-            else ""
-        )
-        known = f"only {counted(rows, 'labelled row')}" if rows else "no labelled row"
-        return f"{known} before the holdout, and min_train asks for {wanted}"
+        return _no_gate_fit(candidate, Before(holdout[0]))
     if not _judged_rows(candidate).any():
         return "the holdout has no labelled rows"
     return ""
+
+
+def _no_gate_fit(candidate: Candidate, gate: Before) -> str:
+    """Why the fit before the holdout cannot be made."""
+    scheme = candidate.recipe.scheme
+    assert isinstance(scheme, TimeScheme)
+    chosen = candidate.training_rows(gate)
+    rows, blocks = len(chosen), len(np.unique(candidate.rows.part[chosen]))
+    if rows >= scheme.min_rows and blocks >= scheme.min_blocks:
+        return f"the {counted(rows, 'labelled row')} before the holdout have one class"
+    known = (
+        f"only {counted(rows, 'labelled row')} in {counted(blocks, 'block')}" if rows else "no labelled row"
+    )
+    wanted = f"{scheme.min_rows:,} in {counted(scheme.min_blocks, 'block')}"
+    return f"{known} before the holdout, and min_train asks for {wanted}"
 
 
 def _judged_rows(candidate: Candidate) -> NDArray[np.bool_]:

@@ -32,12 +32,13 @@ from retraining.graph.nodes import node_name
 from retraining.manifest import TableSchema, check_data
 from retraining.manifest.catalog import estimators
 from retraining.manifest.values import Dataset, Input, Manifest, Model
+from retraining.operations.notes import notes_of
 from retraining.operations.partitions import Skipped, check_classes, partitions_of
 from retraining.store.log import Store
 
 #: A file modified within this many seconds of being read may change again unseen (as git assumes).
 RACY_SECONDS = 2.0
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(slots=True)
@@ -56,6 +57,7 @@ class Observation:
     datasets: Mapping[str, Dataset]
     files: Mapping[str, tuple[Path, ...]]
     signature: str
+    notes: tuple[str, ...] = ()
     hint: Mapping[str, Any] | None = None  # what a store that lacks it should be left; None: nothing new
     _tables: dict[str, Table] = field(default_factory=dict)
     _rows: dict[tuple[str, str, Classes], NodeRows] = field(default_factory=dict)
@@ -185,6 +187,7 @@ def _to_hint(seen: Observation, changes_at: int | None) -> dict[str, Any]:
         "links": links,
         "nodes": [value.to_json() for value in seen.data.values()],
         "skipped": [[s.model, s.partition, s.rows, s.why] for s in seen.skipped],
+        "notes": list(seen.notes),
     }
 
 
@@ -215,6 +218,7 @@ def _from_hint(
         recipes=_recipes(manifest, partitions),
         data={doc["node"]: node_data_from_json(doc) for doc in hint["nodes"]},
         skipped=tuple(Skipped(model=m, partition=p, rows=r, why=w) for m, p, r, w in hint["skipped"]),
+        notes=tuple(hint["notes"]),
         datasets=datasets,
         files=files,
         signature=signature,
@@ -262,6 +266,7 @@ def _look(
         _tables=tables,
     )
     found: dict[str, NodeData] = {}
+    classes: dict[str, Classes] = {}
     moments: list[int] = [
         _next_visible(tables[name], dataset, as_of) for name, dataset in datasets.items() if dataset.time
     ]
@@ -270,14 +275,15 @@ def _look(
         if not own:
             continue
         table, dataset = tables[model.dataset], datasets[model.dataset]
-        classes = classes_of(own, table, dataset, as_of)
-        check_classes(model, classes)
+        classes[model.name] = classes_of(own, table, dataset, as_of)
+        check_classes(model, classes[model.name])
         for recipe in own:
-            rows = seen.rows(recipe, classes)
-            found[recipe.node] = describe(recipe, table, rows, classes)
+            rows = seen.rows(recipe, classes[model.name])
+            found[recipe.node] = describe(recipe, table, rows, classes[model.name])
             if rows.changes_at is not None:
                 moments.append(rows.changes_at)
     seen.data = found
+    seen.notes = notes_of(manifest, tables, classes)
     links = {
         (model.name, item.column): _links(seen, model, item)
         for model in manifest.models.values()

@@ -82,16 +82,10 @@ def _count_partitions(model: Model, table: Table, visible: NDArray[np.bool_]) ->
 
 
 def check_classes(model: Model, classes: Classes) -> None:
-    """Raises `DataError` where a classifier's target has no classes that it could learn."""
+    """Raises `DataError` where a classifier's target has values or metrics that are none of classes."""
     info = estimators()[model.estimator.type]
     if info.task != "classification":
         return
-    if len(classes) < 2:
-        found = ", ".join(map(str, classes)) or "none"
-        raise DataError(
-            f"model {model.name}: the target {model.target.column} has fewer than two classes ({found})",
-            "a classifier needs two; check the target, or name a regressor as estimator",
-        )
     binary = [name for name in model.metrics if METRICS[name].binary_only]
     if binary and len(classes) > 2:
         raise DataError(

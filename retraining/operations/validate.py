@@ -28,12 +28,13 @@ __all__ = ["Checked", "validate"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """A manifest and data without a problem: its graph, rows by dataset, partitions that are no nodes."""
+    """A manifest and data without a problem: its graph, rows by dataset, partitions that are no nodes, notes."""
 
     manifest: Manifest
     graph: Graph
     rows: Mapping[str, int]
     skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Json]:
         """What was checked, as a document (format 1)."""
@@ -49,6 +50,7 @@ class Checked:
                 {"model": one.model, "partition": one.partition, "rows": one.rows, "why": one.why}
                 for one in self.skipped
             ],
+            "notes": list(self.notes),
         }
 
 
@@ -58,7 +60,7 @@ def validate(manifest: Path, data: Mapping[str, str], as_of: str | None, now: dt
     moment = parse_moment(as_of, read.timezone) if as_of else now
     rows = _check_datasets(read, data)
     seen = observe(read, micros(moment), None, data)
-    return Checked(manifest=read, graph=seen.graph, rows=rows, skipped=seen.skipped)
+    return Checked(manifest=read, graph=seen.graph, rows=rows, skipped=seen.skipped, notes=seen.notes)
 
 
 def _check_datasets(manifest: Manifest, data: Mapping[str, str]) -> dict[str, int]:

@@ -76,3 +76,8 @@ def wrapped(text: str, first: str, rest: str, width: int = _WIDTH) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def notes_text(notes: Sequence[str]) -> str:
+    """The notes on a manifest and its data, each a wrapped line that begins with `note:`; '' for none."""
+    return "".join(f"{line}\n" for note in notes for line in wrapped(f"note: {note}", "", "  "))

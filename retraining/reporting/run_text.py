@@ -15,6 +15,9 @@ from retraining.reporting.text import format_duration, plural
 __all__ = ["last_line", "outcome_text", "release_line"]
 
 _MOST_CAUSES = 12
+_WIDTH = 80
+#: Where nodes and causes begin: after the longest outcome.
+_INDENT = len("  insufficient ")
 
 
 def release_line(before: int | None, after: int | None) -> str:
@@ -64,9 +67,11 @@ def _section(word: str, pairs: Sequence[tuple[str, str]], paint: Paint) -> list[
     causes = by_cause(pairs)
     for cause, nodes in causes[:_MOST_CAUSES]:
         names = list_nodes(nodes) + (f" ({plural(len(nodes), 'node')})" if len(nodes) > 1 else "")
-        lines.append(f"  {paint(role_of_outcome(word), word.ljust(12))} {paint('name', names)}")
+        first, *more = wrapped(names, "", "", _WIDTH - _INDENT)
+        lines.append(f"  {paint(role_of_outcome(word), word.ljust(12))} {paint('name', first)}")
+        lines += [" " * _INDENT + paint("name", line) for line in more]
         for line in cause.splitlines() or [""]:
-            lines += wrapped(line, " " * 15, " " * 17)
+            lines += wrapped(line, " " * _INDENT, " " * (_INDENT + 2))
     rest = sum(len(nodes) for _, nodes in causes[_MOST_CAUSES:])
     if rest:
         lines.append(f"  {word.ljust(12)} {plural(rest, 'more node')} for other reasons; see the report")

@@ -50,7 +50,7 @@ def test_problems_of_every_dataset_are_told_together(
     assert answer.code == 2
     problems = answer.document["error"]["problems"]
     assert [problem["line"] for problem in problems] == [6, 7, 10]
-    assert ["does not exist" in problems[0]["message"], "repeat the key" in problems[1]["message"]] == [
+    assert ["does not exist" in problems[0]["message"], "repeats the key" in problems[1]["message"]] == [
         True,
         True,
     ]

@@ -198,7 +198,7 @@ def test_rows_are_in_the_order_of_the_key_whatever_the_order_of_the_file(tmp_pat
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("id,x\n1,a\n1,b\n", "1 rows repeat the key"),
+        ("id,x\n1,a\n1,b\n", "1 row repeats the key"),
         ("id,x\n1,a\n,b\n", "key column id is missing in 1 of 2"),
         ("id,y\n1,a\n", "has no column x"),
         ("", "cannot be read"),

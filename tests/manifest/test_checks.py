@@ -59,7 +59,7 @@ CASES = {
     "feature": ("stock.size", None, 12, 16, "models.level.features[0]", "no column `size`", ""),
     "feature of moments": ("days.open", "timestamp", 17, 32, "models.sales.features[2]", "of kind timestamp", "hour, weekday"),
     "feature of dates": ("days.open", "date", 17, 32, "models.sales.features[2]", "of kind date", "weekday, month"),
-    "nested feature": ("days.open", "other", 17, 32, "models.sales.features[2]", "of kind other", "types"),
+    "nested feature": ("days.open", "other", 17, 32, "models.sales.features[2]", "neither number", "columns"),
 }  # fmt: skip
 
 

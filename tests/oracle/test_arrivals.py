@@ -108,7 +108,7 @@ def test_too_early_is_insufficient_or_an_error_that_says_so(bench: Bench, weeks)
     assert bench.run(at(weeks)).fits_made == 0
 
 
-def test_a_target_of_one_class_is_an_error_with_a_next_step(bench: Bench):
+def test_a_target_of_one_class_waits_alone_for_the_second(bench: Bench):
     frame = rows()
     frame["late"] = True
     bench.write(TEXT, d=frame)

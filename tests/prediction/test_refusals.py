@@ -99,7 +99,7 @@ def test_moments_that_are_none_name_the_column(current: Release, frames: dict[st
 
 def test_repeated_and_missing_keys_are_refused(current: Release, frames: dict[str, pd.DataFrame]) -> None:
     hours = frames["hours"]
-    assert "1 rows repeat the key" in refusal(current, "crowd", pd.concat([hours, hours.iloc[:1]]))
+    assert "1 row repeats the key" in refusal(current, "crowd", pd.concat([hours, hours.iloc[:1]]))
     assert "key column site is missing in" in refusal(current, "crowd", hours.assign(site=None))
 
 

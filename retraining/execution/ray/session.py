@@ -88,7 +88,7 @@ class RaySession:
             detail = str(self._error).strip().splitlines() or [type(self._error).__name__]
             raise ClusterError(
                 f"Ray could not be started: {detail[0]}",
-                "run with --backend serial, or check the address and the machine's memory",
+                f"run with --backend serial, or check {_suspects(self._address)}",
             ) from self._error
 
     def check(self) -> None:
@@ -128,13 +128,15 @@ class RaySession:
                 self._started.set()
             if self._owned:
                 self._closing.wait()
-                self._end()
+            self._end()
 
     def _end(self) -> None:
-        import ray
+        """Leaves Ray, or what there is of it where it did not start; nothing of another's Ray is touched."""
+        if self._owned:
+            import ray
 
-        with contextlib.suppress(Exception):
-            ray.shutdown()
+            with contextlib.suppress(Exception):
+                ray.shutdown()
         # the agents of a raylet that was killed are nobody's children, and would stay for a while
         _kill(self._agents)
         if self._folder is not None:
@@ -152,11 +154,12 @@ class RaySession:
         from ray._private import worker
 
         if not ray.is_initialized():
-            before = {process.pid for process in _descendants()}
             # stdout is not redirected meanwhile: it is the process's own, and the run writes to it
-            ray.init(**self._options(local))
-            self._owned = True
-            self._agents = [process for process in _descendants() if process.pid not in before]
+            try:
+                ray.init(**self._options(local))
+                self._owned = True
+            finally:
+                self._agents = _processes_of(self._folder) if self._folder is not None else []
             # else the last words of a dead raylet go to this process's stdout
             vars(worker)["_worker_logs_enabled"] = False
         self.cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
@@ -171,11 +174,13 @@ class RaySession:
         if not local:
             return options
         self._folder = tempfile.mkdtemp(prefix=_folder_prefix(), dir=_base_folder())
+        # nobody else may look into a folder of mkdtemp; what Ray is given, it opens to everybody
+        inner = os.path.join(self._folder, "r")
         return options | {
             "num_cpus": self._workers or os.cpu_count() or 1,
             "include_dashboard": False,
             "object_store_memory": OBJECT_STORE_BYTES,
-            "_temp_dir": self._folder,
+            "_temp_dir": inner,
         }
 
 
@@ -184,18 +189,27 @@ def abandon() -> None:
 
     Ray's servers end with it, but their agents would notice only ten seconds later.
     """
-    _kill(_descendants())
+    with contextlib.suppress(ImportError):  # where not even Ray's import came to its end
+        _kill(_psutil().Process().children(recursive=True))
     for folder in Path(_base_folder()).glob(f"{_folder_prefix()}*"):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _descendants() -> list[Any]:
-    try:
-        import psutil  # type: ignore[import-untyped]  # Ray brings its own
-    except ImportError:  # Ray itself is only being imported
-        return []
-    found: list[Any] = psutil.Process().children(recursive=True)
+def _processes_of(folder: str) -> list[Any]:
+    """The processes that Ray started in this folder, and those below them."""
+    found = []
+    for child in _psutil().Process().children():
+        with contextlib.suppress(Exception):  # it may end meanwhile
+            if any(folder in word for word in child.cmdline()):
+                found += [child, *child.children(recursive=True)]
     return found
+
+
+def _psutil() -> Any:
+    import ray  # noqa: F401 - it brings its own psutil, and makes it known
+    import psutil  # type: ignore[import-untyped]  # isort: skip
+
+    return psutil
 
 
 def _kill(processes: Sequence[Any]) -> None:
@@ -207,6 +221,14 @@ def _kill(processes: Sequence[Any]) -> None:
 
 def _folder_prefix() -> str:
     return f"retrain-ray-{os.getpid()}-"
+
+
+def _suspects(address: str) -> str:
+    """What may be wrong where Ray does not start."""
+    if address != "local":
+        return f"the address {address}"
+    given = os.environ.get("RAY_TMPDIR")
+    return f"RAY_TMPDIR ({given}) and the machine's memory" if given else "the machine's memory and /tmp"
 
 
 def _base_folder() -> str:
