@@ -33,6 +33,7 @@ _BROKEN_PIPE = 141
 
 def run_process(stop_asked: Callable[[], bool]) -> NoReturn:
     """Runs the command of this process and ends it with its exit code; `stop_asked` as for `run_command`."""
+    _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # a terminal without Unicode shows marks instead of failing
@@ -41,6 +42,23 @@ def run_process(stop_asked: Callable[[], bool]) -> NoReturn:
     if asked:
         sys.exit(shell_complete(root, {}, "retrain", _COMPLETE, asked))
     _leave(run_command(sys.argv[1:], stop_asked))
+
+
+def _open_missing_streams() -> None:
+    """Give the process the streams that it was started without (`>&-`, some daemons): they lead nowhere.
+
+    Else the next file that is opened gets the number of standard output, and what compiled code prints.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - for good
 
 
 def _leave(code: int) -> NoReturn:

@@ -106,11 +106,24 @@ def fit(
             raise
         except Exception as error:
             rows = f"{len(features):,} rows x {len(features.names)} columns"
-            raise FitError(f"{spec.type} failed on {rows}: {_brief(error)}") from error
+            raise FitError(f"{spec.type} failed on {rows}{_odd(spec, features)}: {_brief(error)}") from error
     notes = tuple(dict.fromkeys(f"{warning.category.__name__}: {warning.message}" for warning in caught))
     return FittedModel(
         spec=spec, seed=seed, encoding=encoding, present=present, estimator=estimator, notes=notes
     )
+
+
+def _odd(spec: EstimatorSpec, features: Features) -> str:
+    """The columns that an estimator may have choked on, which its own error does not name; '' for none."""
+    told = {"infinite values": np.isinf(features.values).any(axis=0)}
+    if spec.preprocess == "none":
+        told["missing values"] = np.isnan(features.values).any(axis=0)
+    parts = [
+        f"{what} in {', '.join(features.names[index] for index in np.flatnonzero(where)[:5])}"
+        for what, where in told.items()
+        if where.any()
+    ]
+    return f" ({'; '.join(parts)})" if parts else ""
 
 
 def _checked_target(

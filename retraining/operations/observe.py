@@ -66,8 +66,12 @@ class Observation:
     )
 
     def tables(self, extra_columns: Mapping[str, Collection[str]] | None = None) -> Mapping[str, Table]:
-        """All tables, with the columns that the manifest uses (and `extra_columns` where they exist)."""
+        """All tables, with the columns that the manifest uses (and `extra_columns` where they exist).
+
+        Raises `DataError` where the files are no longer those that were observed.
+        """
         extra = extra_columns or {}
+        before = set(self._tables.items())
         for name, dataset in self.datasets.items():
             wanted = _columns_used(self.manifest, dataset) | _existing(
                 dataset, self.files[name], extra.get(name, ())

@@ -50,6 +50,6 @@ def _group(outcome: str, because: str, error: str, nodes: Sequence[NodeView]) ->
         {"class": outcome_class(outcome)},
         tag("p", None, outcome_badge(outcome), f"{many} ", join(names, ", "), more),
         tag("p", None, because) if because else "",
-        tag("pre", None, nodes[0].error_line) if error else "",
+        tag("pre", None, nodes[0].error_line) if error and nodes[0].error_line != because else "",
         disclose("The whole error", tag("pre", None, error)) if error != nodes[0].error_line else "",
     )

@@ -103,7 +103,7 @@ def _outcome(node: NodeView) -> Markup:
             else ""
         )
         parts.append(quiet(f"version {shorten(node.version, 12)}{was}"))
-    if node.error:
+    if node.error and node.error_line != node.because:
         parts.append(tag("pre", None, node.error_line))
     return join(parts)
 

@@ -22,7 +22,7 @@ __all__ = ["draw_header", "title_of"]
 
 _EXIT_CODES = {
     0: "everything was handled",
-    1: "some node failed or was blocked",
+    1: "some node failed",
     2: "the input was wrong",
     3: "the store or the cluster could not be used",
     4: "another run released the same nodes first",

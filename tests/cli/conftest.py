@@ -61,10 +61,7 @@ def program(*arguments: str, cwd: Path, **options: Any) -> subprocess.CompletedP
         [*PROGRAM, *arguments],
         cwd=cwd,
         env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        **options,
+        **{"capture_output": True, "text": True, "timeout": 60, **options},
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -55,6 +54,22 @@ def test_problems_of_every_dataset_are_told_together(
         True,
     ]
     assert "no column `z`" in problems[2]["message"]
+
+
+@pytest.mark.parametrize("table", ["", "id,x,y\n", "id,x,y\n1,2,a\n", "id;x;y\n1;2;3\n", "id,x,x\n1,2,3\n"])
+def test_a_run_on_wrong_data_leaves_no_store(
+    tmp_path: Path, type_: Type, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("m.yaml").write_text(
+        "manifest: 1\nname: m\nstore: ./s\ndatasets: {d: {path: d.csv, key: [id]}}\n"
+        "models: {a: {dataset: d, target: y, features: [x], estimator: Ridge}}\n"
+    )
+    Path("d.csv").write_text(table)
+    answer = type_("run", "--backend", "serial")
+    assert (answer.code, answer.out) == (2, "")
+    assert "next: " in answer.err
+    assert not Path("s").exists()
 
 
 def test_an_error_is_one_document_with_json(in_released: Path, type_: Type) -> None:
@@ -128,9 +143,17 @@ def test_nobody_reading_the_output_is_no_error(tmp_path: Path) -> None:
     assert (running.wait(), errors) == (141, "")
 
 
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+def test_a_process_without_standard_streams_does_its_work(tmp_path: Path, closed: tuple[int, ...]) -> None:
+    done = program("init", cwd=tmp_path, preexec_fn=lambda: [os.close(number) for number in closed])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(tmp_path.glob("*.yaml"))
+
+
 def test_what_nobody_foresaw_is_one_line_and_a_file(tmp_path: Path) -> None:
-    # without a standard output nothing can be written: no bad input, and nothing that any verb expects
-    done = program("schema", cwd=tmp_path, preexec_fn=partial(os.close, 1))
+    # a standard output that takes nothing: no bad input, and nothing that any verb expects
+    with Path("/dev/full").open("w") as full:
+        done = program("schema", cwd=tmp_path, capture_output=False, stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1
     assert done.stderr.startswith("error: internal error: ")
     assert "Traceback" not in done.stderr

@@ -203,6 +203,9 @@ def test_rows_are_in_the_order_of_the_key_whatever_the_order_of_the_file(tmp_pat
         ("id,y\n1,a\n", "has no column x"),
         ("", "cannot be read"),
         ("id,x\n1,a,b\n", "cannot be read"),
+        ("id,x,x\n1,a,b\n", "more than one column 'x'"),
+        ("id;x\n1;a\n", "separated by ';'"),
+        ("id\tx\n1\ta\n", "separated by"),
     ],
 )
 def test_csv_that_cannot_be_a_dataset_is_an_error_that_says_why(tmp_path, text, words):
@@ -217,6 +220,8 @@ def test_csv_that_cannot_be_a_dataset_is_an_error_that_says_why(tmp_path, text, 
         ("d.jsonl", b""),
         ("d.jsonl", b"{"),
         ("d.jsonl", b"[1]\n"),
+        ("d.jsonl", b' [{"id": 1, "x": 2}]'),
+        ("d.csv", "id,x\n1,a\n".encode("utf-16")),
         ("d.parquet", b"PAR1"),
         ("d.csv", b"id,x\n1,\xff\xfe\n"),
         ("d.parquet", b""),
@@ -230,6 +235,37 @@ def test_damaged_files_are_an_error_that_names_the_file(tmp_path, name, body):
 
 def test_a_header_without_rows_is_a_table_of_no_rows(tmp_path):
     assert read(tmp_path / "d.csv", "id,x\n").n_rows == 0
+
+
+def test_columns_without_a_name_are_no_columns(tmp_path):
+    # what a spreadsheet leaves at the right of a table
+    path = tmp_path / "d.csv"
+    assert values(read(path, "id,x,,\n1,a,,\n")) == ["a"]
+    assert read_schema(dataset(path), [path]).names == ["id", "x"]
+
+
+def test_a_column_without_values_in_the_first_file_has_the_type_of_the_next(tmp_path):
+    (tmp_path / "a.csv").write_text("id,x\n1,\n")
+    (tmp_path / "b.csv").write_text("id,x\n2,5\n")
+    files = find_files(dataset(tmp_path), tmp_path)
+    assert read_schema(dataset(tmp_path), files).field("x").type == pa.int64()
+
+
+def test_a_schema_needs_a_row_to_tell_the_types_from(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text("id,x\n")
+    with pytest.raises(DataError, match="no rows"):
+        read_schema(dataset(path), [path])
+
+
+def test_two_parquet_columns_of_one_name_are_refused(tmp_path):
+    path = tmp_path / "d.parquet"
+    pq.write_table(
+        pa.Table.from_arrays([pa.array([1]), pa.array([2]), pa.array([3])], ["id", "x", "x"]), path
+    )
+    for look in (read_schema, lambda one, files: read_table(one, files, ["id", "x"], "UTC")):
+        with pytest.raises(DataError, match="more than one column 'x'"):
+            look(dataset(path), [path])
 
 
 def test_a_float_key_that_is_not_a_number_is_missing(tmp_path):

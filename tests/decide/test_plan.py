@@ -2,12 +2,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retraining.decide.calendar import NEVER, Calendar
 from retraining.decide.fits import Before, Cell, Folds, column_fit, contexts, lattice_fits, parse_left_out
+from retraining.decide.plan import SERVED_NOTE
+from retraining.decide.snapshots import SAMPLE
 from retraining.graph.graph import Edge
 from retraining.manifest.values import (
     DataCondition,
@@ -218,6 +221,63 @@ def test_changed_old_labels_are_data():
     assert decision.reasons[0].evidence["blocks"] == 1
     # every fit that had learnt from the corrected labels: for the gate, for shipping, for the columns that b reads
     assert decision.fits[1] == len(range(103, 109))
+
+
+def test_a_node_whose_data_went_back_to_what_is_served_is_kept():
+    world = World([("a", "b")]).release_all()
+    served = dict(world.data)
+    world.data = {name: data(name, blocks=9) for name in "ab"}
+    for name in "ab":
+        world.release(name, outcome="rejected")
+    world.data = served
+    assert {d.node: (d.action, d.note) for d in world.plan().decisions} == dict.fromkeys(
+        "ab", ("keep", SERVED_NOTE)
+    )
+    assert world.plan(forced=["a"])["a"].action == "retrain"
+
+
+def test_a_gate_fit_without_a_kept_model_may_be_made_again():
+    world = World([("a", "b")])
+    world.data = {name: replace(data(name), holdout=(106, 107)) for name in "ab"}
+    world.release_all()
+    world.data = {name: replace(data(name, blocks=9), holdout=(107, 108)) for name in "ab"}
+    assert world.plan()["a"].fits == (1, 2)
+
+
+@pytest.mark.parametrize("n", [100, 5_000])
+@pytest.mark.parametrize(
+    ("edited", "added", "removed"),
+    [(1.0, 0.0, 0.0), (0.5, 0.1, 0.0), (0.0, 0.2, 0.0), (0.0, 0.0, 0.3), (1.0, 0.02, 0.0)],
+)
+def test_by_folds_rows_that_are_new_or_changed_are_counted_by_a_sample_of_their_hashes(
+    n, edited, added, removed
+):
+    rng = np.random.default_rng(0)
+    before = rng.integers(0, 2**53, n)
+    kept = before[int(removed * n) :].copy()
+    kept[: int(edited * n)] = rng.integers(0, 2**53, int(edited * n))
+    now = np.concatenate([kept, rng.integers(0, 2**53, int(added * n))])
+    world = World([("a", "b")])
+    # every row edited in place: the cells alone would tell of as many rows as there are cells
+    world.data["a"] = by_folds(before, "x")
+    world.rules["a"] = Rule(conditions=(DataCondition(share=0.01),))
+    world.release("a")
+    world.data["a"] = by_folds(now, "y")
+    found = [reason.evidence["share"] for reason in world.plan()["a"].reasons]
+    assert found == pytest.approx([edited + added + removed], abs=0.0 if n <= SAMPLE else 0.1)
+
+
+def by_folds(hashes, digest):
+    cell = Cell(part=0, known=0, rows=len(hashes), digest=digest)
+    sample = tuple(int(one) for one in np.sort(hashes)[:SAMPLE])
+    return replace(data("a"), cells=(cell,), next_block=None, holdout=(), sample=sample)
+
+
+def test_other_features_are_no_other_data():
+    world = World([("a", "b")]).release_all()
+    world.recipes["a"] = replace(world.recipes["a"], features=("x", "z"))
+    world.data["a"] = data("a", salt="other words")
+    assert [reason.kind for reason in world.plan()["a"].reasons] == ["definition"]
 
 
 def test_rows_that_arrive_inside_a_block_change_nothing():

@@ -299,3 +299,21 @@ def test_shapes_that_do_not_fit_together_are_the_callers_mistake():
         fit(ridge, features, np.ones(6), weights=np.ones(5), seed=0)
     with pytest.raises(ValueError, match="outside the 2 classes"):
         fit(spec("sklearn.svm", "SVC", classes=("a", "b")), features, np.arange(6), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "odd", "told"),
+    [
+        ("auto", np.inf, "infinite values in b"),
+        ("none", np.inf, "infinite values in b"),
+        ("none", np.nan, "missing values in b"),
+    ],
+)
+def test_an_estimator_that_fails_on_a_value_names_its_column(preprocess, odd, told):
+    values = np.arange(20.0).reshape(10, 2)
+    values[3, 1] = odd
+    features = Features(names=("a", "b"), values=values, categories={})
+    with pytest.raises(FitError, match=rf"Ridge failed on 10 rows x 2 columns \({told}\): "):
+        fit(
+            spec("sklearn.linear_model", "Ridge", preprocess=preprocess), features, np.arange(10.0), seed=SEED
+        )

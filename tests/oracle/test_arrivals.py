@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from retraining.errors import RetrainingError
+from retraining.operations.run import Watcher
 
 from .workbench import Bench
 
@@ -110,10 +111,40 @@ def test_too_early_is_insufficient_or_an_error_that_says_so(bench: Bench, weeks)
 
 def test_a_target_of_one_class_waits_alone_for_the_second(bench: Bench):
     frame = rows()
-    frame["late"] = True
-    bench.write(TEXT, d=frame)
-    with pytest.raises(RetrainingError, match="fewer than two classes"):
-        bench.run(at(12))
+    frame["late"] = frame["t"] > START + pd.Timedelta(weeks=9)
+    frame.loc[frame.index % 3 == 0, "late"] = False
+    text = f"""{TEXT}
+  below:
+    dataset: d
+    target: {{column: y, known_after: 0d}}
+    inputs: {{all: {{}}}}
+    estimator: {{type: Ridge}}
+"""
+    bench.write(text, d=frame)
+    early = bench.run(at(8)).outcomes
+    assert {word for node, (word, _) in early.items() if node.startswith("area")} == {"promoted"}
+    assert early["all"] == (
+        "insufficient",
+        "the target has one class so far (False), and a classifier needs two",
+    )
+    assert early["below"][0] == "blocked"
+    # fits of the blocks before the second class cannot be made, and those after it can
+    later = bench.run(at(16))
+    assert [later.outcomes[node][0] for node in ("all", "below")] == ["promoted", "promoted"]
+
+
+def test_a_first_run_makes_the_fits_that_were_planned(bench: Bench):
+    bench.write(TEXT, d=rows())
+    # in the middle of a block: its rows are predicted by the fit that ships, which is made once
+    outcome = bench.run((START + pd.Timedelta(weeks=13, days=3)).isoformat())
+    planned = []
+    bench.run(
+        (START + pd.Timedelta(weeks=13, days=3)).isoformat(),
+        store="other",
+        watcher=Watcher(planned=lambda session: planned.append(session.plan)),
+    )
+    comparisons = sum(decision.comparisons for decision in planned[0].decisions)
+    assert (outcome.fits_made - comparisons,) * 2 == planned[0].fits
 
 
 def test_a_class_that_appears_late_is_a_column_of_zeros_before(bench: Bench):

@@ -139,6 +139,12 @@ class RayBackend:
             # a task's own failure and the store's are values: what arrives here is ours
             fatal = StoreError(f"a worker failed: {_plain(error)}", "please report this")
             return BatchResult(batch=batch, fatal=fatal)
+        except ray.exceptions.OutOfMemoryError:
+            return BatchResult(
+                batch=batch, lost="the machine's memory was used up (fewer --workers need less)"
+            )
+        except ray.exceptions.WorkerCrashedError:
+            return BatchResult(batch=batch, lost="it was killed, or crashed in compiled code")
         except ray.exceptions.RayError as error:
             return BatchResult(batch=batch, lost=_plain(error))
         return BatchResult(batch=batch, results=result.results, fatal=result.fatal)

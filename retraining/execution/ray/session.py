@@ -191,8 +191,11 @@ def abandon() -> None:
     """
     with contextlib.suppress(ImportError):  # where not even Ray's import came to its end
         _kill(_psutil().Process().children(recursive=True))
-    for folder in Path(_base_folder()).glob(f"{_folder_prefix()}*"):
-        shutil.rmtree(folder, ignore_errors=True)
+    # the thread that starts Ray goes on until this process ends, and may write once more
+    for _ in range(5):
+        for folder in Path(_base_folder()).glob(f"{_folder_prefix()}*"):
+            shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.05)
 
 
 def _processes_of(folder: str) -> list[Any]:
