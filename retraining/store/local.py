@@ -146,6 +146,9 @@ class LocalObjects:
         except OSError as error:
             raise _refusal(error, folder, "sync") from error
 
+    def verify_exclusion(self) -> None:
+        """Nothing: link(2) excludes, and a file system without it is refused by `create`."""
+
     def _path(self, key: str) -> Path:
         return self._folder / check_key(key)
 

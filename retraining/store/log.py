@@ -30,31 +30,33 @@ _MAX_HINT_DIGITS = 18
 
 
 def open_store(url: str, *, create: bool = False) -> Store:
-    """The store at a URL (`./folder` or file:///folder).
+    """The store at a URL (`./folder`, file:///folder, or a bucket and prefix: s3://, gs://, az://).
 
-    `create` makes a store where there is none yet: the folder must be missing or empty. Else a
-    missing store is a NotFoundError, and a folder that holds something else a StoreError.
+    `create` makes a store where there is none yet: the place must be missing or empty. Else a
+    missing store is a NotFoundError, and a place that holds something else a StoreError.
     """
     return store_on(open_objects(url, create=create), create=create)
 
 
 def store_on(objects: Objects, *, create: bool = False) -> Store:
     """The store on an object-store port; errors as `open_store`."""
-    # Listed before store.json is asked for, so that a store in the making is not taken for something else.
-    occupied = next(iter(objects.list("")), None)
-    try:
+    with contextlib.suppress(NotFoundError):
         return _read_store(objects)
-    except NotFoundError:
-        if occupied is not None:
+    occupied = next(iter(objects.list("")), None)
+    if occupied is not None:
+        # Asked again after the listing, so that a store in the making is not taken for something else.
+        try:
+            return _read_store(objects)
+        except NotFoundError:
             raise StoreError(
                 f"{objects.url}: this is not a store of retraining: it holds {occupied.key}, but no {_STORE}",
                 "give an empty or new folder as the store, or the right path",
             ) from None
-        if not create:
-            raise NotFoundError(
-                f"{objects.url}: the folder is empty, there is no store in it",
-                "check --store and the manifest's `store`, or make it with `retrain run`",
-            ) from None
+    if not create:
+        raise NotFoundError(
+            f"{objects.url}: it is empty, there is no store in it",
+            "check --store and the manifest's `store`, or make it with `retrain run`",
+        )
     document: dict[str, Json] = {
         "format": FORMAT,
         "store_id": os.urandom(16).hex(),

@@ -14,6 +14,7 @@ from retraining.errors import (
     ReleaseConflictError,
     RetrainingError,
     StoreError,
+    UnansweredError,
 )
 from retraining.release.update import Update
 from retraining.store.commits import Ports
@@ -414,14 +415,31 @@ def test_a_store_that_keeps_refusing_is_an_error_and_nothing_landed():
     assert plain.read_head().release == 1
 
 
-def test_a_store_that_never_answers_leaves_the_outcome_unknown():
+@pytest.mark.parametrize("error", [TimeoutError, UnansweredError])
+def test_a_store_that_never_answers_leaves_the_outcome_unknown(error):
     def answer(number, run):
-        raise TimeoutError
+        raise error("no answer")
 
     store, _, _ = with_answers(answer)
     with pytest.raises(CommitOutcomeUnknownError, match=r"did not answer whether log/0+2.json") as caught:
         commit(store, setting({"a": "v2"}))
     assert caught.value.exit_code == 5
+
+
+def test_a_store_that_does_not_exclude_is_refused_before_anything_is_written():
+    objects = MemoryObjects()
+    plain = store_on(objects, create=True)
+    before = dict(objects.bodies)
+
+    def around(name, arguments, run):
+        if name == "verify_exclusion":
+            raise StoreError("every writer wins")
+        return run()
+
+    store = Store(InterceptedObjects(objects, around), store_id=plain.store_id, ports=PATIENT)
+    with pytest.raises(StoreError, match="every writer wins"):
+        commit(store, setting({"a": "v1"}))
+    assert objects.bodies == before
 
 
 @pytest.mark.parametrize("applied", [False, True])
