@@ -1,12 +1,16 @@
-"""What every room's tests share: one private Ray session, started when the first test asks for it."""
+"""What every room's tests share: one private Ray session, and servers that an environment variable names."""
 
 from __future__ import annotations
 
 import os
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from store.s3_server import ENDPOINT, FOLDER, WHY, S3Server
+
+_CLOUD = ("AWS_", "AZURE_", "GOOGLE_")
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +37,31 @@ def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     )
     yield
     ray.shutdown()
+
+
+@pytest.fixture
+def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An environment without any cloud's variables and files."""
+    for name in list(os.environ):
+        if name.startswith(_CLOUD):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture
+def s3_server(no_credentials: None, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The S3 server, with its address and keys in the environment."""
+    if not ENDPOINT:
+        pytest.skip(WHY)
+    server = S3Server(ENDPOINT, FOLDER)
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    return server
+
+
+@pytest.fixture
+def s3_url(s3_server: S3Server) -> str:
+    """The address of a place in a new bucket."""
+    bucket = f"test-{secrets.token_hex(6)}"
+    s3_server.make_bucket(bucket)
+    return f"s3://{bucket}/some/prefix"
