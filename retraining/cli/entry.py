@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import click
+from click.shell_completion import shell_complete
 
 from retraining.cli.group import root
 from retraining.cli.output import error_document, error_text, paint_for, write_json
@@ -21,6 +22,8 @@ from retraining.errors import InputError, InterruptedRunError, RetrainingError
 
 __all__ = ["main", "run_command"]
 
+#: Set by a shell that asks for completions (README: `source <(_RETRAIN_COMPLETE=bash_source retrain)`).
+_COMPLETE = "_RETRAIN_COMPLETE"
 #: As a shell reports a process that wrote into a closed pipe (128 + SIGPIPE).
 _BROKEN_PIPE = 141
 
@@ -31,6 +34,9 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             # a terminal without Unicode shows marks instead of failing
             stream.reconfigure(errors="replace")
+    asked = os.environ.get(_COMPLETE)
+    if asked:
+        sys.exit(shell_complete(root, {}, "retrain", _COMPLETE, asked))
     sys.exit(run_command(sys.argv[1:]))
 
 

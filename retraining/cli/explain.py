@@ -23,11 +23,20 @@ from retraining.errors import InputError
 
 if TYPE_CHECKING:
     from retraining.reporting.story import Story
+from retraining.cli.verb import Verb
 
 __all__ = ["command"]
 
 
-@click.command("explain", short_help="Tell the story of a node: what, why, and what now.")
+@click.command(
+    "explain",
+    short_help="Tell the story of a node: what, why, and what now.",
+    cls=Verb,
+    examples=(
+        "retrain explain shop.yaml 'basket[country=DE]'",
+        "retrain explain --store ./store basket",
+    ),
+)
 @click.argument("arguments", metavar="[MANIFEST] NODE...", nargs=-1)
 @manifest_option
 @store_option

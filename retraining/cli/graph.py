@@ -16,11 +16,17 @@ from retraining.cli.options import (
 )
 from retraining.cli.output import write_json, write_text
 from retraining.cli.places import look
+from retraining.cli.verb import Verb
 
 __all__ = ["command"]
 
 
-@click.command("graph", short_help="Show which model reads which.")
+@click.command(
+    "graph",
+    short_help="Show which model reads which.",
+    cls=Verb,
+    examples=("retrain graph shop.yaml --as mermaid",),
+)
 @manifest_argument
 @click.option(
     "--as",

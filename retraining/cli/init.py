@@ -10,11 +10,17 @@ import click
 
 from retraining.cli.options import format_option
 from retraining.cli.output import paint_for, write_json, write_text
+from retraining.cli.verb import Verb
 
 __all__ = ["command"]
 
 
-@click.command("init", short_help="Write a starter manifest with small real data.")
+@click.command(
+    "init",
+    short_help="Write a starter manifest with small real data.",
+    cls=Verb,
+    examples=("retrain init my-models",),
+)
 @click.argument("folder", required=False, default=".", type=click.Path(path_type=Path))
 @format_option
 def command(folder: Path, output: str) -> None:

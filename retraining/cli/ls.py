@@ -16,11 +16,17 @@ from retraining.cli.options import (
 )
 from retraining.cli.output import write_json, write_text
 from retraining.cli.places import look
+from retraining.cli.verb import Verb
 
 __all__ = ["command"]
 
 
-@click.command("ls", short_help="List the selected nodes.")
+@click.command(
+    "ls",
+    short_help="List the selected nodes.",
+    cls=Verb,
+    examples=("retrain ls shop.yaml --select '+returned'",),
+)
 @manifest_argument
 @selection_options
 @store_option

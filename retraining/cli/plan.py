@@ -23,11 +23,21 @@ from retraining.reporting.paint import Paint
 if TYPE_CHECKING:
     from retraining.manifest.values import Json
     from retraining.operations.session import Session
+from retraining.cli.verb import Verb
 
 __all__ = ["command", "plan_head"]
 
 
-@click.command("plan", short_help="Show what would be done and why, changing nothing.")
+@click.command(
+    "plan",
+    short_help="Show what would be done and why, changing nothing.",
+    cls=Verb,
+    examples=(
+        "retrain plan shop.yaml",
+        "retrain plan shop.yaml --select 'basket+' --all",
+        "retrain plan shop.yaml --as-of 2026-07-01 --format json",
+    ),
+)
 @manifest_argument
 @selection_options
 @click.option(
@@ -70,7 +80,7 @@ def plan_head(session: Session, paint: Paint) -> str:
 
     release = session.head.release
     against = f"release {release} is current" if release is not None else "nothing is released yet"
-    moment = format_moment(session.plan.as_of)
+    moment = format_moment(session.plan.as_of, session.manifest.timezone)
     return f"{paint('title', session.manifest.name)} as of {moment}; {against} in {session.store_url}"
 
 

@@ -11,12 +11,21 @@ import click
 from retraining.cli.options import format_option, manifest_and, manifest_option, store_option
 from retraining.cli.output import write_json, write_text
 from retraining.cli.places import find_manifest
+from retraining.cli.verb import Verb
 from retraining.errors import InputError
 
 __all__ = ["command"]
 
 
-@click.command("predict", short_help="Predict with the current release.")
+@click.command(
+    "predict",
+    short_help="Predict with the current release.",
+    cls=Verb,
+    examples=(
+        "retrain predict shop.yaml returned --data orders=new.parquet -o returned.parquet",
+        "retrain predict 'basket[country=DE]' --store ./store --data new.csv",
+    ),
+)
 @click.argument("arguments", metavar="[MANIFEST] MODEL|NODE", nargs=-1)
 @click.option(
     "--data",

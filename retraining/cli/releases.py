@@ -10,11 +10,17 @@ import click
 from retraining.cli.options import format_option, manifest_argument, store_option
 from retraining.cli.output import paint_for, write_json, write_text
 from retraining.cli.places import stored_at
+from retraining.cli.verb import Verb
 
 __all__ = ["command"]
 
 
-@click.command("releases", short_help="Show the history of releases.")
+@click.command(
+    "releases",
+    short_help="Show the history of releases.",
+    cls=Verb,
+    examples=("retrain releases shop.yaml --limit 5",),
+)
 @manifest_argument
 @store_option
 @click.option(

@@ -9,12 +9,18 @@ import click
 from retraining.cli.options import format_option, manifest_and, manifest_option, store_option
 from retraining.cli.output import write_json, write_text
 from retraining.cli.places import stored_at
+from retraining.cli.verb import Verb
 from retraining.errors import InputError
 
 __all__ = ["command"]
 
 
-@click.command("report", short_help="Write one run as a self-contained HTML page.")
+@click.command(
+    "report",
+    short_help="Write one run as a self-contained HTML page.",
+    cls=Verb,
+    examples=("retrain report shop.yaml -o report.html",),
+)
 @click.argument("arguments", metavar="[MANIFEST] [RUN]", nargs=-1)
 @manifest_option
 @store_option

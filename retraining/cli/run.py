@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from retraining.manifest.values import Json
     from retraining.operations.run import RunOutcome
     from retraining.operations.session import Session
+from retraining.cli.verb import Verb
 
 __all__ = ["command"]
 
@@ -42,7 +43,15 @@ def _read_words(ctx: click.Context, param: click.Parameter, values: tuple[str, .
     return words
 
 
-@click.command("run", short_help="Train what is due, judge it, release the consistent set.")
+@click.command(
+    "run",
+    short_help="Train what is due, judge it, release the consistent set.",
+    cls=Verb,
+    examples=(
+        "retrain run shop.yaml",
+        "retrain run shop.yaml --select 'tag:hourly+' --fail-on rejected,waiting",
+    ),
+)
 @manifest_argument
 @selection_options
 @click.option(

@@ -7,16 +7,21 @@ import json
 import click
 
 from retraining.cli.output import write_text
+from retraining.cli.verb import Verb
 
 __all__ = ["command"]
 
 
-@click.command("schema", short_help="Print the JSON Schema of a manifest.")
+@click.command(
+    "schema",
+    short_help="Print the JSON Schema of a manifest.",
+    cls=Verb,
+    examples=("retrain schema > schema.json",),
+)
 def command() -> None:
     """Print the JSON Schema of a manifest, for editors that complete and check.
 
-    Write it to a file and name it in the manifest's first line:
-    # yaml-language-server: $schema=./schema.json
+    Write it to a file and name that in the manifest's first line, as the starter of `init` does.
     """
     from retraining.manifest import json_schema
 

@@ -10,11 +10,20 @@ import click
 from retraining.cli.options import format_option, manifest_argument, store_option
 from retraining.cli.output import paint_for, write_json, write_text
 from retraining.cli.places import stored_at
+from retraining.cli.verb import Verb
 
 __all__ = ["command"]
 
 
-@click.command("status", short_help="Show what is current, and the last attempts.")
+@click.command(
+    "status",
+    short_help="Show what is current, and the last attempts.",
+    cls=Verb,
+    examples=(
+        "retrain status shop.yaml",
+        "retrain status --store ./store --format json",
+    ),
+)
 @manifest_argument
 @store_option
 @click.option("--all", "every_node", is_flag=True, help="Show every node, however many there are.")

@@ -11,11 +11,20 @@ import click
 from retraining.cli.options import as_of_option, data_option, format_option, manifest_argument
 from retraining.cli.output import paint_for, write_json, write_text
 from retraining.cli.places import find_manifest
+from retraining.cli.verb import Verb
 
 __all__ = ["command"]
 
 
-@click.command("validate", short_help="Check a manifest and its data; every problem with its line.")
+@click.command(
+    "validate",
+    short_help="Check a manifest and its data; every problem with its line.",
+    cls=Verb,
+    examples=(
+        "retrain validate shop.yaml",
+        "retrain validate shop.yaml --data orders=new/orders.parquet",
+    ),
+)
 @manifest_argument
 @data_option
 @as_of_option

@@ -37,23 +37,45 @@ _TYPES: Mapping[ColumnType, pa.DataType] = {
 
 
 def read_schema(dataset: Dataset, files: Sequence[Path]) -> pa.Schema:
-    """The columns of the dataset and their Arrow types, reading as little as the format allows."""
-    kind = _format(dataset, files[0])
-    if kind == "parquet":
-        schema = _guarded(dataset, files[0], lambda file: pq.ParquetFile(file).schema_arrow)
-    else:
-        schema = _read_file(dataset, files[0], kind, None).schema
-    wanted = [
-        pa.field(f.name, _TYPES[dataset.types[f.name]] if f.name in dataset.types else f.type) for f in schema
-    ]
-    return pa.schema(wanted)
+    """The columns of the dataset and their Arrow types, reading as little as the format allows.
+
+    A column without a value in the first file has the type that it has in the next one with values.
+    Raises `DataError` for files that cannot be read, and where there are no rows.
+    """
+    fields: dict[str, pa.Field] = {}
+    rows = 0
+    for index, file in enumerate(files):
+        schema, count = _file_schema(dataset, file)
+        rows += count
+        for field in schema:
+            if index == 0 or (field.name in fields and pa.types.is_null(fields[field.name].type)):
+                fields[field.name] = field
+        if rows and not any(pa.types.is_null(field.type) for field in fields.values()):
+            break
+    if not rows:
+        raise DataError(f"dataset {dataset.name}: there are no rows in {files[0]}", "write at least one row")
+    return pa.schema(
+        pa.field(f.name, _TYPES[dataset.types[f.name]] if f.name in dataset.types else f.type)
+        for f in fields.values()
+    )
+
+
+def _file_schema(dataset: Dataset, file: Path) -> tuple[pa.Schema, int]:
+    """The types of a file's columns as it has them, and the number of its rows."""
+    kind = _format(dataset, file)
+    if kind != "parquet":
+        table = _read_file(dataset, file, kind, None)
+        return table.schema, table.num_rows
+    opened = _guarded(dataset, file, pq.ParquetFile)
+    _refuse_repeated(dataset, file, opened.schema_arrow.names)
+    return opened.schema_arrow, opened.metadata.num_rows
 
 
 def column_names(dataset: Dataset, files: Sequence[Path]) -> tuple[str, ...]:
     """The names of the first file's columns, whatever they hold; errors as `read_schema`."""
     if _format(dataset, files[0]) == "csv":
-        return tuple(_guarded(dataset, files[0], _csv_names))
-    return tuple(read_schema(replace(dataset, types={}), files).names)
+        return tuple(_guarded(dataset, files[0], lambda file: _csv_names(dataset, file)))
+    return tuple(_file_schema(replace(dataset, types={}), files[0])[0].names)
 
 
 def read_table(dataset: Dataset, files: Sequence[Path], columns: Collection[str], timezone: str) -> Table:
@@ -114,11 +136,15 @@ def key_order(dataset: Dataset, arrow: pa.Table) -> pa.Array:
             at = int(np.flatnonzero(same)[0])
             example = ", ".join(f"{name}={arrow.column(name)[at].as_py()}" for name in dataset.key)
             raise DataError(
-                f"dataset {dataset.name}: {int(same.sum())} rows repeat the key of another row, first {example}",
+                f"dataset {dataset.name}: {_counted(int(same.sum()))} the key of another row, first {example}",
                 f"remove the duplicates, or name under `datasets.{dataset.name}.key` the columns that "
                 "identify a row",
             )
     return order
+
+
+def _counted(rows: int) -> str:
+    return "1 row repeats" if rows == 1 else f"{rows:,} rows repeat"
 
 
 def _format(dataset: Dataset, file: Path) -> FileFormat:
@@ -151,17 +177,42 @@ def _read_file(dataset: Dataset, file: Path, kind: FileFormat, columns: list[str
 def _read_parquet(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Table:
     # ParquetFile, not read_table: the latter imports pandas where it is installed
     opened = pq.ParquetFile(file)
+    _refuse_repeated(dataset, file, opened.schema_arrow.names)
     _require(dataset, file, opened.schema_arrow.names, columns)
     return opened.read(columns=columns)
 
 
-def _csv_names(file: Path) -> list[str]:
+def _csv_names(dataset: Dataset, file: Path) -> list[str]:
+    """The names in the first line of a CSV file, without those that are empty."""
+    with file.open("rb") as opened:
+        if opened.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+            raise DataError(f"dataset {dataset.name}: {file} is UTF-16", "save it as UTF-8")
     with pa.csv.open_csv(file) as head:
-        return list(head.schema.names)
+        written = list(head.schema.names)
+    names = [name for name in written if name]
+    other = next((mark for mark in (";", "\t", "|") if len(written) == 1 and mark in written[0]), None)
+    if other is not None:
+        raise DataError(
+            f"dataset {dataset.name}: {file} has one column, {written[0]!r}, so its values seem to be "
+            f"separated by {other!r}",
+            "separate the values of a CSV file by commas, or write Parquet",
+        )
+    _refuse_repeated(dataset, file, names)
+    return names
+
+
+def _refuse_repeated(dataset: Dataset, file: Path, names: Sequence[str]) -> None:
+    repeated = next((name for index, name in enumerate(names) if name in names[:index]), None)
+    if repeated is not None:
+        raise DataError(
+            f"dataset {dataset.name}: {file} has more than one column {repeated!r}",
+            "give each column of the file a name of its own",
+        )
 
 
 def _read_csv(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Table:
-    _require(dataset, file, _csv_names(file), columns)
+    names = _csv_names(dataset, file)
+    _require(dataset, file, names, columns)
     # timestamps are parsed after reading, so that zones and dates are treated alike in every format
     late = ("date", "timestamp", "bool")
     declared = {name: pa.string() if kind in late else _TYPES[kind] for name, kind in dataset.types.items()}
@@ -170,7 +221,7 @@ def _read_csv(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Tab
         null_values=list(dataset.missing),
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
-        include_columns=columns,
+        include_columns=names if columns is None else columns,
     )
     table = pa.csv.read_csv(file, convert_options=convert)
     broken = [field.name for field in table.schema if pa.types.is_binary(field.type)]
@@ -212,6 +263,12 @@ def _too_wide(column: pa.ChunkedArray) -> bool:
 def _read_jsonl(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Table:
     if file.stat().st_size == 0:
         raise DataError(f"dataset {dataset.name}: {file} is empty", "write at least one row")
+    with file.open("rb") as opened:
+        if opened.read(64).lstrip().startswith(b"["):
+            raise DataError(
+                f"dataset {dataset.name}: {file} is one JSON array",
+                "write JSON Lines: one object a line, without brackets and commas around them",
+            )
     table = pa.json.read_json(file)
     _require(dataset, file, table.column_names, columns)
     table = table if columns is None else table.select(columns)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from retraining.decide.wording import counted, number, signed
 from retraining.manifest.values import GateRules, Json
 
 Kind: TypeAlias = Literal["first", "incomparable", "refresh", "recipe", "same recipe"]
@@ -59,7 +60,8 @@ class GateEvidence:
     """The numbers that a verdict is made from.
 
     Metrics are in natural sign on the same rows; `champion` is None without one (or where it has no
-    honest prediction there). `holdout` describes the rows: from, to, rows, clusters, blocks.
+    honest prediction there). `holdout` describes the rows: from and to (its first
+    and last day), rows, clusters, blocks.
     """
 
     kind: Kind
@@ -206,20 +208,33 @@ def _compared(
     if difference.clusters < rules.min_clusters:
         return verdict(
             "insufficient",
-            f"the holdout has {difference.clusters} days or groups, and min_clusters is {rules.min_clusters}",
+            f"the holdout has {counted(difference.clusters, _cluster(evidence))}, "
+            f"and min_clusters asks for {rules.min_clusters}",
         )
-    numbers = f"{difference.metric} {difference.value:+.4g}, 95 % bound {difference.upper:+.4g}"
+    numbers = (
+        f"{difference.metric}: difference in loss {signed(difference.value)}, "
+        f"95% bound {signed(difference.upper)}"
+    )
     if evidence.kind == "refresh":
         if difference.upper < margin:
-            return verdict("promoted", f"not worse than the champion by the margin {margin:.4g} ({numbers})")
+            return verdict(
+                "promoted",
+                f"not worse than the champion by more than the margin of {number(margin)} ({numbers})",
+            )
         return verdict(
-            "rejected", f"may be worse than the champion by more than the margin {margin:.4g} ({numbers})"
+            "rejected",
+            f"may be worse than the champion by more than the margin of {number(margin)} ({numbers})",
         )
     if difference.upper < 0:
         return verdict("promoted", f"better than the champion ({numbers})")
     return verdict(
         "rejected", f"a changed recipe must be better than the champion, and this is not shown ({numbers})"
     )
+
+
+def _cluster(evidence: GateEvidence) -> str:
+    """What the bootstrap draws: days in the time scheme, leak groups (or rows) in the fold scheme."""
+    return "day" if "blocks" in evidence.holdout else "group"
 
 
 def _limit_checks(evidence: GateEvidence, rules: GateRules) -> list[Check]:
@@ -234,7 +249,7 @@ def _limit_checks(evidence: GateEvidence, rules: GateRules) -> list[Check]:
 
 
 def _limit_check(metric: str, value: float, limit: float, passed: bool, word: str) -> Check:
-    note = f"{metric} is {value:.4g}, {word} {limit:.4g} is allowed"
+    note = f"{metric} is {number(value)}, {word} {number(limit)} is allowed"
     return Check(name=f"{metric} {word}", value=value, limit=limit, passed=passed, note=note)
 
 
@@ -244,7 +259,11 @@ def _dummy_notes(evidence: GateEvidence, greater_is_better: Mapping[str, bool]) 
     if own is None or dummy is None:
         return []
     worse = own <= dummy if greater_is_better[metric] else own >= dummy
-    return [f"no better than a constant guess ({metric} {own:.4g}, the guess {dummy:.4g})"] if worse else []
+    return (
+        [f"no better than a constant guess ({metric} {number(own)}, the guess {number(dummy)})"]
+        if worse
+        else []
+    )
 
 
 def _numbers(values: Mapping[str, float]) -> dict[str, Json]:

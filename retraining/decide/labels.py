@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retraining.decide.gates import Check
+from retraining.decide.wording import number
 
 #: A day is strange beyond this multiple of the earlier days' largest (or below the smallest) spread.
 STRANGE_RATIO = 3.0
@@ -52,7 +53,8 @@ def label_check(
     low, high = float(usual.min()), float(usual.max())
     note = (
         f"{strange} of the {len(found)} newest days have labels unlike every earlier day "
-        f"(mean distance from the median {found.min():.4g} to {found.max():.4g}; earlier days {low:.4g} to {high:.4g})"
+        f"(mean distance from the median {number(found.min())} to {number(found.max())}; "
+        f"earlier days {number(low)} to {number(high)})"
     )
     return Check(
         name="labels",

@@ -180,7 +180,7 @@ def _decide(
         return Decision(node=node, action="keep", note=note)
     lacking = _lacking_inputs(node, graph, states, above)
     if lacking:
-        return Decision(node=node, action="blocked", note=f"no usable version of {', '.join(lacking)}")
+        return Decision(node=node, action="blocked", note=_lacking_note(lacking, above))
     change = _change(node, graph, facts, states, environment)
     reasons = list(due_reasons(facts.rule, change))
     attempt = state.attempt if state else None
@@ -225,6 +225,13 @@ def _lacking_inputs(
         return above[name].action == "retrain" or (state is not None and state.version is not None)
 
     return [name for names in by_column.values() if not any(map(usable, names)) for name in names[:1]]
+
+
+def _lacking_note(lacking: Sequence[str], above: Mapping[str, Decision]) -> str:
+    """Which inputs have no version, and why the first of them has none."""
+    note = f"no usable version of {_names(lacking)}"
+    cause = above[lacking[0]].note
+    return f"{note} ({cause})" if cause else note
 
 
 def _change(
@@ -274,13 +281,13 @@ def _with_fits(
     depth = readers_below(graph, {name for name, d in decisions.items() if d.action == "retrain"})
     for node in graph.nodes:
         name, decision, fact = node.name, decisions[node.name], facts[node.name]
-        first[name] = _first_predicted(fact, [first[up] for up in graph.upstreams(name)])
+        first[name] = _first_predicted(fact, _column_begins(name, graph, first))
         if decision.action != "retrain":
             out[name] = decision
             continue
         most = _most_fits(fact, depth[name], first[name])
         again = not decision.direct or any(reason.kind == "forced" for reason in decision.reasons)
-        fresh = most if again else _changed_fits(fact, depth[name], first[name])
+        fresh, at_most = (most, most) if again else _changed_fits(fact, depth[name], first[name])
         # what failed leaves an unknown number of its fits behind
         failed = any(reason.kind == "failed before" for reason in decision.reasons)
         rebuilt = (
@@ -289,7 +296,7 @@ def _with_fits(
             or any(up in out and out[up].action == "retrain" for up in graph.upstreams(name))
         )
         least = 0 if decision.conditional else min(fresh, most)
-        largest = most if rebuilt else fresh
+        largest = most if rebuilt else at_most
         state = fact.state
         each = state.seconds / state.fits if state is not None and state.fits else None
         out[name] = Decision(
@@ -316,11 +323,21 @@ def readers_below(graph: Graph, active: Collection[str]) -> dict[str, int]:
     return depth
 
 
-def _first_predicted(fact: Facts, upstream: Sequence[int | None]) -> int | None:
+def _column_begins(node: str, graph: Graph, first: Mapping[str, int | None]) -> list[int]:
+    """For each input the first block with a prediction: that of the earliest node that makes the column."""
+    begins: dict[str, list[int]] = {}
+    for edge in graph.edges_into(node):
+        block = first[edge.upstream]
+        if block is not None:
+            begins.setdefault(edge.column, []).append(block)
+    return [min(blocks) for blocks in begins.values()]
+
+
+def _first_predicted(fact: Facts, begins: Sequence[int]) -> int | None:
     scheme = fact.recipe.scheme
     if isinstance(scheme, FoldScheme):
         return None
-    begin = max((block for block in upstream if block is not None), default=-(2**31))
+    begin = max(begins, default=-(2**31))
     drops = any(fact.recipe.missing_policy(item) != "nan" for item in fact.recipe.inputs)
     cells = [cell for cell in fact.data.cells if not drops or cell.part >= begin]
     for block in sorted(fact.data.rows):
@@ -346,15 +363,26 @@ def _most_fits(fact: Facts, depth: int, first: int | None) -> int:
     return len(_column_left_outs(fact, depth, first))
 
 
-def _changed_fits(fact: Facts, depth: int, first: int | None) -> int:
+def _changed_fits(fact: Facts, depth: int, first: int | None) -> tuple[int, int]:
+    """The least and the most fits that the store lacks since the baseline was made."""
     baseline = fact.baseline
     wanted = _column_left_outs(fact, depth, first)
     if baseline is None or baseline.definition != fact.recipe.definition():
-        return len(wanted)
-    return sum(
-        fact.data.slice_digest(one) != baseline.data.slice_digest(one) or _is_edge(one, baseline.data)
+        return len(wanted), len(wanted)
+    changed = {
+        one
         for one in wanted
-    )
+        if fact.data.slice_digest(one) != baseline.data.slice_digest(one) or _is_edge(one, baseline.data)
+    }
+    # a gate fit predicts blocks that no fit before it was asked for: without its model it is made again
+    gate = _gate_fit(fact.data)
+    lost = gate is not None and gate in wanted and gate not in {_gate_fit(baseline.data), *changed}
+    lost = lost and gate != shipped_left_out(fact.recipe, baseline.data)
+    return len(changed), len(changed) + lost
+
+
+def _gate_fit(data: NodeData) -> Before | None:
+    return Before(data.holdout[0]) if data.holdout else None
 
 
 def _is_edge(one: LeftOut, before: NodeData) -> bool:

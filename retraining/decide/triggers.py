@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias, assert_never
 from retraining.decide.fits import LeftOut, slice_cells
 from retraining.decide.recipes import Recipe
 from retraining.decide.snapshots import NodeData
+from retraining.decide.wording import counted
 from retraining.manifest.values import (
     Condition,
     DataCondition,
@@ -75,7 +76,7 @@ class Change:
         if self.recipe:
             parts.append("the definition")
         if self.data is not None:
-            parts.append(f"{self.data.rows} training rows")
+            parts.append(counted(self.data.rows, "training row"))
         if self.upstreams:
             parts.append("upstream versions")
         if self.environment:
@@ -131,7 +132,7 @@ def _evaluate(condition: Condition, change: Change) -> tuple[Reason, ...]:
         if not change.upstreams:
             return ()
         names = ", ".join(change.upstreams[:3]) + (" …" if len(change.upstreams) > 3 else "")
-        text = f"{names} has a new version"
+        text = f"{names} {'has' if len(change.upstreams) == 1 else 'have'} a new version"
         return (Reason(kind="upstream", text=text, evidence={"upstreams": list(change.upstreams)}),)
     if isinstance(condition, DataCondition):
         return _data_reasons(condition, change.data)
@@ -142,9 +143,9 @@ def _data_reasons(condition: DataCondition, change: DataChange | None) -> tuple[
     if change is None:
         return ()
     if condition.blocks is not None:
-        fired, text = change.blocks >= condition.blocks, f"{change.blocks} new or changed blocks"
+        fired, text = change.blocks >= condition.blocks, counted(change.blocks, "new or changed block")
     elif condition.rows is not None:
-        fired, text = change.rows >= condition.rows, f"{change.rows} new or changed rows"
+        fired, text = change.rows >= condition.rows, counted(change.rows, "new or changed row")
     else:
         fired, text = (
             change.share >= (condition.share or 0.0),
@@ -154,7 +155,7 @@ def _data_reasons(condition: DataCondition, change: DataChange | None) -> tuple[
         return ()
     evidence: dict[str, Json] = {"blocks": change.blocks, "rows": change.rows, "share": change.share}
     if condition.rows is None:
-        text += f", {change.rows} rows"
+        text += f", {counted(change.rows, 'row')}"
     return (Reason(kind="data", text=text, evidence=evidence),)
 
 

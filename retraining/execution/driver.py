@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from retraining.errors import StoreError
 from retraining.execution.backends import Backend
 from retraining.execution.engine import open_flow
 from retraining.execution.flows import Flows
@@ -61,7 +62,7 @@ class Execution:
     timeline: list[Ran] = field(default_factory=list)
     packs: dict[str, list[StoredRecord]] = field(default_factory=dict)
     interrupted: bool = False
-    fatal: str | None = None
+    fatal: StoreError | None = None
     fits_made: int = 0
     slots: int = 0
 

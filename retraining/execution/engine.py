@@ -181,7 +181,7 @@ def _blocked(
     study: Study, node: str, decision: Decision, above: Mapping[str, NodeResult], column: str
 ) -> NodeResult:
     names = [edge.upstream for edge in study.world.graph.edges_into(node) if edge.column == column]
-    causes = [f"{name} is {above[name].outcome}: {above[name].because}" for name in names if name in above]
+    causes = [_cause(name, above[name]) for name in names if name in above]
     because = f"no usable version of {column}" + (f" ({'; '.join(causes[:2])})" if causes else "")
     if not names:
         because = (
@@ -189,6 +189,12 @@ def _blocked(
             "no later than those that read them"
         )
     return NodeResult(node=node, decision=decision, outcome="blocked", because=because)
+
+
+def _cause(name: str, result: NodeResult) -> str:
+    """What became of an upstream without a version, as part of a sentence."""
+    said = {"failed": "failed", "blocked": "is blocked", "insufficient": "has too little data"}
+    return f"{name} {said.get(result.outcome, 'was ' + result.outcome)}: {result.because}"
 
 
 def _same_rows(parts: Parts, state: NodeState | None) -> bool:

@@ -123,7 +123,7 @@ def _count_coverage(
     candidate.coverage[item.column] = float((present & counted).sum() / total) if total else 0.0
     missing = total - int((present & counted).sum())
     if candidate.recipe.missing_policy(item) == "refuse" and missing:
-        return f"{item.column} is missing in {missing} of {total} rows, and `missing: refuse` allows none"
+        return f"{item.column} is missing in {missing:,} of {total:,} rows, and `missing: refuse` allows none"
     return None
 
 
@@ -154,7 +154,7 @@ def thin_inputs(study: Study, candidate: Candidate) -> str:
         if covered < wanted:
             return (
                 f"{item.column} covers {covered:.1%} of the rows from its first predicted block on, "
-                f"and coverage is {wanted:.1%}"
+                f"and `coverage` asks for {wanted:.1%}"
             )
     return ""
 

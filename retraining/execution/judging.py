@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,6 +24,7 @@ from retraining.decide.gates import (
 )
 from retraining.decide.plan import Decision
 from retraining.decide.recipes import digest_of
+from retraining.decide.wording import counted
 from retraining.execution.candidates import (
     Candidate,
     block_days,
@@ -101,8 +103,12 @@ def _not_judgeable(study: Study, candidate: Candidate) -> str:
             return "no fold has rows to learn from"
         rows = len(candidate.training_rows(Before(holdout[0])))
         scheme = candidate.recipe.scheme
-        wanted = f"{scheme.min_rows} in {scheme.min_blocks} blocks" if isinstance(scheme, TimeScheme) else ""
-        return f"only {rows} rows are known before the holdout, and min_train asks for {wanted}"
+        wanted = (
+            f"{scheme.min_rows:,} in {counted(scheme.min_blocks, 'block')}"
+            if isinstance(scheme, TimeScheme)
+            else ""
+        )
+        return f"only {counted(rows, 'labelled row')} before the holdout, and min_train asks for {wanted}"
     if not _judged_rows(candidate).any():
         return "the holdout has no labelled rows"
     return ""
@@ -262,7 +268,7 @@ def _holdout_of(candidate: Candidate, judged: NDArray[np.bool_]) -> dict[str, An
         blocks = candidate.data.holdout
         doc |= {
             "from": calendar.date(blocks[0]).isoformat(),
-            "to": calendar.date(blocks[-1] + 1).isoformat(),
+            "to": (calendar.date(blocks[-1] + 1) - dt.timedelta(days=1)).isoformat(),
             "blocks": len(blocks),
         }
     return doc

@@ -13,6 +13,7 @@ import numpy as np
 from retraining.decide.fits import Context, LeftOut, contexts
 from retraining.execution.candidates import (
     Candidate,
+    shipped_fit,
 )
 from retraining.execution.champions import champion_of
 from retraining.execution.flows import Flow, Key
@@ -46,7 +47,11 @@ def column(study: Study, key: ColumnOf) -> Flow:
     fits = candidate.possible(wanted)
     keep = candidate.cut is None  # folds: a later column needs every fit of the lattice again
     kind: FitKind = "block" if key.side == "challenger" else "champion"
-    values, error = yield from predictions(study, candidate, fits, kind, keep_model=keep)
+    # what will ship is made once: the block fit that predicts the newest rows is the shipped fit
+    ships = {shipped_fit(candidate)} if key.side == "challenger" else set()
+    values, error = yield from predictions(
+        study, candidate, fits, kind, keep_model=keep, keep_models_of=ships
+    )
     first = min((part for parts in fits.values() for part in parts), default=None)
     return ColumnValues(rows=candidate.rows.rows, values=values, first=first, error=error)
 

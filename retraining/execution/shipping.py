@@ -87,7 +87,7 @@ def _finite_check(candidate: Candidate, shipped: LeftOut, values: Floats, parts:
     predicted = candidate.usable[fit_context(shipped)] & np.isin(candidate.rows.part, parts)
     wrong = int((~np.isfinite(values[predicted])).any(axis=1).sum())
     note = (
-        f"{wrong} of {int(predicted.sum())} predictions are not finite"
+        f"{wrong:,} of {int(predicted.sum()):,} predictions are not finite"
         if wrong
         else "all predictions are finite"
     )

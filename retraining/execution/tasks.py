@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from retraining.data.rows import Classes
 from retraining.decide.fits import LeftOut
 from retraining.decide.recipes import Recipe
+from retraining.errors import StoreError
 from retraining.manifest.values import Json
 from retraining.release.values import BlobPointer
 from retraining.store.packs import StoredRecord
@@ -129,9 +130,12 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchResult:
-    """The results of a batch's tasks, in their order; `lost` says why the worker gave none."""
+    """The results of a batch's tasks, in their order; `lost` says why the worker gave none.
+
+    `fatal` is what ends the run: the store, which other tasks would not find in a better state.
+    """
 
     batch: Batch
     results: tuple[TaskResult, ...] = ()
     lost: str | None = None
-    fatal: str | None = None
+    fatal: StoreError | None = None

@@ -25,8 +25,12 @@ _FEATURES = frozenset({"number", "bool", "category"})
 _STEPS: Mapping[ColumnKind, str] = {
     "timestamp": "put what matters of it into the table: hour, weekday, days since",
     "date": "put what matters of it into the table: weekday, month, days since",
-    "other": "give it a type under `types`, or make numbers of it",
+    "other": "make plain columns of it",
 }
+
+
+def _kind_text(kind: ColumnKind) -> str:
+    return "is a list, an object or bytes" if kind == "other" else f"is of kind {kind}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +118,13 @@ class _Check:
         kind = self._kind(model.dataset, column, f"{path}.column", path)
         classification = METRICS[model.metrics[0]].task == "classification"
         if kind in _MOMENTS or kind == "other":
-            found = f"the target `{column}` is of kind {kind}; a label is a number, truth value or category"
+            found = f"the target `{column}` {_kind_text(kind)}; a label is a number, truth value or category"
             self._add(found, "make a number or a category of it", f"{path}.column", path)
         elif kind is not None and kind != "number" and not classification:
             found = f"the target `{column}` is of kind {kind}, and {model.estimator.type} predicts numbers"
             step = "use a classifier, or a target of numbers"
+            if kind == "category":
+                step += "; list texts that mean a missing value (NA) under `missing` of the dataset"
             self._add(found, step, f"{path}.column", path)
         if model.target.known_at is not None:
             self._moment(model.dataset, model.target.known_at, f"{path}.known_at")
@@ -129,7 +135,7 @@ class _Check:
             return
         if kind not in _FEATURES:
             found = (
-                f"the feature `{column}` is of kind {kind}; a feature is a number, truth value or category"
+                f"the feature `{column}` {_kind_text(kind)}; a feature is a number, truth value or category"
             )
             self._add(found, _STEPS[kind], path)
         elif kind == "category" and model.preprocess == "none":

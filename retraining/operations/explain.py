@@ -93,6 +93,7 @@ def _planned(session: Session, name: str) -> Story:
         attempt=attempt,
         decision=session.plan[name],
         as_of=session.plan.as_of,
+        timezone=session.manifest.timezone,
         orphaned=state is not None and state.orphaned,
     )
 
@@ -115,6 +116,7 @@ def _stored(store: Store, nodes: Mapping[str, NodeState], name: str) -> Story:
         readers=tuple(other for other, one in nodes.items() if name in one.wiring),
         champion=champion,
         attempt=attempt,
+        timezone=recipe.get("timezone") or "UTC",
         orphaned=state.orphaned,
     )
 

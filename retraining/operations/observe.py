@@ -56,6 +56,7 @@ class Observation:
     datasets: Mapping[str, Dataset]
     files: Mapping[str, tuple[Path, ...]]
     signature: str
+    hint: Mapping[str, Any] | None = None  # what a store that lacks it should be left; None: nothing new
     _tables: dict[str, Table] = field(default_factory=dict)
     _rows: dict[tuple[str, str, Classes], NodeRows] = field(default_factory=dict)
     _joins: dict[tuple[str, str, tuple[tuple[str, str], ...]], NDArray[np.intp] | None] = field(
@@ -123,16 +124,27 @@ def observe(
     }
     stamps = {name: signatures(paths) for name, paths in files.items()}
     signature = _signature(manifest, stamps)
-    hint_key = f"hints/snapshots/{manifest.name}"
-    hint = store.read_hint(hint_key) if store is not None else None
+    hint = store.read_hint(_hint_key(manifest)) if store is not None else None
     if hint is not None and _valid(hint, signature, as_of):
         return _from_hint(hint, manifest, as_of, datasets, files, signature)
     seen, changes_at = _look(manifest, as_of, datasets, files, signature)
     if {name: signatures(paths) for name, paths in files.items()} != stamps:
         raise DataError("a dataset changed while it was read", "run again when the files are complete")
-    if store is not None and not _racy(stamps):
-        store.write_hint(hint_key, _to_hint(seen, changes_at))
+    if not _racy(stamps):
+        seen.hint = _to_hint(seen, changes_at)
+    if store is not None:
+        leave_hint(seen, store)
     return seen
+
+
+def leave_hint(seen: Observation, store: Store) -> None:
+    """Leaves in the store what was seen, if it was read and not taken from there."""
+    if seen.hint is not None:
+        store.write_hint(_hint_key(seen.manifest), seen.hint)
+
+
+def _hint_key(manifest: Manifest) -> str:
+    return f"hints/snapshots/{manifest.name}"
 
 
 def _signature(manifest: Manifest, stamps: Mapping[str, Sequence[FileSignature]]) -> str:

@@ -57,6 +57,7 @@ def run_record(
             "name": session.manifest.name,
             "file": session.manifest.file.name,
             "digest": session.manifest.digest,
+            "timezone": session.manifest.timezone,
         },
         "store": session.store_url,
         "backend": backend,

@@ -206,7 +206,11 @@ def _commit(session: Session, store: Store, run_id: str, conclusion: Conclusion,
         run=run_id,
         who=who_am_i(),
         why={"outcomes": dict(_counts(conclusion)), "reasons": _reason_kinds(session)},
-        manifest={"name": session.manifest.name, "digest": session.manifest.digest},
+        manifest={
+            "name": session.manifest.name,
+            "digest": session.manifest.digest,
+            "timezone": session.manifest.timezone,
+        },
         now=now,
     )
 

@@ -21,7 +21,7 @@ from retraining.graph.selection import resolve_selection
 from retraining.manifest import load_manifest
 from retraining.manifest.values import Manifest
 from retraining.operations.environment import environment_digest
-from retraining.operations.observe import Observation, observe
+from retraining.operations.observe import Observation, leave_hint, observe
 from retraining.release.values import BlobPointer, NodeState
 from retraining.store.log import Head, Store, open_store
 from retraining.store.packs import read_blob
@@ -58,16 +58,14 @@ def open_session(request: Request, now: dt.datetime, *, create_store: bool) -> S
     """Reads the manifest, the head of the log and the data, and makes the plan.
 
     `now` is the moment of the run where the request names no `as_of`. A store that does not exist
-    is made where `create_store` says so, and else read as empty.
+    is read as empty, and made where `create_store` says so once the input is found to be right.
     """
     manifest = load_manifest(request.manifest)
     as_of = parse_moment(request.as_of, manifest.timezone) if request.as_of else now
     url = store_url(manifest, request.store)
     try:
-        store: Store | None = open_store(url, create=create_store)
+        store: Store | None = open_store(url, create=False)
     except NotFoundError:
-        if create_store:
-            raise
         store = None
     head = store.read_head() if store is not None else Head()
     observation = observe(manifest, micros(as_of), store, request.data)
@@ -87,6 +85,9 @@ def open_session(request: Request, now: dt.datetime, *, create_store: bool) -> S
         selected=selected | forced,
         forced=forced,
     )
+    if store is None and create_store:
+        store = open_store(url, create=True)
+        leave_hint(observation, store)
     return Session(
         manifest=manifest,
         store_url=url,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from retraining.graph.nodes import parse_node_name
@@ -33,6 +33,7 @@ def status(stored: Stored) -> Standing:
         sequence=head.sequence,
         nodes=nodes,
         untried=tuple(name for name in models if name not in known),
+        timezone=_timezone(head.entry.manifest) if head.entry is not None else "UTC",
     )
 
 
@@ -72,7 +73,12 @@ def _entries(store: Store) -> Iterator[ReleaseEntry]:
             if isinstance(outcomes, dict)
             else {},
             reasons=tuple(str(reason) for reason in reasons) if isinstance(reasons, list) else (),
+            timezone=_timezone(entry.manifest),
         )
+
+
+def _timezone(manifest: Mapping[str, str]) -> str:
+    return manifest.get("timezone") or "UTC"
 
 
 def _node(state: NodeState) -> NodeStanding:

@@ -19,7 +19,14 @@ from retraining.reporting.tables import (
     quiet,
     table,
 )
-from retraining.reporting.text import format_count, format_duration, format_moment, format_share, shorten
+from retraining.reporting.text import (
+    format_count,
+    format_day,
+    format_duration,
+    format_moment,
+    format_share,
+    shorten,
+)
 from retraining.reporting.view import NodeView, RunView
 
 __all__ = ["draw_decisions", "draw_rows"]
@@ -109,14 +116,14 @@ def draw_rows(run: RunView) -> Markup:
         *(Column(name=name, kind="num", note=note) for _, name, note in states),
         Column(name="Rows that found their upstream", kind="text"),
         Column(name="First predicted", kind="date", note="the first block with an honest prediction"),
-        Column(name="Cut", kind="date", note="the version's fits saw labels known before it"),
+        Column(name="Cut", kind="date", note="the version learnt from labels known before this day"),
     ]
     shown = most_telling(run.nodes)
-    rows = [_row(node, [key for key, _, _ in states]) for node in shown]
+    rows = [_row(node, [key for key, _, _ in states], run.timezone) for node in shown]
     return join([table("Rows", columns, rows), left_out(run.nodes, shown)])
 
 
-def _row(node: NodeView, states: Sequence[str]) -> Row:
+def _row(node: NodeView, states: Sequence[str], timezone: str) -> Row:
     counts = (
         number_cell(format_count(node.rows[key]) if key in node.rows else "", node.rows.get(key))
         for key in states
@@ -139,6 +146,6 @@ def _row(node: NodeView, states: Sequence[str]) -> Row:
             *counts,
             Cell(content=coverage if covered else ""),
             Cell(content=format_moment(node.first_predicted), sort=node.first_predicted),
-            Cell(content=format_moment(node.cut), sort=node.cut),
+            Cell(content=format_day(node.cut, timezone), sort=node.cut),
         ),
     )

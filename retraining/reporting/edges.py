@@ -28,8 +28,10 @@ MOST_EDGES = 600
 _NOTE = (
     "Each node was fitted once with and once without the column, and both were scored on the same later "
     "rows; where nothing is left without it, a constant guess stands in. Left of zero the column helps; the "
-    "line is the 90% interval of a bootstrap over clusters."
+    "line is the 90% interval of a bootstrap over days (by folds: groups). Where a node reads several columns, "
+    "one more fit has none of them: that is what they bring together."
 )
+_ALL = "all upstream columns"
 _FINDINGS = {"better": "helps", "unclear": "unclear", "worse": "hurts"}
 
 
@@ -37,7 +39,8 @@ def draw_edges(run: RunView) -> Markup:
     """A sentence, a summary for each pair of column and model, and the table of all edges."""
     measured = [(node, edge) for node in run.nodes for edge in node.edges]
     if not measured:
-        return tag("p", {"class": "quiet"}, "No edge was compared in this run.")
+        text = "No edge was compared in this run: that is done once, when an edge is new."
+        return tag("p", {"class": "quiet"}, text)
     parts = [
         tag("p", {"class": "lead small"}, _sentence([edge for _, edge in measured])),
         tag("p", {"class": "note"}, _NOTE),
@@ -53,6 +56,17 @@ def draw_edges(run: RunView) -> Markup:
 
 
 def _sentence(edges: Sequence[EdgeView]) -> str:
+    """How many columns help, and in how many nodes several of them help together."""
+    together = [edge for edge in edges if edge.of_all]
+    helped = sum(edge.difference is not None and edge.difference.finding == "better" for edge in together)
+    text = _single([edge for edge in edges if not edge.of_all])
+    if together:
+        nodes = plural(len(together), "node that reads several", "nodes that read several")
+        text += f" Together they help {helped:,} of {nodes}."
+    return text.strip()
+
+
+def _single(edges: Sequence[EdgeView]) -> str:
     findings = Counter(edge.difference.finding for edge in edges if edge.difference is not None)
     be = "is" if findings["unclear"] == 1 else "are"
     words = [
@@ -65,6 +79,11 @@ def _sentence(edges: Sequence[EdgeView]) -> str:
     return f"Of {plural(len(edges), 'upstream column')}, {join_words(words)}." if words else ""
 
 
+def _column(edge: EdgeView) -> Markup:
+    """The column's name, or words for all of a node's columns together."""
+    return tag("i", None, _ALL) if edge.of_all else code(edge.column)
+
+
 def _counted(finding: str, count: int) -> str:
     if finding == "unclear":
         return "unclear"
@@ -75,13 +94,14 @@ def _summary(edges: Sequence[EdgeView]) -> Markup:
     groups: defaultdict[tuple[str, str], list[EdgeView]] = defaultdict(list)
     for edge in edges:
         groups[edge.model, edge.column].append(edge)
+    ordered = sorted(groups.items(), key=lambda item: item[1][0].of_all)
     columns = (
         Column(name="Column", kind="node"),
         Column(name="Read by", kind="text"),
         Column(name="Nodes that it helps", kind="plot wider"),
         Column(name="Median change of the loss", kind="num"),
     )
-    rows = [_summary_row(model, column, members) for (model, column), members in groups.items()]
+    rows = [_summary_row(model, column, members) for (model, column), members in ordered]
     return table("What each upstream column brings, by model", columns, rows)
 
 
@@ -96,7 +116,7 @@ def _summary_row(model: str, column: str, edges: Sequence[EdgeView]) -> Row:
     )
     return Row(
         cells=(
-            Cell(content=code(column), sort=column),
+            Cell(content=_column(edges[0]), sort=column),
             Cell(content=code(model), sort=model),
             Cell(
                 content=join([bar, tag("span", {"class": "line numbers"}, words)]),
@@ -142,7 +162,7 @@ def _row(node: NodeView, edge: EdgeView, axes: Mapping[str, Axis]) -> Row:
         outcome=node.outcome,
         cells=(
             node_cell(node),
-            Cell(content=code(edge.column), sort=edge.column),
+            Cell(content=_column(edge), sort=edge.column),
             Cell(content=code(edge.metric), sort=edge.metric),
             number_cell(format_number(edge.with_column), edge.with_column),
             number_cell(format_number(edge.without_column), edge.without_column),

@@ -11,6 +11,7 @@ from retraining.reporting.text import (
     format_duration,
     format_moment,
     format_share,
+    join_words,
     plural,
     shorten,
 )
@@ -62,22 +63,26 @@ def draw_header(run: RunView) -> Markup:
 
 
 def _lead(run: RunView) -> str:
+    """What the run came to, in two sentences: the release, and everything that did not go into it."""
     promoted = dict(run.counts).get("promoted", 0)
     nodes = sum(count for _, count in run.counts)
+    rest = [f"{count:,} {word}" for word, count in run.counts if word != "promoted"]
     if run.released:
         what = (
             f"Release {run.release_after} replaces release {run.release_before}"
             if run.release_before
             else f"Release {run.release_after} is the first"
         )
-        return f"{what}: {promoted:,} of {plural(nodes, 'node')} promoted{_with(run)}."
+        others = f"; {join_words(rest)}" if rest else ""
+        return f"{what}: {promoted:,} of {plural(nodes, 'node')} promoted{others}. {_made(run)}"
     stays = f"release {run.release_before} stays current" if run.release_before else "there is no release yet"
-    return f"Nothing was released; {stays}. The run looked at {plural(nodes, 'node')}{_with(run)}."
+    of = f"Of {plural(nodes, 'node')}, {join_words(rest)}. " if rest else ""
+    return f"Nothing was released; {stays}. {of}{_made(run)}"
 
 
-def _with(run: RunView) -> str:
+def _made(run: RunView) -> str:
     took = f" in {format_duration(run.total_seconds)}" if run.total_seconds is not None else ""
-    return f" with {plural(run.fits_made, 'new fit')}{took}"
+    return f"The run made {plural(run.fits_made, 'new fit')}{took}."
 
 
 def _share_bar(run: RunView) -> Markup:
@@ -112,7 +117,7 @@ def _facts(run: RunView) -> Markup:
     exit_code = run.exit_code
     facts: list[tuple[str, str]] = [
         ("Release", release + (sequence if run.released else "")),
-        ("As of", format_moment(run.as_of)),
+        ("As of", format_moment(run.as_of, run.timezone)),
         ("Ran", _ran(run)),
         ("Fits", _fits(run)),
         ("Training", _training(run)),
@@ -136,7 +141,7 @@ def _facts(run: RunView) -> Markup:
 
 def _ran(run: RunView) -> str:
     took = f"{format_duration(run.total_seconds)}" if run.total_seconds is not None else ""
-    return ", ".join(filter(None, [format_moment(run.started), took]))
+    return ", ".join(filter(None, [format_moment(run.started, run.timezone), took]))
 
 
 def _fits(run: RunView) -> str:

@@ -15,7 +15,10 @@ __all__ = ["ReleaseEntry", "history_text"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseEntry:
-    """One release: `outcomes` counts what became of the run's nodes, `reasons` are why any was due."""
+    """One release: `outcomes` counts what became of the run's nodes, `reasons` are why any was due.
+
+    `timezone` is the manifest's, in which the time is shown.
+    """
 
     number: int
     time: str
@@ -24,6 +27,7 @@ class ReleaseEntry:
     manifest: str
     outcomes: Mapping[str, int] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
+    timezone: str = "UTC"
 
     def to_json(self) -> dict[str, Json]:
         """The release as a document."""
@@ -42,7 +46,7 @@ def history_text(releases: Sequence[ReleaseEntry], total: int, *, paint: Paint =
     """The releases, newest first, one line each; `total` says how many the store has."""
     rows = [("release", "when", "who", "what", "why")]
     rows += [
-        (str(one.number), format_moment(one.time), one.who, _what(one), ", ".join(one.reasons))
+        (str(one.number), format_moment(one.time, one.timezone), one.who, _what(one), ", ".join(one.reasons))
         for one in releases
     ]
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]

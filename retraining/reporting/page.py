@@ -162,6 +162,6 @@ def _skipped(run: RunView) -> Markup:
 
 
 def _footer(run: RunView) -> Markup:
-    ended = f"Run {run.run} ended {format_moment(run.ended)}. " if run.run and run.ended else ""
-    text = f"{ended}All times are UTC. This page holds everything that it shows and loads nothing."
+    ended = f"Run {run.run} ended {format_moment(run.ended, run.timezone)}. " if run.run and run.ended else ""
+    text = f"{ended}Times are those of {run.timezone}. This page holds everything that it shows and loads nothing."
     return tag("footer", None, tag("p", None, text))

@@ -113,6 +113,7 @@ def read_record(record: Mapping[str, Json]) -> RunView:
         started=part.text("started"),
         ended=part.text("ended"),
         as_of=part.text("as_of"),
+        timezone=manifest.text("timezone") or "UTC",
         release_before=release.text("before"),
         release_after=release.text("after"),
         release_sequence=release.text("sequence"),

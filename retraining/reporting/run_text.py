@@ -18,12 +18,12 @@ _MOST_CAUSES = 12
 
 
 def release_line(before: int | None, after: int | None) -> str:
-    """What became of the current release: `release 3 -> 4`, or that it stays."""
+    """What became of the current release: `release 3 -> 4`, that it is the first, or that it stays."""
     if after is None:
         return "nothing is released yet"
     if after == before:
         return f"release {after} stays"
-    return f"release {'none' if before is None else before} -> {after}"
+    return f"release {after} is the first" if before is None else f"release {before} -> {after}"
 
 
 def outcome_text(

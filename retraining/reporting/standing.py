@@ -12,7 +12,7 @@ from retraining.manifest.values import Json
 from retraining.reporting.grouping import by_cause, list_nodes, wrapped
 from retraining.reporting.outcomes import describe_outcome, tally
 from retraining.reporting.paint import Paint, plain, role_of_outcome
-from retraining.reporting.text import format_moment, plural
+from retraining.reporting.text import format_day, format_moment, plural
 
 __all__ = ["NodeStanding", "Standing", "standing_text"]
 
@@ -59,7 +59,8 @@ class NodeStanding:
 class Standing:
     """The current release and every node that the store remembers, sorted by name.
 
-    `untried` are the manifest's models of which the store knows no node.
+    `untried` are the manifest's models of which the store knows no node; `timezone` is the manifest's,
+    in which moments are shown.
     """
 
     store: str
@@ -71,6 +72,7 @@ class Standing:
     sequence: int
     nodes: tuple[NodeStanding, ...]
     untried: tuple[str, ...] = ()
+    timezone: str = "UTC"
 
     def to_json(self) -> dict[str, Json]:
         """The standing as a document (format 1)."""
@@ -83,6 +85,7 @@ class Standing:
             "who": self.who or None,
             "run": self.run or None,
             "sequence": self.sequence,
+            "timezone": self.timezone,
             "counts": self._counts(),
             "nodes": [node.to_json() for node in self.nodes],
             "untried_models": list(self.untried),
@@ -102,8 +105,8 @@ def standing_text(standing: Standing, *, every_node: bool = False, paint: Paint 
     """The standing for people: the release, the nodes (models, where there are many), what needs a look."""
     lines = [*_head(standing, paint), ""]
     if standing.nodes:
-        table = _node_rows if every_node or len(standing.nodes) <= _MOST_NODES else _model_rows
-        lines += [*_table(table(standing.nodes), standing, paint), ""]
+        rows = _node_rows if every_node or len(standing.nodes) <= _MOST_NODES else _model_rows
+        lines += [*_table(rows(standing), standing, paint), ""]
     attention = _attention(standing, paint)
     if attention:
         lines += [paint("title", "needs a look"), *attention, ""]
@@ -116,38 +119,40 @@ def _head(standing: Standing, paint: Paint) -> list[str]:
         return [paint("title", f"{name}: nothing is released yet"), f"  store {standing.store}"]
     return [
         paint("title", f"{name}: release {standing.release} is current"),
-        f"  made {format_moment(standing.released)} by {standing.who}, run {standing.run}",
+        f"  made {format_moment(standing.released, standing.timezone)} by {standing.who}, run {standing.run}",
         f"  store {standing.store}",
     ]
 
 
 _Cells = tuple[str, str, str, str, str]
-_TITLES: _Cells = ("node", "version", "trained through", "released", "last attempt")
+_TITLES: _Cells = ("node", "version", "labels before", "released", "last attempt")
 
 
-def _node_rows(nodes: Sequence[NodeStanding]) -> list[_Cells]:
+def _node_rows(standing: Standing) -> list[_Cells]:
+    zone = standing.timezone
     return [
         (
             node.node + (" (orphaned)" if node.orphaned else ""),
             node.version or "never released",
-            _day(node.trained_through) if node.version else "",
-            _day(node.released),
-            _attempt(node),
+            _day(node.trained_through, zone) if node.version else "",
+            _day(node.released, zone),
+            _attempt(node, zone),
         )
-        for node in nodes
+        for node in standing.nodes
     ]
 
 
-def _model_rows(nodes: Sequence[NodeStanding]) -> list[_Cells]:
+def _model_rows(standing: Standing) -> list[_Cells]:
+    zone = standing.timezone
     models: dict[str, list[NodeStanding]] = {}
-    for node in nodes:
+    for node in standing.nodes:
         models.setdefault(node.model, []).append(node)
     return [
         (
             list_nodes([node.node for node in group]),
             plural(sum(node.version is not None for node in group), "version"),
-            _span([_day(node.trained_through) for node in group if node.version]),
-            _span([_day(node.released) for node in group]),
+            _span([_day(node.trained_through, zone) for node in group if node.version]),
+            _span([_day(node.released, zone) for node in group]),
             ", ".join(f"{number:,} {word}" for word, number in tally(n.outcome for n in group if n.outcome)),
         )
         for group in models.values()
@@ -174,7 +179,7 @@ def _attention(standing: Standing, paint: Paint) -> list[str]:
     for word, _ in reversed(tally(node.outcome for node in odd)):
         causes = by_cause((node.node, node.because) for node in odd if node.outcome == word)
         for because, names in causes[:_MOST_CAUSES]:
-            since = _span([_day(node.attempted) for node in odd if node.node in names])
+            since = _span([_day(node.attempted, standing.timezone) for node in odd if node.node in names])
             lines.append(f"  {paint(role_of_outcome(word), word)} since {since}: {list_nodes(names)}")
             lines += wrapped(because, "    ", "      ")
         rest = sum(len(names) for _, names in causes[_MOST_CAUSES:])
@@ -198,17 +203,16 @@ def _counted(standing: Standing) -> str:
     return f"{text}; last attempts: {attempts}" if attempts else text
 
 
-def _attempt(node: NodeStanding) -> str:
+def _attempt(node: NodeStanding, zone: str) -> str:
     if not node.outcome:
         return ""
-    day = _day(node.attempted)
-    return (
-        node.outcome if day == _day(node.released) and node.outcome == "promoted" else f"{node.outcome} {day}"
-    )
+    day = _day(node.attempted, zone)
+    same = node.outcome == "promoted" and day == _day(node.released, zone)
+    return node.outcome if same else f"{node.outcome} {day}"
 
 
-def _day(moment: str | None) -> str:
-    return (moment or "")[:10]
+def _day(moment: str | None, zone: str) -> str:
+    return format_day(moment, zone) if moment else ""
 
 
 def _span(days: Sequence[str]) -> str:

@@ -40,7 +40,7 @@ class Making:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """One node's story. `reads` maps an input's column to the nodes that feed it.
+    """One node's story. `reads` maps an input's column to the nodes that feed it; moments are told in `timezone`.
 
     `attempt` is None where the last attempt made the champion. `decision` is what `plan` would do now,
     None where no manifest was read. `no_node` says why a partition is no node; then all else is empty.
@@ -61,6 +61,7 @@ class Story:
     attempt: Making | None = None
     decision: Decision | None = None
     as_of: str = ""
+    timezone: str = "UTC"
     orphaned: bool = False
     no_node: str = ""
 

@@ -9,6 +9,7 @@ from retraining.reporting.grouping import list_nodes, wrapped
 from retraining.reporting.paint import Paint, plain, role_of_outcome
 from retraining.reporting.story import Making, Story
 from retraining.reporting.text import (
+    format_day,
     format_duration,
     format_moment,
     format_number,
@@ -44,13 +45,13 @@ def story_text(story: Story, *, paint: Paint = plain) -> str:
         return "\n".join([*lines, f"  is no node: {story.no_node}"]) + "\n"
     lines += _what_it_is(story)
     if story.champion is not None:
-        lines += ["", *_champion(story.champion, paint)]
+        lines += ["", *_champion(story.champion, story.timezone, paint)]
     else:
         lines += ["", paint("title", "never released")]
     if story.attempt is not None:
-        lines += ["", *_attempt(story.attempt, paint)]
+        lines += ["", *_attempt(story.attempt, story.timezone, paint)]
     if story.decision is not None:
-        lines += ["", *_now(story.decision, story.as_of, paint)]
+        lines += ["", *_now(story.decision, format_moment(story.as_of, story.timezone), paint)]
     return "\n".join(lines) + "\n"
 
 
@@ -77,19 +78,19 @@ def _what_it_is(story: Story) -> list[str]:
     return lines
 
 
-def _champion(made: Making, paint: Paint) -> list[str]:
-    head = paint("good", "released") + f" version {made.view.version}, since {format_moment(made.time)}"
-    lines = [head, *_through(made), f"  run {made.run}"]
+def _champion(made: Making, zone: str, paint: Paint) -> list[str]:
+    head = paint("good", "released") + f" version {made.view.version}, since {format_moment(made.time, zone)}"
+    lines = [head, *_learnt_before(made, zone), f"  run {made.run}"]
     return lines + _making(made)
 
 
-def _through(made: Making) -> list[str]:
-    return [f"  trained on labels known before {format_moment(made.view.cut)}"] if made.view.cut else []
+def _learnt_before(made: Making, zone: str) -> list[str]:
+    return [f"  trained on labels known before {format_day(made.view.cut, zone)}"] if made.view.cut else []
 
 
-def _attempt(made: Making, paint: Paint) -> list[str]:
+def _attempt(made: Making, zone: str, paint: Paint) -> list[str]:
     word = paint(role_of_outcome(made.outcome), made.outcome)
-    return [f"last attempt: {word} on {format_moment(made.time)}, run {made.run}", *_making(made)]
+    return [f"last attempt: {word} on {format_moment(made.time, zone)}, run {made.run}", *_making(made)]
 
 
 def _making(made: Making) -> list[str]:
@@ -135,7 +136,7 @@ def _verdict(verdict: VerdictView) -> list[str]:
 def _judged_on(period: Period) -> str:
     parts = [plural(period.rows, "row")] if period.rows is not None else []
     if period.clusters is not None:
-        parts.append(plural(period.clusters, "day or group", "days or groups"))
+        parts.append(plural(period.clusters, "day" if period.start else "group"))
     when = f" from {period.start} to {period.end}" if period.start and period.end else ""
     return f"judged on {', '.join(parts)}{when}" if parts else ""
 
@@ -152,11 +153,12 @@ def _interval(difference: Difference) -> str:
 def _edges(edges: Sequence[EdgeView]) -> list[str]:
     lines = ["  upstream columns, on the same rows:"] if edges else []
     for edge in edges:
-        column = "all together" if edge.column == "*" else edge.column
+        column = "all of them together" if edge.of_all else edge.column
         if edge.with_column is None or edge.without_column is None:
             lines.append(f"    {column}: not compared")
             continue
-        numbers = f"{edge.metric} {format_number(edge.with_column)} with it"
+        it = "them" if edge.of_all else "it"
+        numbers = f"{edge.metric} {format_number(edge.with_column)} with {it}"
         numbers += f", {format_number(edge.without_column)} without"
         lines.append(f"    {column}: {numbers}")
         if edge.difference is not None:
@@ -182,9 +184,9 @@ def _passed(passed: bool | None) -> str:
     return "not made" if passed is None else "passed" if passed else "missed"
 
 
-def _now(decision: Decision, as_of: str, paint: Paint) -> list[str]:
+def _now(decision: Decision, moment: str, paint: Paint) -> list[str]:
     condition = " if an upstream column changes" if decision.conditional else ""
-    lines = [f"now ({format_moment(as_of)}): {paint('title', decision.action)}{condition}"]
+    lines = [f"now ({moment}): {paint('title', decision.action)}{condition}"]
     for reason in decision.reasons:
         lines += wrapped(f"{reason.kind}: {reason.text}", "  ", "    ")
     if decision.note:

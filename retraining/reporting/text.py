@@ -9,10 +9,14 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Sequence
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+_DATE_LENGTH = len("2013-12-30")
 
 __all__ = [
     "format_change",
     "format_count",
+    "format_day",
     "format_duration",
     "format_moment",
     "format_number",
@@ -108,24 +112,41 @@ def format_change(fraction: float | None) -> str:
     return f"{'+' if fraction > 0 else '-'}{text}%"
 
 
-def format_moment(moment: str) -> str:
-    """The text of an ISO moment in UTC, no finer than needed: `2013-12-30`, `2026-11-23 14:00 UTC`.
+def format_moment(moment: str, timezone: str = "UTC") -> str:
+    """The text of an ISO moment in a zone, no finer than needed: `2013-12-30`, `2026-11-23 14:00 UTC`.
 
     Text that is no moment is returned as it is: a report shows what the record says.
     """
+    read = _read_moment(moment, timezone)
+    if read is None or len(moment) <= _DATE_LENGTH:
+        return moment
+    text = f"{read:%Y-%m-%d %H:%M:%S}" if read.second else f"{read:%Y-%m-%d %H:%M}"
+    name = read.tzname()
+    # a zone without letters of its own is named by its offset
+    return f"{text} {name if name[:1].isalpha() else f'UTC{name}'}" if name else text
+
+
+def format_day(moment: str, timezone: str = "UTC") -> str:
+    """The calendar day of an ISO moment in a zone: `2013-05-27` for the midnight in which it begins."""
+    read = _read_moment(moment, timezone)
+    return moment if read is None else f"{read:%Y-%m-%d}"
+
+
+def _read_moment(moment: str, timezone: str) -> dt.datetime | None:
+    """The moment in the zone (UTC where the zone is unknown); a text without a zone keeps its clock."""
     try:
         read = dt.datetime.fromisoformat(moment)
+        zone = ZoneInfo(timezone)
+    except ZoneInfoNotFoundError:
+        zone = ZoneInfo("UTC")
     except ValueError:
-        return moment
-    if len(moment) <= 10:
-        return moment
-    if read.tzinfo is not None:
-        try:
-            read = read.astimezone(dt.UTC)
-        except OverflowError:
-            return moment
-    zone = " UTC" if read.tzinfo is not None else ""
-    return f"{read:%Y-%m-%d %H:%M:%S}{zone}" if read.second else f"{read:%Y-%m-%d %H:%M}{zone}"
+        return None
+    if read.tzinfo is None:
+        return read
+    try:
+        return read.astimezone(zone)
+    except OverflowError:
+        return None
 
 
 def plural(count: int, noun: str, many: str | None = None) -> str:

@@ -121,6 +121,11 @@ class EdgeView:
     difference: Difference | None
     period: Period
 
+    @property
+    def of_all(self) -> bool:
+        """Whether this compares with and without all upstream columns together, which the record names `*`."""
+        return self.column == "*"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputView:
@@ -210,7 +215,10 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
-    """A whole run. Moments are ISO texts as recorded, durations seconds, `counts` in reading order."""
+    """A whole run. Moments are ISO texts as recorded, durations seconds, `counts` in reading order.
+
+    `timezone` is the manifest's, in which moments are shown.
+    """
 
     run: str
     manifest: str
@@ -222,6 +230,7 @@ class RunView:
     started: str
     ended: str
     as_of: str
+    timezone: str
     release_before: str
     release_after: str
     release_sequence: str

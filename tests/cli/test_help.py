@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from retraining.cli.group import root
-from tests.cli.conftest import ROOT, Type, environment
+from retraining.cli.verb import Verb
+from tests.cli.conftest import PROGRAM, ROOT, Type, environment
 
 VERBS = {
     "init", "validate", "schema", "plan", "run", "predict", "status", "releases", "explain", "report", "ls", "graph",
@@ -47,6 +49,24 @@ def test_every_verb_and_every_option_says_what_it_does(verb: str, type_: Type) -
     for option in command.params:
         if option.param_type_name == "option":
             assert getattr(option, "help", None), f"{verb} {option.name}"
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_every_verb_ends_its_help_with_examples_that_it_understands(verb: str, type_: Type) -> None:
+    command = root.get_command(None, verb)  # type: ignore[arg-type]
+    assert isinstance(command, Verb)
+    assert command.examples
+    for example in command.examples:
+        assert f"\n  {example}\n" in type_(verb, "--help").out
+        program, named, *arguments = shlex.split(example.partition(" > ")[0])
+        assert (program, named) == ("retrain", verb)
+        command.make_context(verb, arguments)
+
+
+def test_a_shell_that_asks_is_told_how_to_complete_verbs_and_options() -> None:
+    asked = {"_RETRAIN_COMPLETE": "bash_complete", "COMP_WORDS": "retrain pl", "COMP_CWORD": "1"}
+    done = subprocess.run(PROGRAM, env=environment(asked), capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "plain,plan\n"), done.stderr
 
 
 def test_without_a_verb_the_help_is_shown_as_for_wrong_input(type_: Type) -> None:

@@ -166,7 +166,7 @@ def test_without_a_usable_upstream_a_node_is_blocked_and_says_which():
     world = World(CHAIN)
     plan = world.plan(selected={"b", "c"})
     assert [(d.node, d.action) for d in plan.decisions] == [("a", "keep"), ("b", "blocked"), ("c", "blocked")]
-    assert plan["b"].note == "no usable version of a"
+    assert plan["b"].note == "no usable version of a (not selected, and never released)"
 
 
 RULES = [

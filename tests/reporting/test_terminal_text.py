@@ -41,7 +41,7 @@ def standing(*nodes: NodeStanding) -> Standing:
 
 def test_a_release_is_said_to_change_stay_or_be_missing() -> None:
     assert release_line(None, None) == "nothing is released yet"
-    assert release_line(None, 1) == "release none -> 1"
+    assert release_line(None, 1) == "release 1 is the first"
     assert release_line(3, 4) == "release 3 -> 4"
     assert release_line(4, 4) == "release 4 stays"
 

@@ -1,50 +1,29 @@
 """Batches on Ray: an embedded, private session by default.
 
-Ray's habits are tamed here (facts/ray.md): every task has `max_retries=0` and the driver owns
-retries; results are small plain values and never models; nothing of Ray reaches stdout; a random
-token guards the ports that a local session opens on all interfaces; `ray.init` runs in one thread
-that lives until shutdown, because Ray's processes die with the thread that started them.
+Every task has `max_retries=0` and the driver owns retries; results are small plain values and never
+models. A call that fails because the session is lost says so; the rest is a task's own fate.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import os
-import secrets
-import sys
-import tempfile
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retraining.data.tables import Table
-from retraining.errors import ClusterError
+from retraining.errors import StoreError
+from retraining.execution.ray.session import RaySession
 from retraining.execution.tasks import Batch, BatchResult
 from retraining.manifest.values import Dataset
 from retraining.store.objects import Objects
 
 if TYPE_CHECKING:
     import ray
-
-#: Bytes of the embedded object store: tables and columns are megabytes, spilling takes the rest.
-OBJECT_STORE_BYTES = 512 * 1024 * 1024
-#: How long the start of an embedded session may take on a busy machine.
-START_TIMEOUT_SECONDS = 180.0
-
-_QUIET = {
-    "RAY_SCHEDULER_EVENTS": "0",
-    "RAY_enable_output_error_log_if_still_retry": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",
-    "RAY_DEDUP_LOGS": "0",
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
 
 
 class RayBackend:
@@ -67,115 +46,52 @@ class RayBackend:
     ) -> None:
         self.objects = objects
         self._store_url = _absolute(store_url)
-        self._workers = workers
-        self._address = address
-        self._thread: threading.Thread | None = None
-        self._started = threading.Event()
-        self._closing = threading.Event()
-        self._error: BaseException | None = None
-        self._cpus = 1
+        self._session = RaySession(workers=workers, address=address)
         self._tables: dict[str, ray.ObjectRef] = {}
         self._arrays: dict[str, ray.ObjectRef] = {}
         self._flying: dict[ray.ObjectRef, Batch] = {}
-        self._owned = False
 
     # -- life ---------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begins to start Ray, without waiting for it."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._live, name="ray", daemon=True)
-            self._thread.start()
+        self._session.start()
 
-    def ready(self) -> RayBackend:
-        """The backend, once Ray has started; raises `ClusterError` where it does not."""
-        self.start()
-        if not self._started.wait(START_TIMEOUT_SECONDS):
-            raise ClusterError(
-                f"Ray did not start within {START_TIMEOUT_SECONDS:.0f} s",
-                "run with --backend serial, or try again",
-            )
-        if self._error is not None:
-            detail = str(self._error).strip().splitlines() or [type(self._error).__name__]
-            raise ClusterError(
-                f"Ray could not be started: {detail[0]}",
-                "run with --backend serial, or check the address and the machine's memory",
-            ) from self._error
+    def ready(self, stop_asked: Callable[[], bool] = lambda: False) -> RayBackend:
+        """The backend, once Ray has started.
+
+        Raises `ClusterError` where Ray does not start, `InterruptedRunError` where `stop_asked` says so.
+        """
+        self._session.wait(stop_asked)
         return self
 
     @property
     def slots(self) -> int:
         """One batch for each CPU."""
-        return self._cpus
+        return self._session.cpus
 
     def close(self) -> None:
         """Ends the embedded session, or leaves the cluster."""
-        self._closing.set()
-        if self._thread is not None:
-            self._thread.join(timeout=30)
-
-    def _live(self) -> None:
-        """The thread in which Ray lives: it starts Ray, waits for the end, and shuts down what it started."""
-        for name, value in _QUIET.items():
-            os.environ.setdefault(name, value)
-        try:
-            self._connect()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, `ready` reports it
-            self._error = error
-        finally:
-            self._started.set()
-        self._closing.wait()
-        if self._owned:
-            import ray
-
-            with contextlib.suppress(Exception), contextlib.redirect_stdout(sys.stderr):
-                ray.shutdown()
-
-    def _connect(self) -> None:
-        local = self._address == "local"
-        if local:
-            # read by Ray once in a process, which keeps the first token for good; leaves no file behind
-            os.environ["RAY_AUTH_MODE"] = "token"
-            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        import ray
-
-        if ray.is_initialized():
-            self._cpus = _usable_cpus(ray)
-            return
-        options: dict[str, Any] = {
-            "log_to_driver": False,
-            "logging_level": "ERROR",
-            "configure_logging": True,
-        }
-        if local:
-            cpus = self._workers or os.cpu_count() or 1
-            options |= {
-                "address": "local",
-                "num_cpus": cpus,
-                "include_dashboard": False,
-                "object_store_memory": OBJECT_STORE_BYTES,
-                "_temp_dir": _short_folder(),
-            }
-        else:
-            options |= {"address": self._address}
-        with contextlib.redirect_stdout(_Discard()):
-            ray.init(**options)
-        self._owned = True
-        self._cpus = _usable_cpus(ray)
+        self._session.close()
 
     # -- data ---------------------------------------------------------------------------------------
 
     def put_table(self, dataset: Dataset, table: Table) -> None:
         """Puts a table into the object store once, for all batches."""
-        import ray
-
-        self._tables[dataset.name] = ray.put((dataset, table))
+        self._tables[dataset.name] = self._put((dataset, table))
 
     def put_array(self, key: str, values: NDArray[np.generic]) -> None:
         """Puts a column or a join into the object store once, for all batches."""
+        self._arrays[key] = self._put(values)
+
+    def _put(self, value: object) -> ray.ObjectRef:
         import ray
 
-        self._arrays[key] = ray.put(values)
+        try:
+            return ray.put(value)
+        except (ray.exceptions.RayError, OSError):
+            self._session.check()
+            raise
 
     # -- batches ------------------------------------------------------------------------------------
 
@@ -191,11 +107,12 @@ class RayBackend:
         self._flying[remote.remote(self._store_url, batch, names, keys, *values)] = batch
 
     def finished(self, timeout_seconds: float) -> Sequence[BatchResult]:
-        """The batches that ended, waiting up to the timeout for the first."""
+        """The batches that ended, waiting up to the timeout for the first; `ClusterError` where Ray was lost."""
         import ray
 
         if not self._flying:
             return []
+        self._session.check()
         done, _ = ray.wait(list(self._flying), num_returns=1, timeout=timeout_seconds)
         more, _ = ray.wait(list(self._flying), num_returns=len(self._flying), timeout=0)
         return [self._answer(ref) for ref in dict.fromkeys([*done, *more])]
@@ -219,18 +136,12 @@ class RayBackend:
         try:
             result: BatchResult = ray.get(ref)
         except ray.exceptions.RayTaskError as error:
-            # a task's own failure is a value: what arrives here is the store's or ours
-            return BatchResult(batch=batch, fatal=_plain(error))
+            # a task's own failure and the store's are values: what arrives here is ours
+            fatal = StoreError(f"a worker failed: {_plain(error)}", "please report this")
+            return BatchResult(batch=batch, fatal=fatal)
         except ray.exceptions.RayError as error:
             return BatchResult(batch=batch, lost=_plain(error))
-        return BatchResult(batch=batch, results=result.results, lost=result.lost, fatal=result.fatal)
-
-
-class _Discard(io.TextIOBase):
-    """A stream that takes and forgets: Ray writes its greeting to whatever stdout is."""
-
-    def write(self, text: str) -> int:
-        return len(text)
+        return BatchResult(batch=batch, results=result.results, fatal=result.fatal)
 
 
 def _needs(batch: Batch) -> tuple[set[str], list[str]]:
@@ -246,15 +157,6 @@ def _needs(batch: Batch) -> tuple[set[str], list[str]]:
                 if item.join is not None:
                     keys[item.join] = None
     return datasets, list(keys)
-
-
-def _usable_cpus(ray_module: Any) -> int:
-    return max(1, int(ray_module.cluster_resources().get("CPU", 1)))
-
-
-def _short_folder() -> str:
-    # unix socket paths must stay under 107 characters
-    return os.environ.get("RAY_TMPDIR") or os.path.join(tempfile.gettempdir(), "ray")
 
 
 def _absolute(url: str) -> str:

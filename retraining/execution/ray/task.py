@@ -10,6 +10,7 @@ import ray
 from numpy.typing import NDArray
 
 from retraining.data.tables import Table
+from retraining.errors import StoreError
 from retraining.execution.tasks import Batch, BatchResult
 from retraining.execution.work import execute
 from retraining.manifest.values import Dataset
@@ -46,7 +47,13 @@ class _Arguments:
 
 @ray.remote  # type: ignore[untyped-decorator]
 def execute_on_worker(url: str, batch: Batch, names: list[str], keys: list[str], *values: Any) -> BatchResult:
-    """The results of a batch; `values` are the tables called `names`, then the arrays called `keys`."""
+    """The results of a batch; `values` are the tables called `names`, then the arrays called `keys`.
+
+    That the store failed is a value too: an error that travels as an exception loses its words.
+    """
     tables = dict(zip(names, values[: len(names)], strict=True))
     arrays = dict(zip(keys, values[len(names) :], strict=True))
-    return execute(batch, _Arguments(_objects(url), tables, arrays))
+    try:
+        return execute(batch, _Arguments(_objects(url), tables, arrays))
+    except StoreError as error:
+        return BatchResult(batch=batch, fatal=error)

@@ -1,0 +1,167 @@
+"""The Ray that a run works on: an embedded, private session by default, or a running cluster.
+
+Ray's habits are tamed here (facts/ray.md): a random token guards the ports that a local session opens
+on all interfaces; `ray.init` runs in one thread that lives until shutdown, because Ray's processes die
+with the thread that started them; what Ray prints is kept from stdout and stderr; its files lie in a
+folder of their own that goes with it; and a session whose central processes died is noticed here,
+before Ray ends this process for it a minute later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from retraining.errors import ClusterError, InterruptedRunError
+
+#: Bytes of the embedded object store: tables and columns are megabytes, spilling takes the rest.
+OBJECT_STORE_BYTES = 512 * 1024 * 1024
+#: How long the start of an embedded session may take on a busy machine.
+START_TIMEOUT_SECONDS = 180.0
+#: How long the end of a session may take.
+CLOSE_TIMEOUT_SECONDS = 30.0
+#: What Ray adds to the path of its folder for its sockets, whose paths end at 107 characters.
+_LONGEST_FOLDER = 40
+
+_QUIET = {
+    "RAY_SCHEDULER_EVENTS": "0",
+    "RAY_enable_output_error_log_if_still_retry": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+#: The processes without which no task runs.
+_CENTRAL = {"gcs_server": "GCS server", "raylet": "raylet"}
+
+
+class RaySession:
+    """Ray from its start to its end; `workers` are the CPUs of an embedded one (None: the machine's)."""
+
+    def __init__(self, *, workers: int | None, address: str) -> None:
+        self.cpus = 1
+        self._workers = workers
+        self._address = address
+        self._thread: threading.Thread | None = None
+        self._started = threading.Event()
+        self._closing = threading.Event()
+        self._error: BaseException | None = None
+        self._owned = False
+        self._folder: str | None = None
+
+    def start(self) -> None:
+        """Begins to start Ray, without waiting for it."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._live, name="ray", daemon=True)
+            self._thread.start()
+
+    def wait(self, stop_asked: Callable[[], bool]) -> None:
+        """Returns once Ray has started; `ClusterError` where it does not, `InterruptedRunError` at a stop."""
+        self.start()
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while not self._started.wait(0.1):
+            if stop_asked():
+                raise InterruptedRunError("stopped while Ray was starting", "run the same command again")
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    f"Ray did not start within {START_TIMEOUT_SECONDS:.0f} s",
+                    "run with --backend serial, or try again",
+                )
+        if self._error is not None:
+            detail = str(self._error).strip().splitlines() or [type(self._error).__name__]
+            raise ClusterError(
+                f"Ray could not be started: {detail[0]}",
+                "run with --backend serial, or check the address and the machine's memory",
+            ) from self._error
+
+    def check(self) -> None:
+        """Raises `ClusterError` where a process without which no task runs has ended."""
+        if not self._owned:
+            return
+        import ray
+
+        node = getattr(ray._private.worker, "_global_node", None)
+        for kind, process in node.dead_processes() if node is not None else ():
+            if kind in _CENTRAL:
+                code = process.returncode
+                how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+                raise ClusterError(
+                    f"Ray was lost: its {_CENTRAL[kind]} ended ({how})",
+                    "run the same command again: it continues with what is missing "
+                    "(with --backend serial where this happens again)",
+                )
+
+    def close(self) -> None:
+        """Ends the embedded session, or leaves the cluster; what is still starting ends when it has started."""
+        self._closing.set()
+        if self._thread is not None and self._started.is_set():
+            self._thread.join(timeout=CLOSE_TIMEOUT_SECONDS)
+
+    def _live(self) -> None:
+        """The thread in which Ray lives: it starts Ray, waits for the end, and shuts down what it started."""
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
+        try:
+            self._connect()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, `wait` reports it
+            self._error = error
+        finally:
+            self._started.set()
+        self._closing.wait()
+        if self._owned:
+            import ray
+
+            with contextlib.suppress(Exception):
+                ray.shutdown()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _connect(self) -> None:
+        local = self._address == "local"
+        if local:
+            # read by Ray once in a process, which keeps the first token for good; leaves no file behind
+            os.environ["RAY_AUTH_MODE"] = "token"
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        import ray
+
+        if not ray.is_initialized():
+            # stdout is not redirected meanwhile: it is the process's own, and the run writes to it
+            ray.init(**self._options(local))
+            self._owned = True
+            # else the last words of a dead raylet go to this process's stdout
+            ray._private.worker._worker_logs_enabled = False
+        self.cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+    def _options(self, local: bool) -> dict[str, Any]:
+        options: dict[str, Any] = {
+            "address": self._address,
+            "log_to_driver": False,
+            "logging_level": "ERROR",
+            "configure_logging": True,
+        }
+        if not local:
+            return options
+        self._folder = tempfile.mkdtemp(prefix="retrain-", dir=_base_folder())
+        return options | {
+            "num_cpus": self._workers or os.cpu_count() or 1,
+            "include_dashboard": False,
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "_temp_dir": self._folder,
+        }
+
+
+def _base_folder() -> str:
+    """Where Ray's folder is made: as the user says, else for temporary files unless that path is too long."""
+    given = os.environ.get("RAY_TMPDIR")
+    if given:
+        return given
+    usual = tempfile.gettempdir()
+    return usual if len(usual) <= _LONGEST_FOLDER else "/tmp"  # noqa: S108 - sockets need a short path
