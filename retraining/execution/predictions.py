@@ -27,7 +27,7 @@ from retraining.execution.study import (
 from retraining.execution.tasks import FitKind, FitTask, Piece, TaskResult
 from retraining.execution.work import array_from
 from retraining.manifest.values import TimeScheme
-from retraining.store.packs import read_blob
+from retraining.release.values import BlobPointer
 
 
 def column(study: Study, key: ColumnOf) -> Flow:
@@ -94,12 +94,15 @@ def predictions(
     error = next((result.error for result in done if result.error is not None), None)
     if error is not None:
         return values, error
+    pointers: list[BlobPointer] = []
     for piece in pieces:
         record = study.results.find("column", piece.fingerprint)
         pointer = record.blob("column") if record is not None else None
         if pointer is None:
             return values, f"the predictions of {candidate.node} on part {piece.part} are not in the store"
-        values[candidate.rows.part == piece.part] = array_from(read_blob(study.world.objects, pointer))
+        pointers.append(pointer)
+    for piece, data in zip(pieces, study.columns.read(study.world.objects, pointers), strict=True):
+        values[candidate.rows.part == piece.part] = array_from(data)
     return values, None
 
 

@@ -196,7 +196,7 @@ class LocalObjects:
             with path.open("rb", buffering=0) as file:
                 size = os.fstat(file.fileno()).st_size
                 if start:
-                    file.seek(start if start >= 0 else max(0, size + start))
+                    file.seek(min(start, size) if start >= 0 else max(0, size + start))
                 return _read_all(file.fileno(), size if length is None else min(length, size)), size
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise NotFoundError(f"{path}: there is no such object in the store") from None

@@ -20,7 +20,7 @@ from retraining.store.commits import Commit, Ports
 from retraining.store.documents import FORMAT, digest_of, parse_document, parse_sealed, sealed, write_document
 from retraining.store.entries import Head, Kind, LogEntry, ObjectPointer, entry_key, parse_entry, sequence_of
 from retraining.store.nodes import read_nodes
-from retraining.store.objects import Objects, open_objects
+from retraining.store.objects import Objects, create_own, open_objects
 
 __all__ = ["Head", "LogEntry", "ObjectPointer", "Store", "open_store", "store_on"]
 
@@ -62,8 +62,8 @@ def store_on(objects: Objects, *, create: bool = False) -> Store:
         "store_id": os.urandom(16).hex(),
         "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
     }
-    with contextlib.suppress(AlreadyExistsError):
-        objects.create(_STORE, write_document(document))
+    # Whoever made it: all read the same.
+    create_own(objects, _STORE, write_document(document))
     return _read_store(objects)
 
 
@@ -177,12 +177,10 @@ class Store:
 
     def create_json(self, key: str, document: Mapping[str, Json]) -> None:
         """Write a document with `format: 1` once; AlreadyExistsError where another is there."""
-        body = write_document({"format": FORMAT, **document})
-        try:
-            self.objects.create(key, body)
-        except AlreadyExistsError:
-            if self.objects.get(key) != body:
-                raise
+        if not create_own(self.objects, key, write_document({"format": FORMAT, **document})):
+            raise AlreadyExistsError(
+                f"{self.objects.url}: another writer created {key} first", "run the command again"
+            )
 
     def put_json(self, key: str, document: Mapping[str, Json]) -> None:
         """Write a document with `format: 1` durably under a name that only this run uses."""

@@ -8,6 +8,7 @@ can no longer take the object back.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import re
@@ -17,14 +18,15 @@ from pathlib import Path
 from typing import Protocol, get_args
 from urllib.parse import unquote, urlsplit
 
-from retraining.errors import NotFoundError, StoreError
+from retraining.errors import AlreadyExistsError, NotFoundError, StoreError, UnansweredError
 from retraining.store.cloud.addresses import Scheme, parse_address, presentable, scheme_of
 
-__all__ = ["ObjectInfo", "Objects", "check_key", "open_objects"]
+__all__ = ["ObjectInfo", "Objects", "check_key", "create_own", "open_objects"]
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\#]")
 _MAX_PART = 200
 _MAX_KEY = 900
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,25 @@ def check_key(key: str) -> str:
     ):
         raise ValueError(f"not a safe object key: {key!r:.300}")
     return key
+
+
+def create_own(objects: Objects, key: str, body: bytes) -> bool:
+    """Whether a new object holds these bytes, which no other writer has, after trying to create it.
+
+    Settled by reading back where an answer was lost or wrong; False where it holds another's bytes.
+    """
+    failure: StoreError | None = None
+    for _ in range(_TRIES):
+        try:
+            objects.create(key, body)
+        except (AlreadyExistsError, UnansweredError) as error:
+            failure = error
+        else:
+            return True
+        with contextlib.suppress(NotFoundError):
+            return objects.get(key) == body
+    assert failure is not None
+    raise failure
 
 
 def open_objects(url: str, *, create: bool = False) -> Objects:

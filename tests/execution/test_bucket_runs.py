@@ -54,6 +54,13 @@ def count(proxy, some) -> Counter:
     return Counter(method for method, _ in proxy.requests[before:])
 
 
+def budget(proxy) -> float:
+    """The requests that a run may make (STORE 8), with one shard of the node table; no time is added."""
+    batches = len({path for method, path in proxy.requests if method == "PUT" and "/packs/" in path})
+    assert batches >= 5
+    return 40 + 1.2 * batches + 1
+
+
 def test_a_run_with_a_bucket_releases_the_same_and_stays_under_its_budget(
     s3_server, s3_url, monkeypatch, manifest, expected
 ):
@@ -63,22 +70,21 @@ def test_a_run_with_a_bucket_releases_the_same_and_stays_under_its_budget(
         first = count(proxy, lambda: outcomes.append(started(manifest, s3_url)))
         outcome = outcomes[0]
         assert outcome.after.logical() == expected
-        batches = len({path for method, path in proxy.requests if method == "PUT" and "/packs/" in path})
-        assert batches >= 5
-        # STORE 8, with one shard of the node table and the probe of a new process; no time is added
-        assert first.total() <= 40 + 1.2 * batches + 1
+        assert first.total() <= budget(proxy)
 
         again = count(proxy, lambda: outcomes.append(started(manifest, s3_url)))
         assert (outcomes[1].fits_made, outcomes[1].after) == (0, outcome.after)
         assert again.total() <= 10
-        assert set(again) == {"GET"}
+        # what is learnt about files that are seconds old is not kept, so their hint is written again
+        assert again["PUT"] <= 1
+        assert set(again) <= {"GET", "PUT"}
 
 
 def test_every_verb_reads_from_a_bucket(s3_url, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run_command(["init"]) == 0
     assert run_command(["run", "--backend", "serial", "--no-progress", "--store", s3_url]) == 0
-    assert "release none -> 1" in capsys.readouterr().out
+    assert "release 1" in capsys.readouterr().out
     for words, said in [
         (["plan", "diabetes.yaml"], "nothing"),
         (["status"], s3_url),
@@ -106,21 +112,31 @@ def test_no_secret_reaches_the_store_or_a_stream(s3_url, manifest, capfd):
 
 
 @pytest.mark.ray
-def test_workers_of_ray_build_their_own_client_and_release_the_same(s3_url, manifest, expected, monkeypatch):
+def test_workers_of_ray_build_their_own_client_and_release_the_same_with_few_requests(
+    s3_server, s3_url, manifest, expected
+):
     # a socket's path has room for 107 characters
     folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
-    monkeypatch.setenv("RAY_TMPDIR", str(folder))
     root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [
-            sys.executable, "-c", "from retraining.cli import main; main()", "run", str(manifest),
-            "--store", s3_url, "--as-of", AS_OF, "--workers", "2", "--format", "json",
-        ],
-        capture_output=True, text=True, timeout=180, env={**os.environ, "PYTHONPATH": str(root)},
-    )  # fmt: skip
+    with flaky_proxy(s3_server.endpoint) as proxy:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(root),
+            "RAY_TMPDIR": str(folder),
+            "AWS_ENDPOINT_URL": proxy.endpoint,
+        }
+        done = subprocess.run(
+            [
+                sys.executable, "-c", "from retraining.cli import main; main()", "run", str(manifest),
+                "--store", s3_url, "--as-of", AS_OF, "--workers", "2", "--format", "json",
+            ],
+            capture_output=True, text=True, timeout=180, env=environment,
+        )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["fits"]["made"] > 5
     assert open_store(s3_url).read_head().logical() == expected
+    # one more for each worker: each opens the store for itself
+    assert len(proxy.requests) <= budget(proxy) + 2
     written = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
     shutil.rmtree(folder)
     for text in [done.stdout.encode(), done.stderr.encode(), *written]:

@@ -133,11 +133,18 @@ def test_a_probe_refuses_who_ignores_the_condition_and_who_looks_before_writing(
     assert objects.bodies == {}
 
 
-def test_a_probe_counts_no_lost_reply_as_a_fault():
+@pytest.mark.parametrize("error", [AlreadyExistsError, UnansweredError])
+@pytest.mark.parametrize("applied", [False, True])
+def test_a_probe_counts_no_lost_answer_as_a_fault(error, applied):
+    lost = iter([True, False, True])
+
     class Forgetful(MemoryObjects):
         def create(self, key, body):
-            super().create(key, body)
-            raise AlreadyExistsError(f"{key}: the answer was lost, and the second try was refused")
+            forgets = next(lost, False)
+            if applied or not forgets:
+                super().create(key, body)
+            if forgets:
+                raise error(f"{key}: the answer was lost")
 
     probe(Forgetful(), "p")
 

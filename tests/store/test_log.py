@@ -94,6 +94,27 @@ def test_eight_who_make_one_store_get_the_same(tmp_path):
     assert len({store.store_id for store in stores}) == 1
 
 
+@pytest.mark.parametrize("applied", [False, True])
+@pytest.mark.parametrize("error", [AlreadyExistsError, UnansweredError])
+def test_a_store_and_a_run_s_document_are_made_though_answers_are_lost(applied, error):
+    objects, seen = MemoryObjects(), set()
+
+    def around(name, arguments, run):
+        if name == "create" and arguments[0] not in seen:
+            seen.add(arguments[0])
+            if applied:
+                run()
+            raise error("the answer was lost")
+        return run()
+
+    store = store_on(InterceptedObjects(objects, around), create=True)
+    store.create_json(run_key("r"), {"run": "r"})
+    assert store.read_json(run_key("r"))["run"] == "r"
+    with pytest.raises(AlreadyExistsError):
+        store.create_json(run_key("r"), {"run": "another"})
+    assert seen == {"store.json", run_key("r")}
+
+
 # Commits and history
 
 
