@@ -29,6 +29,7 @@ from retraining.execution.candidates import (
     Side,
     Source,
 )
+from retraining.execution.recent import RecentColumns
 from retraining.execution.tasks import Task
 from retraining.graph.graph import Graph
 from retraining.manifest.values import Input, Manifest
@@ -143,6 +144,7 @@ class Study:
         self.put_array = put_array
         self.made = made
         self.arrays: dict[str, NDArray[np.generic]] = {}
+        self.columns = RecentColumns()
         self.challengers: dict[str, Candidate] = {}
         self.champions: dict[str, Candidate | None] = {}
         self._documents: dict[str, dict[str, Any]] = {}

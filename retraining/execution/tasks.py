@@ -135,9 +135,13 @@ class BatchResult:
     """The results of a batch's tasks, in their order; `lost` says why the worker gave none.
 
     `fatal` is what ends the run: the store, which other tasks would not find in a better state.
+
+    `columns` holds columns of the pack by their digest: as many as are cheaper to hand over than to
+    read back.
     """
 
     batch: Batch
     results: tuple[TaskResult, ...] = ()
+    columns: Mapping[str, bytes] = field(default_factory=dict)
     lost: str | None = None
     fatal: StoreError | None = None

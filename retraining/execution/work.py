@@ -12,7 +12,7 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -36,7 +36,10 @@ from retraining.learn.persistence import FORMAT, dump, load
 from retraining.learn.threads import one_thread
 from retraining.manifest.values import Dataset, Json
 from retraining.store.objects import Objects
-from retraining.store.packs import Blob, Record, build_pack, read_blob
+from retraining.store.packs import Blob, Record, StoredRecord, build_pack, read_blob
+
+# More than this in one answer would crowd Ray's object store; the driver reads the rest from the pack.
+_HANDED_OVER_BYTES = 8 * 1024 * 1024
 
 #: Rows on which a stored model must predict what the fitted one did.
 RELOAD_ROWS = 1_000
@@ -96,8 +99,10 @@ def execute(
             owners += [len(results)] * len(made)
             records += made
             results.append(result)
+    columns: dict[str, bytes] = {}
     if records:
         body, stored = build_pack(batch.pack, records)
+        columns = _handed_over(records, stored)
         resources.objects.put(batch.pack, body)
         results = [
             TaskResult(
@@ -113,7 +118,19 @@ def execute(
             )
             for index, result in enumerate(results)
         ]
-    return BatchResult(batch=batch, results=tuple(results))
+    return BatchResult(batch=batch, results=tuple(results), columns=columns)
+
+
+def _handed_over(records: Sequence[Record], stored: Sequence[StoredRecord]) -> dict[str, bytes]:
+    """The columns that travel with the result, by digest, up to a limit for the whole batch."""
+    columns: dict[str, bytes] = {}
+    left = _HANDED_OVER_BYTES
+    for record, places in zip(records, stored, strict=True):
+        for blob, place in zip(record.blobs, places.blobs, strict=True):
+            if blob.role == "column" and place.digest not in columns and len(blob.data) <= left:
+                columns[place.digest] = blob.data
+                left -= len(blob.data)
+    return columns
 
 
 def _attempt(task: Task, resources: Resources, cache: _Cache) -> tuple[TaskResult, list[Record]]:

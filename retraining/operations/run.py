@@ -112,6 +112,8 @@ def run(
 def _carry_out(
     session: Session, store: Store, options: RunOptions, watcher: Watcher, started: float
 ) -> RunOutcome:
+    # before anything is paid for that such a store could lose
+    store.objects.verify_exclusion()
     run_id = new_run_id(int(started * 1000), os.urandom(4))
     with _backend(session, store, options, watcher) as open_backend:
         index = load_results(store.objects)

@@ -107,7 +107,7 @@ def store_url(manifest: Manifest, given: str | None) -> str:
     if manifest.store is None:
         raise InputError(
             f"{manifest.file.name} names no store",
-            "add `store: ./store` to the manifest, or pass --store FOLDER",
+            "add `store: ./store` to the manifest, or pass --store with a folder or s3://BUCKET/PREFIX",
         )
     if "://" in manifest.store or Path(manifest.store).is_absolute():
         return manifest.store
