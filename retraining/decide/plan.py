@@ -324,7 +324,8 @@ def _first_predicted(fact: Facts, upstream: Sequence[int | None]) -> int | None:
     drops = any(fact.recipe.missing_policy(item) != "nan" for item in fact.recipe.inputs)
     cells = [cell for cell in fact.data.cells if not drops or cell.part >= begin]
     for block in sorted(fact.data.rows):
-        if enough(slice_cells(cells, Before(block)), scheme.min_rows, scheme.min_blocks):
+        learnt = slice_cells(cells, Before(block), fact.recipe.first_block(Before(block)))
+        if enough(learnt, scheme.min_rows, scheme.min_blocks):
             return block
     return None
 
@@ -351,10 +352,12 @@ def _changed_fits(fact: Facts, depth: int, first: int | None) -> int:
     wanted = _column_left_outs(fact, depth, first)
     if baseline is None or baseline.definition != fact.recipe.definition():
         return len(wanted)
-    return sum(
-        fact.data.slice_digest(one) != baseline.data.slice_digest(one) or _is_edge(one, baseline.data)
-        for one in wanted
-    )
+
+    def changed(one: LeftOut) -> bool:
+        begin = fact.recipe.first_block(one)
+        return fact.data.slice_digest(one, begin) != baseline.data.slice_digest(one, begin)
+
+    return sum(changed(one) or _is_edge(one, baseline.data) for one in wanted)
 
 
 def _is_edge(one: LeftOut, before: NodeData) -> bool:

@@ -10,9 +10,11 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from retraining.decide.calendar import Calendar
+from retraining.decide.fits import Before, LeftOut
 from retraining.manifest.catalog import EstimatorInfo
 from retraining.manifest.values import (
     FoldScheme,
@@ -23,6 +25,7 @@ from retraining.manifest.values import (
     Scheme,
     Target,
     TimeScheme,
+    Weight,
 )
 
 
@@ -50,6 +53,9 @@ class Recipe:
     timezone: str
     seed: int
     ship: Literal["refit", "gated"]
+    weight: Weight = field(default_factory=Weight)
+    window: dt.timedelta | None = None
+    train_where: str | None = None
 
     def definition(self) -> dict[str, Json]:
         """The fields whose change changes a fit, as JSON: the reason `definition` names those that differ."""
@@ -71,7 +77,13 @@ class Recipe:
             "partition": [list(pair) for pair in self.partition],
             "ship": self.ship,
         }
-        return doc
+        # what is not written is not there, so that a recipe without it keeps its digest
+        optional: dict[str, Json] = {
+            "weight": _weight_json(self.weight),
+            "window": _seconds(self.window),
+            "train_where": self.train_where,
+        }
+        return doc | {name: value for name, value in optional.items() if value is not None}
 
     def digest(self) -> str:
         """The digest of the definition: the recipe's part of a fingerprint."""
@@ -89,6 +101,13 @@ class Recipe:
     def missing_policy(self, item: Input) -> Literal["drop", "nan", "refuse"]:
         """What happens to rows without an honest prediction of this upstream."""
         return item.missing or ("nan" if self.accepts_nan else "drop")
+
+    def first_block(self, left_out: LeftOut) -> int | None:
+        """The block in which the window of a fit begins; None where the fit has no window."""
+        if self.window is None or not isinstance(left_out, Before) or not isinstance(self.scheme, TimeScheme):
+            return None
+        calendar = Calendar(self.timezone, self.scheme.block_days)
+        return calendar.block_at(calendar.start(left_out.block) - microseconds(self.window))
 
     def fit_seed(self, left_out: object) -> int:
         """The seed of one fit, from the manifest's seed and the fit's name alone."""
@@ -117,6 +136,11 @@ def digest_of(document: Json) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
+def microseconds(duration: dt.timedelta) -> int:
+    """The duration in the unit of moments."""
+    return duration // dt.timedelta(microseconds=1)
+
+
 def recipe_of(
     manifest: Manifest, model: Model, node: str, values: tuple[str, ...], info: EstimatorInfo
 ) -> Recipe:
@@ -142,6 +166,9 @@ def recipe_of(
         timezone=manifest.timezone,
         seed=manifest.seed,
         ship=model.ship,
+        weight=model.weight,
+        window=model.window,
+        train_where=model.train_where,
     )
 
 
@@ -157,9 +184,7 @@ def recipe_from_json(doc: Mapping[str, Any]) -> Recipe:
         target=Target(
             column=target["column"],
             known_at=target["known_at"],
-            known_after=None
-            if target["known_after"] is None
-            else dt.timedelta(seconds=target["known_after"]),
+            known_after=_duration(target["known_after"]),
         ),
         features=tuple(definition["features"]),
         inputs=tuple(_input_from_json(item) for item in definition["inputs"]),
@@ -176,11 +201,30 @@ def recipe_from_json(doc: Mapping[str, Any]) -> Recipe:
         timezone=definition["timezone"],
         seed=definition["seed"],
         ship=definition["ship"],
+        weight=_weight_from_json(definition.get("weight")),
+        window=_duration(definition.get("window")),
+        train_where=definition.get("train_where"),
     )
 
 
 def _seconds(duration: dt.timedelta | None) -> float | None:
     return None if duration is None else duration.total_seconds()
+
+
+def _duration(seconds: float | None) -> dt.timedelta | None:
+    return None if seconds is None else dt.timedelta(seconds=seconds)
+
+
+def _weight_json(weight: Weight) -> Json:
+    if weight == Weight():
+        return None
+    return {"column": weight.column, "half_life": _seconds(weight.half_life)}
+
+
+def _weight_from_json(doc: Mapping[str, Any] | None) -> Weight:
+    if doc is None:
+        return Weight()
+    return Weight(column=doc["column"], half_life=_duration(doc["half_life"]))
 
 
 def _input_json(item: Input) -> dict[str, Json]:

@@ -102,10 +102,12 @@ def changes_between(
     changed_recipe = before.recipe != recipe.digest()
     if changed_recipe and baseline_definition is not None:
         now = recipe.definition()
-        fields = tuple(sorted(name for name in now if now[name] != baseline_definition.get(name)))
+        names = now.keys() | baseline_definition.keys()
+        fields = tuple(sorted(name for name in names if now.get(name) != baseline_definition.get(name)))
     changed_data = None
-    if before.data != data.slice_digest(shipped):
-        changed_data = _data_change(data, shipped, baseline_data, before.data)
+    first = recipe.first_block(shipped)
+    if before.data != data.slice_digest(shipped, first):
+        changed_data = _data_change(data, shipped, first, baseline_data)
     return Change(
         recipe=changed_recipe,
         fields=fields,
@@ -158,10 +160,12 @@ def _data_reasons(condition: DataCondition, change: DataChange | None) -> tuple[
     return (Reason(kind="data", text=text, evidence=evidence),)
 
 
-def _data_change(data: NodeData, shipped: LeftOut, before: NodeData | None, digest: str) -> DataChange:
-    """Counts cells that differ; a cell whose rows only grew counts its new rows, at least one."""
-    del digest
-    now = {(cell.part, cell.known): cell for cell in slice_cells(data.cells, shipped)}
+def _data_change(data: NodeData, shipped: LeftOut, first: int | None, before: NodeData | None) -> DataChange:
+    """Counts cells that differ; a cell whose rows only grew counts its new rows, at least one.
+
+    Cells that only left the window are no change of the data.
+    """
+    now = {(cell.part, cell.known): cell for cell in slice_cells(data.cells, shipped, first)}
     if before is None:
         rows = sum(cell.rows for cell in now.values())
         return DataChange(blocks=len({known for _, known in now}), rows=rows, share=1.0)
@@ -170,7 +174,7 @@ def _data_change(data: NodeData, shipped: LeftOut, before: NodeData | None, dige
         if before.next_block is None
         else [c for c in before.cells if c.known <= before.next_block]
     )
-    old = {(cell.part, cell.known): cell for cell in old_cells}
+    old = {(cell.part, cell.known): cell for cell in old_cells if first is None or cell.part >= first}
     blocks: set[int] = set()
     rows = 0
     for key in now.keys() | old.keys():

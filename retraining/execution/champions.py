@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from retraining.data.tables import Table
 from retraining.decide.calendar import Calendar
 from retraining.decide.fits import Before, LeftOut
-from retraining.decide.recipes import recipe_from_json
+from retraining.decide.recipes import Recipe, recipe_from_json
 from retraining.execution.candidates import (
     Candidate,
     Source,
@@ -34,7 +35,7 @@ def _build_champion(study: Study, node: str) -> Candidate | None:
     recipe = recipe_from_json(document["recipe"])
     table = study.world.tables.get(recipe.dataset)
     current = study.world.facts.get(node)
-    if table is None or current is None or any(name not in table.columns for name in recipe.features):
+    if table is None or current is None or not _readable(recipe, table):
         return None
     same = recipe.digest() == current.recipe.digest()
     data = current.data if same else study.world.describe(recipe)
@@ -48,6 +49,12 @@ def _build_champion(study: Study, node: str) -> Candidate | None:
     candidate.version = state.version
     candidate.recorded = document["fits"]
     return candidate
+
+
+def _readable(recipe: Recipe, table: Table) -> bool:
+    """True where the data still has the columns that a recipe learns from."""
+    optional = (recipe.target.known_at, recipe.weight.column, recipe.train_where)
+    return {*recipe.features, recipe.target.column, *filter(None, optional)} <= table.columns.keys()
 
 
 def champion_gate(

@@ -103,15 +103,18 @@ def _not_judgeable(study: Study, candidate: Candidate) -> str:
         wanted = f"{scheme.min_rows} in {scheme.min_blocks} blocks" if isinstance(scheme, TimeScheme) else ""
         return f"only {rows} rows are known before the holdout, and min_train asks for {wanted}"
     if not _judged_rows(candidate).any():
-        return "the holdout has no labelled rows"
+        return "the holdout has no labelled rows" + (
+            "" if candidate.rows.weight is None else " of any weight"
+        )
     return ""
 
 
 def _judged_rows(candidate: Candidate) -> NDArray[np.bool_]:
     rows = candidate.rows
+    counting = rows.labelled if rows.weight is None else rows.labelled & (rows.weight > 0)
     if candidate.cut is None:
-        return rows.labelled
-    return rows.known_now & np.isin(rows.part, candidate.data.holdout)
+        return counting
+    return counting & rows.known_now & np.isin(rows.part, candidate.data.holdout)
 
 
 def _comparison_kind(
@@ -199,6 +202,10 @@ def _scored(
         fresh=rows.target[fresh],
         fresh_days=rows.cluster[fresh] if gate is not None else None,
         seed=candidate.recipe.fit_seed("gate"),
+        weights=rows.row_weights(able),
+        train_weights=rows.row_weights(trained)
+        if gate is None
+        else rows.fit_weights(gate, np.flatnonzero(trained)),
     )
     study.submit(task, f"{candidate.recipe.model} score", study.paths.get(candidate.node, 0.0))
     (done,) = yield (Done(task=task.id),)

@@ -71,7 +71,8 @@ class ScoreTask:
 
     Predictions are `(n_rows, n_outputs)`; `clusters` has the day or leak group of each row. `train`
     and `fresh` are the labels (and days) that the gate fit learnt from and those that only the
-    shipped fit will, for the label-profile check.
+    shipped fit will, for the label-profile check. `weights` say how much the judged rows count, and
+    `train_weights` how much the labels that the gate fit learnt from did (None: all the same).
     """
 
     id: str
@@ -89,6 +90,8 @@ class ScoreTask:
     fresh: NDArray[np.generic]
     fresh_days: NDArray[np.int64] | None
     seed: int
+    weights: NDArray[np.float64] | None = None
+    train_weights: NDArray[np.float64] | None = None
 
     @property
     def label(self) -> str:

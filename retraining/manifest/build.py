@@ -6,7 +6,16 @@ from typing import Literal, cast
 
 from retraining.manifest.catalog import DEFAULT_METRIC, EstimatorInfo, canonical_metric
 from retraining.manifest.composites import Item
-from retraining.manifest.grammar import Datasets, Edges, Estimators, Gates, Models, Partitioning, Targets
+from retraining.manifest.grammar import (
+    Datasets,
+    Edges,
+    Estimators,
+    Gates,
+    Models,
+    Partitioning,
+    Targets,
+    Weights,
+)
 from retraining.manifest.models import ModelReading
 from retraining.manifest.parameters import written_parameters
 from retraining.manifest.records import Reading
@@ -29,6 +38,7 @@ from retraining.manifest.values import (
     Scheme,
     Target,
     UpstreamCondition,
+    Weight,
 )
 
 __all__ = ["build_dataset", "build_model"]
@@ -67,6 +77,9 @@ def build_model(model: ModelReading, scheme: Scheme, estimator: EstimatorInfo) -
         retrain_when=model.value(Models.RETRAIN_WHEN) or _default_rule(scheme),
         partition_by=columns,
         partitions=_partitions(model.value(Models.PARTITIONS)) if columns else Partitions(),
+        weight=_weight(model.value(Models.WEIGHT)),
+        window=model.value(Models.WINDOW),
+        train_where=model.value(Models.TRAIN_WHERE),
         preprocess=cast("Literal['auto', 'none']", model.value(Models.PREPROCESS) or "auto"),
         ship=cast("Literal['refit', 'gated']", model.value(Models.SHIP) or "refit"),
         gate=_gate(model.value(Models.GATE)),
@@ -85,6 +98,12 @@ def _target(model: ModelReading) -> Target:
             known_after=written.value(Targets.KNOWN_AFTER),
         )
     return Target(column=written or "")
+
+
+def _weight(written: str | Reading | None) -> Weight:
+    if isinstance(written, Reading):
+        return Weight(column=written.value(Weights.COLUMN), half_life=written.value(Weights.HALF_LIFE))
+    return Weight(column=written)
 
 
 def _input(upstream: str, item: Item[Reading]) -> Input:

@@ -81,6 +81,7 @@ class _Check:
                 found = f"`{column}` is a {kind}, of which every value would be a model of its own"
                 self._add(found, "partition by a category", f"{path}.{at}", f"defaults.{at}")
         self._target(model, f"{path}.target")
+        self._training(model, path)
         for position, column in enumerate(model.features):
             self._feature(model, column, f"{path}.features[{position}]")
         for edge in model.inputs:
@@ -122,6 +123,21 @@ class _Check:
             self._add(found, step, f"{path}.column", path)
         if model.target.known_at is not None:
             self._moment(model.dataset, model.target.known_at, f"{path}.known_at")
+
+    def _training(self, model: Model, path: str) -> None:
+        """Note what is wrong with the columns of weights and of `train_where`."""
+        wanted = (
+            ("weight", model.weight.column, "number", "a weight is a number"),
+            ("train_where", model.train_where, "bool", "it must be a truth value"),
+        )
+        for field, column, expected, what in wanted:
+            places = [f"{root}.{field}{end}" for root in (path, "defaults") for end in (".column", "")]
+            kind = None if column is None else self._kind(model.dataset, column, *places)
+            if kind is not None and kind != expected:
+                step = (
+                    f"write types: {{{column}: {'float' if expected == 'number' else 'bool'}}} in the dataset"
+                )
+                self._add(f"`{column}` of `{model.dataset}` is of kind {kind}; {what}", step, *places)
 
     def _feature(self, model: Model, column: str, path: str) -> None:
         kind = self._kind(model.dataset, column, path)

@@ -33,6 +33,7 @@ __all__ = [
     "Partitioning",
     "Targets",
     "Top",
+    "Weights",
 ]
 
 COLUMNS_SHAPE: Final = ListOf(item=COLUMN_SHAPE, expected="columns", minimum=1)
@@ -122,6 +123,20 @@ class Targets:
         about="How long after the decision the label is known; 0d where it is known at once",
     )
     RECORD: Final = Record(name="target", what="a target", fields=(COLUMN, KNOWN_AT, KNOWN_AFTER))
+
+
+class Weights:
+    """The fields of `weight`."""
+
+    COLUMN: Final = Field(
+        name="column", shape=COLUMN_SHAPE, about="The column of how much a row counts in every fit and score"
+    )
+    HALF_LIFE: Final = Field(
+        name="half_life",
+        shape=DurationShape(positive=True),
+        about="The age at which a row counts half in a fit, back from the fit's own cut (time scheme)",
+    )
+    RECORD: Final = Record(name="weight", what="a weight", fields=(COLUMN, HALF_LIFE), minimum=1)
 
 
 class Partitioning:
@@ -268,6 +283,24 @@ class Models:
         about="The label, and when it is known",
         required=True,
     )
+    TRAIN_WHERE: Final = Field(
+        name="train_where",
+        shape=COLUMN_SHAPE,
+        about="A truth value; rows where it is not true are predicted, never trained on or judged",
+        default="every labelled row",
+    )
+    WEIGHT: Final = Field(
+        name="weight",
+        shape=Either(short=COLUMN_SHAPE, mapping=Weights.RECORD),
+        about="How much a row counts: a column, or a column and a half life",
+        default="every row counts the same",
+    )
+    WINDOW: Final = Field(
+        name="window",
+        shape=DurationShape(positive=True),
+        about="How far back from its own cut a fit learns (time scheme)",
+        default="from the first row on",
+    )
     FEATURES: Final = Field(
         name="features",
         shape=ListOf(item=COLUMN_SHAPE, expected="columns"),
@@ -316,6 +349,9 @@ class Models:
         TAGS,
         PARTITION_BY,
         PARTITIONS,
+        TRAIN_WHERE,
+        WEIGHT,
+        WINDOW,
         ESTIMATOR,
         PREPROCESS,
         METRICS,

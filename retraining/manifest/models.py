@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from retraining.manifest.catalog import DEFAULT_METRIC, METRICS, EstimatorInfo, canonical_metric
-from retraining.manifest.grammar import Datasets, Edges, Gates, Models, Partitioning, Targets
+from retraining.manifest.grammar import Datasets, Edges, Gates, Models, Partitioning, Targets, Weights
 from retraining.manifest.nodes import MappingNode, Node, SequenceNode
 from retraining.manifest.problems import Problems
 from retraining.manifest.records import Field, Reading
@@ -79,6 +79,7 @@ def check_model(
     if scheme is not None:
         _check_scheme(model, scheme, problems)
     if estimator is not None:
+        _check_weight(model, estimator, problems)
         _check_metrics(model, estimator, probabilities, problems)
         _check_margin(model, estimator, problems)
 
@@ -103,6 +104,9 @@ def _check_columns(model: ModelReading, problems: Problems) -> None:
         elif feature == known_at:
             found = f"`{feature}` says when the label is known, and is among the features"
             problems.add(where, path, found, "remove it: it is known only with the label")
+        elif feature == model.value(Models.TRAIN_WHERE):
+            found = f"`{feature}` chooses the rows that are trained on, and is among the features"
+            problems.add(where, path, found, "remove it: it is true in every row that a fit learns from")
     inputs = model.own.nodes.get(Models.INPUTS.name)
     nothing = inputs is None or (isinstance(inputs, MappingNode) and not inputs.entries)
     if model.own.complete and nothing and not features and not model.refused(Models.FEATURES):
@@ -170,6 +174,15 @@ def _check_moments(model: ModelReading, dataset: Reading, problems: Problems) ->
             )
 
 
+def _check_weight(model: ModelReading, estimator: EstimatorInfo, problems: Problems) -> None:
+    """Weights are of no use to an estimator that takes none."""
+    if model.value(Models.WEIGHT) is None or estimator.takes_weights:
+        return
+    where, path = model.spot(Models.WEIGHT)
+    found = f"{estimator.name} takes no weights (`{model.name}`)"
+    problems.add(where, path, found, "use another estimator, or leave `weight` out", once="weight")
+
+
 def _check_scheme(model: ModelReading, scheme: Scheme, problems: Problems) -> None:
     match scheme:
         case TimeScheme():
@@ -203,6 +216,9 @@ def _check_fold_scheme(model: ModelReading, problems: Problems) -> None:
             found = f"`{wanted.name}` has no meaning in the fold scheme, which knows no time"
             step = "remove it, or give the dataset `time` and `validation: {scheme: time}`"
             problems.add(mapping.where(wanted), mapping.at(wanted), found, step)
+    for name, (where, path) in _counted_back(model).items():
+        found = f"`{name}` counts back from a fit's cut, which the fold scheme does not have"
+        problems.add(where, path, found, "remove it, or validate by time", once=name)
     if model.value(Models.SHIP) == "gated":
         where, path = model.spot(Models.SHIP)
         found = f"`ship: gated` needs the time scheme: with folds no single fit is judged (`{model.name}`)"
@@ -214,6 +230,17 @@ def _check_fold_scheme(model: ModelReading, problems: Problems) -> None:
         _, path = model.spot(Models.RETRAIN_WHEN)
         found = f"`blocks` counts blocks of the time scheme; `{model.name}` is validated by folds"
         problems.add(blocks, path, found, "write data: {share: 10%} or data: {rows: 1000}", once="blocks")
+
+
+def _counted_back(model: ModelReading) -> Mapping[str, tuple[Node | tuple[int, int], str]]:
+    """The fields that are written and mean something in the time scheme alone, with their places."""
+    weight = model.value(Models.WEIGHT)
+    found = {}
+    if model.value(Models.WINDOW) is not None:
+        found[Models.WINDOW.name] = model.spot(Models.WINDOW)
+    if isinstance(weight, Reading) and weight.has(Weights.HALF_LIFE):
+        found[Weights.HALF_LIFE.name] = weight.where(Weights.HALF_LIFE), weight.at(Weights.HALF_LIFE)
+    return found
 
 
 def _check_metrics(

@@ -79,6 +79,17 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """How much a row counts: a column in every fit and score, a half life of its age in fits alone.
+
+    The age is counted back from each fit's own cut.
+    """
+
+    column: str | None = None
+    half_life: dt.timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Partitions:
     """Which values of `partition_by` become nodes. Each entry of `only`/`except_` has one text per column."""
 
@@ -187,6 +198,9 @@ class Model:
     retrain_when: Rule
     partition_by: tuple[str, ...] = ()
     partitions: Partitions = Partitions()
+    weight: Weight = Weight()
+    window: dt.timedelta | None = None
+    train_where: str | None = None
     preprocess: Literal["auto", "none"] = "auto"
     ship: Literal["refit", "gated"] = "refit"
     gate: GateRules = GateRules()

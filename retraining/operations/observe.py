@@ -290,7 +290,7 @@ def _columns_used(manifest: Manifest, dataset: Dataset) -> set[str]:
                 columns |= {theirs for theirs, _ in item.match}
         if model.dataset == dataset.name:
             columns |= {*model.features, *model.partition_by, model.target.column}
-            columns |= {model.target.known_at} if model.target.known_at else set()
+            columns |= {*filter(None, (model.target.known_at, model.weight.column, model.train_where))}
     return columns
 
 

@@ -98,7 +98,7 @@ datasets:
     "unknown dataset": (("dataset: shops", "dataset: shop"), 18, 14, "models.rent.dataset", "no dataset `shop`", "`shops`"),
     "unknown upstream": (("{sales: {}}", "{sale: {}}"), 15, 14, "models.visits.inputs.sale", "no model `sale`", "`sales`"),
     "unknown model field": (("    features: [area]", "    feature: [area]"), 20, 5, "models.rent.feature", "unknown field `feature`", "`features`"),
-    "weights come later": (in_rent("weight: area"), 21, 5, "models.rent.weight", "unknown field `weight` in a model; allowed: dataset, target", ""),
+    "slices come later": (in_rent("gate: {slices: [area]}"), 21, 12, "models.rent.gate.slices", "unknown field `slices` in a gate", ""),
     # inputs
     "own prediction": (("{sales: {}}", "{visits: {}}"), 15, 14, "models.visits.inputs.visits", "recursive forecasts", "lagged label"),
     "inputs as a list": (("{sales: {}}", "[sales]"), 15, 13, "models.visits.inputs", "a mapping from upstream models", ""),
@@ -155,6 +155,12 @@ datasets:
     "at_least with all": (in_rent("retrain_when: {all: [definition], at_least: 1}"), 21, 39, "models.rent.retrain_when.at_least", "unknown field", "belongs to `any`"),
     "blocks by folds": (in_rent("retrain_when: {data: {blocks: 2}}"), 21, 35, "models.rent.retrain_when", "`rent` is validated by folds", "share: 10%"),
     "settings of a bare word": (in_rent("retrain_when: {definition: 3}"), 21, 32, "models.rent.retrain_when.definition", "no settings", "bare word"),
+    "window by folds": (in_rent("window: 30d"), 21, 13, "models.rent.window", "counts back from a fit's cut", "validate by time"),
+    "half life by folds": (in_rent("weight: {column: w, half_life: 30d}"), 21, 36, "models.rent.weight.half_life", "counts back from a fit's cut", "validate by time"),
+    "window of nothing": (in_sales("window: 0d"), 12, 13, "models.sales.window", "more than nothing", "2w"),
+    "weight without settings": (in_sales("weight: {}"), 12, 13, "models.sales.weight", "at least one of column, half_life", ""),
+    "estimator without weights": (("estimator: Ridge", "estimator: KNeighborsRegressor\n    weight: w"), 12, 13, "models.sales.weight", "KNeighborsRegressor takes no weights", "another estimator"),
+    "feature that chooses rows": (in_sales("train_where: price"), 10, 16, "models.sales.features[0]", "chooses the rows", "remove it"),
     "gated by folds": (in_rent("ship: gated"), 21, 11, "models.rent.ship", "needs the time scheme", "refit"),
     # defaults
     "target in defaults": (at_top("defaults: {target: x}"), 3, 12, "defaults.target", "unknown field `target`", "in each model"),

@@ -28,7 +28,10 @@ BEYOND_A_SCHEMA = {
     "default metric needs probabilities",
     "early stopping",
     "feature named like a column",
+    "estimator without weights",
+    "feature that chooses rows",
     "gated by folds",
+    "half life by folds",
     "key is a number",
     "key is null",
     "label time by folds",
@@ -60,6 +63,7 @@ BEYOND_A_SCHEMA = {
     "unknown dataset",
     "unknown parameter",
     "unknown upstream",
+    "window by folds",
 }
 
 
@@ -129,8 +133,6 @@ def test_no_later_feature_is_in_it(validator):
     for later in (
         "aggregate",
         "as_of",
-        "weight",
-        "window",
         "drift",
         "schedule",
         "approve",
