@@ -72,12 +72,14 @@ def unite(
     width = 1 if task == "regression" or len(classes) <= 2 else len(classes)
     values = np.full((n_rows, width), np.nan)
     for rows, prediction, own in parts:
-        aligned = prediction if tuple(own) == tuple(classes) else _aligned(prediction, own, classes)
-        values[rows] = handed_down(aligned, task, len(classes))
+        values[rows] = handed_down(align_classes(prediction, own, classes), task, len(classes))
     return values
 
 
-def _aligned(prediction: Floats, own: Sequence[object], classes: Sequence[object]) -> Floats:
+def align_classes(prediction: Floats, own: Sequence[object], classes: Sequence[object]) -> Floats:
+    """Probabilities of `own` classes in the order of `classes`; 0 for those that are not among them."""
+    if tuple(own) == tuple(classes):
+        return prediction
     aligned = np.zeros((len(prediction), len(classes)))
     for index, value in enumerate(classes):
         if value in own:

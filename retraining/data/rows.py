@@ -13,15 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.tables import NO_MOMENT, Column, Table, key_hash
+from retraining.data.labels import Classes, encode_labels, label_classes
+from retraining.data.tables import NO_MOMENT, Table, key_hash
 from retraining.decide.calendar import NEVER, Calendar
 from retraining.decide.fits import Before, Cell, LeftOut, in_slice
 from retraining.decide.recipes import Recipe, microseconds
 from retraining.decide.snapshots import NodeData
 from retraining.errors import DataError
 from retraining.manifest.values import Dataset, FoldScheme, TimeScheme
-
-Classes = tuple[str | int | float | bool, ...]
 
 #: Buckets of a fold's rows, so that `data: {share: ...}` can tell how much of a fold changed.
 FOLD_BUCKETS = 16
@@ -115,7 +114,7 @@ def node_rows(recipe: Recipe, table: Table, dataset: Dataset, as_of: int, classe
     rows = partition_rows(recipe, table)
     if dataset.time is not None:
         rows = rows[_exists_from(table, dataset)[rows] <= as_of]
-    target, labelled = _target(recipe, table.columns[recipe.target.column].take(rows), classes)
+    target, labelled = encode_labels(recipe, table.columns[recipe.target.column].take(rows), classes)
     labelled = labelled & _trained_on(recipe, table, rows)
     weight = _weights(recipe, table, rows, labelled)
     if isinstance(recipe.scheme, FoldScheme):
@@ -124,7 +123,7 @@ def node_rows(recipe: Recipe, table: Table, dataset: Dataset, as_of: int, classe
 
 
 def classes_of(recipes: Sequence[Recipe], table: Table, dataset: Dataset, as_of: int) -> Classes:
-    """The sorted classes among the labels of a model's nodes that exist at `as_of`; empty for regression."""
+    """The classes of a model in output order, from the labels of its nodes that exist at `as_of`; () for regression."""
     if recipes[0].task == "regression":
         return ()
     column = table.columns[recipes[0].target.column]
@@ -132,19 +131,14 @@ def classes_of(recipes: Sequence[Recipe], table: Table, dataset: Dataset, as_of:
     if dataset.time is not None:
         rows = rows[_exists_from(table, dataset)[rows] <= as_of]
     rows = rows[_trained_on(recipes[0], table, rows)]
-    present = column.take(rows)
-    if column.kind == "category":
-        return tuple(column.categories[code] for code in np.unique(present.values) if code >= 0)
-    values = np.unique(present.values[~present.missing()])
-    if column.kind == "bool":
-        return tuple(bool(value) for value in values)
-    return tuple(int(value) if float(value).is_integer() else float(value) for value in values)
+    return label_classes(recipes[0], column.take(rows))
 
 
 def describe(recipe: Recipe, table: Table, found: NodeRows, classes: Classes) -> NodeData:
     """The evidence of a node's rows for planning: cells with their digests, and counts by state."""
     inputs = [table.columns[name].take(found.rows).words() for name in recipe.features]
-    label = found.target.astype(np.float64).view(np.uint64)
+    # by value, not by position: another order of classes is no change of the data
+    label = table.columns[recipe.target.column].take(found.rows).words()
     weights = [] if found.weight is None else [(found.weight + 0.0).view(np.uint64)]
     cells = _cells(found, [*inputs, label, *weights])
     features = _feature_digests(found, inputs, table)
@@ -192,31 +186,6 @@ def folds_of(table: Table, dataset: Dataset, scheme: FoldScheme, seed: int) -> N
     mixed = key_hash(columns) ^ np.uint64((seed * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF)
     folds = (mixed >> np.uint64(11)) % np.uint64(scheme.folds)
     return np.asarray(folds, np.int32)
-
-
-def _target(
-    recipe: Recipe, column: Column, classes: Classes
-) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-    missing = column.missing()
-    if recipe.task == "regression":
-        values = column.as_floats().copy()
-        if np.isinf(values).any():
-            raise DataError(
-                f"{recipe.node}: the target {recipe.target.column} is infinite in {int(np.isinf(values).sum())} rows",
-                "leave such labels out (a missing label is never trained on)",
-            )
-        return values, ~missing
-    lookup = {value: index for index, value in enumerate(classes)}
-    if column.kind == "category":
-        table = np.array([lookup.get(text, -1) for text in column.categories] + [-1], np.int64)
-        codes = table[column.values.astype(np.int64)]
-    else:
-        known = np.array([float(value) for value in classes], np.float64)
-        values = column.as_floats()
-        position = np.minimum(np.searchsorted(known, np.nan_to_num(values)), max(len(known) - 1, 0))
-        hit = (known[position] == values) if len(known) else np.zeros(len(values), bool)
-        codes = np.where(hit, position, -1).astype(np.int64)
-    return codes, (codes >= 0) & ~missing
 
 
 def _trained_on(recipe: Recipe, table: Table, rows: NDArray[np.intp]) -> NDArray[np.bool_]:

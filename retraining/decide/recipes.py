@@ -60,11 +60,7 @@ class Recipe:
     def definition(self) -> dict[str, Json]:
         """The fields whose change changes a fit, as JSON: the reason `definition` names those that differ."""
         doc: dict[str, Json] = {
-            "target": {
-                "column": self.target.column,
-                "known_at": self.target.known_at,
-                "known_after": _seconds(self.target.known_after),
-            },
+            "target": _target_json(self.target),
             "features": list(self.features),
             "inputs": [_input_json(item) for item in self.inputs],
             "estimator": self.estimator,
@@ -185,6 +181,8 @@ def recipe_from_json(doc: Mapping[str, Any]) -> Recipe:
             column=target["column"],
             known_at=target["known_at"],
             known_after=_duration(target["known_after"]),
+            classes=tuple(target["classes"]) if "classes" in target else None,
+            positive=target.get("positive"),
         ),
         features=tuple(definition["features"]),
         inputs=tuple(_input_from_json(item) for item in definition["inputs"]),
@@ -213,6 +211,19 @@ def _seconds(duration: dt.timedelta | None) -> float | None:
 
 def _duration(seconds: float | None) -> dt.timedelta | None:
     return None if seconds is None else dt.timedelta(seconds=seconds)
+
+
+def _target_json(target: Target) -> dict[str, Json]:
+    doc: dict[str, Json] = {
+        "column": target.column,
+        "known_at": target.known_at,
+        "known_after": _seconds(target.known_after),
+    }
+    if target.classes is not None:
+        doc["classes"] = list(target.classes)
+    if target.positive is not None:
+        doc["positive"] = target.positive
+    return doc
 
 
 def _weight_json(weight: Weight) -> Json:

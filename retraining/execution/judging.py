@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retraining.data.columns import align_classes
 from retraining.decide.calendar import Calendar
 from retraining.decide.fingerprints import attempt_fingerprint, version_of
 from retraining.decide.fits import Before, LeftOut, fit_context
@@ -322,7 +323,7 @@ def champion_on(study: Study, candidate: Candidate, judged: NDArray[np.bool_]) -
     own = {candidate.evidence.fit(left_out) for left_out in gate_fits(candidate)}
     theirs = {champion.fingerprint(left_out, study.results)[0] for left_out in fits}
     values, error = yield from predictions(study, champion, fits, "champion")
-    return values, error, own == theirs
+    return align_classes(values, champion.data.classes, candidate.data.classes), error, own == theirs
 
 
 def replace_inputs(candidate: Candidate, inputs: tuple[Input, ...]) -> Candidate:

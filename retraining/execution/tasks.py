@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.rows import Classes
+from retraining.data.labels import Classes
 from retraining.decide.fits import LeftOut
 from retraining.decide.recipes import Recipe
 from retraining.manifest.values import Json

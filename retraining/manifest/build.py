@@ -96,6 +96,8 @@ def _target(model: ModelReading) -> Target:
             column=written.value(Targets.COLUMN) or "",
             known_at=written.value(Targets.KNOWN_AT),
             known_after=written.value(Targets.KNOWN_AFTER),
+            classes=written.value(Targets.CLASSES),
+            positive=written.value(Targets.POSITIVE),
         )
     return Target(column=written or "")
 

@@ -122,7 +122,21 @@ class Targets:
         shape=DurationShape(),
         about="How long after the decision the label is known; 0d where it is known at once",
     )
-    RECORD: Final = Record(name="target", what="a target", fields=(COLUMN, KNOWN_AT, KNOWN_AFTER))
+    CLASSES: Final = Field(
+        name="classes",
+        shape=ListOf(item=Written(), expected="classes", minimum=2, as_written=True),
+        about="The classes in the order of their columns; another label is an error",
+        default="those of the data, sorted",
+    )
+    POSITIVE: Final = Field(
+        name="positive",
+        shape=Written(),
+        about="Which of two classes is the positive one, whose probability is handed down",
+        default="the last",
+    )
+    RECORD: Final = Record(
+        name="target", what="a target", fields=(COLUMN, KNOWN_AT, KNOWN_AFTER, CLASSES, POSITIVE)
+    )
 
 
 class Weights:

@@ -80,6 +80,7 @@ def check_model(
         _check_scheme(model, scheme, problems)
     if estimator is not None:
         _check_weight(model, estimator, problems)
+        _check_classes(model, estimator, problems)
         _check_metrics(model, estimator, probabilities, problems)
         _check_margin(model, estimator, problems)
 
@@ -181,6 +182,28 @@ def _check_weight(model: ModelReading, estimator: EstimatorInfo, problems: Probl
     where, path = model.spot(Models.WEIGHT)
     found = f"{estimator.name} takes no weights (`{model.name}`)"
     problems.add(where, path, found, "use another estimator, or leave `weight` out", once="weight")
+
+
+def _check_classes(model: ModelReading, estimator: EstimatorInfo, problems: Problems) -> None:
+    """Classes are of a classifier, and a positive one is one of two."""
+    _, target = _target(model)
+    if target is None:
+        return
+    for wanted in (Targets.CLASSES, Targets.POSITIVE):
+        if target.has(wanted) and estimator.task != "classification":
+            found = f"`{wanted.name}` is of a classifier, and {estimator.name} predicts numbers"
+            problems.add(target.where(wanted), target.at(wanted), found, "remove it, or use a classifier")
+            return
+    classes, positive = target.value(Targets.CLASSES), target.value(Targets.POSITIVE)
+    if classes is None or positive is None:
+        return
+    where, path = target.where(Targets.POSITIVE), target.at(Targets.POSITIVE)
+    if positive not in classes:
+        problems.add(
+            where, path, f"the positive class `{positive}` is not among `classes`", "mend one of them"
+        )
+    elif len(classes) > 2:
+        problems.add(where, path, f"`positive` is for two classes; found {len(classes)}", "remove it")
 
 
 def _check_scheme(model: ModelReading, scheme: Scheme, problems: Problems) -> None:

@@ -71,11 +71,17 @@ Scheme: TypeAlias = TimeScheme | FoldScheme
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The label and when it is known: a column of moments, or a delay after the decision."""
+    """The label and when it is known: a column of moments, or a delay after the decision.
+
+    `classes` are as written and in output order (None: those of the data, sorted); `positive` is the class
+    of two that is handed down (None: the last).
+    """
 
     column: str
     known_at: str | None = None
     known_after: dt.timedelta | None = None
+    classes: tuple[str, ...] | None = None
+    positive: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from retraining.data.columns import check_groups, join_rows
 from retraining.data.conversion import column_kind
 from retraining.data.files import FileSignature, find_files, signatures
+from retraining.data.labels import Classes
 from retraining.data.reading import read_schema, read_table
-from retraining.data.rows import Classes, NodeRows, available_from, classes_of, describe, node_rows
+from retraining.data.rows import NodeRows, available_from, classes_of, describe, node_rows
 from retraining.data.tables import Table
 from retraining.decide.calendar import moment
 from retraining.decide.recipes import Recipe, digest_of, recipe_of

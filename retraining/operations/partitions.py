@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.rows import Classes, available_from
+from retraining.data.labels import Classes
+from retraining.data.rows import available_from
 from retraining.data.tables import Table
 from retraining.errors import DataError
 from retraining.manifest.catalog import METRICS, estimators

@@ -161,6 +161,10 @@ datasets:
     "weight without settings": (in_sales("weight: {}"), 12, 13, "models.sales.weight", "at least one of column, half_life", ""),
     "estimator without weights": (("estimator: Ridge", "estimator: KNeighborsRegressor\n    weight: w"), 12, 13, "models.sales.weight", "KNeighborsRegressor takes no weights", "another estimator"),
     "feature that chooses rows": (in_sales("train_where: price"), 10, 16, "models.sales.features[0]", "chooses the rows", "remove it"),
+    "classes of a regression": (("{column: sold, known_after: 1d}", "{column: sold, known_after: 1d, classes: [a, b]}"), 9, 54, "models.sales.target.classes", "Ridge predicts numbers", "a classifier"),
+    "one class": (("{column: visited, known_after: 0d}", "{column: visited, known_after: 0d, classes: [a]}"), 14, 57, "models.visits.target.classes", "at least 2 classes", ""),
+    "positive outside the classes": (("{column: visited, known_after: 0d}", "{column: visited, known_after: 0d, classes: [a, b], positive: c}"), 14, 75, "models.visits.target.positive", "not among", "mend"),
+    "positive of three classes": (("{column: visited, known_after: 0d}", "{column: visited, known_after: 0d, classes: [a, b, c], positive: c}"), 14, 78, "models.visits.target.positive", "for two classes; found 3", "remove"),
     "gated by folds": (in_rent("ship: gated"), 21, 11, "models.rent.ship", "needs the time scheme", "refit"),
     # defaults
     "target in defaults": (at_top("defaults: {target: x}"), 3, 12, "defaults.target", "unknown field `target`", "in each model"),
