@@ -239,12 +239,19 @@ def _weight_from_json(doc: Mapping[str, Any] | None) -> Weight:
 
 
 def _input_json(item: Input) -> dict[str, Json]:
-    return {
+    doc: dict[str, Json] = {
         "upstream": item.upstream,
         "column": item.column,
         "match": [list(pair) for pair in item.match],
         "missing": item.missing,
     }
+    if item.several:
+        doc["from"] = list(item.several)
+    if item.as_of:
+        doc["as_of"] = {"tolerance": _seconds(item.tolerance)}
+    if item.aggregate:
+        doc["aggregate"] = list(item.aggregate)
+    return doc
 
 
 def _input_from_json(doc: Mapping[str, Any]) -> Input:
@@ -254,6 +261,10 @@ def _input_from_json(doc: Mapping[str, Any]) -> Input:
         column=doc["column"],
         match=match,
         missing=doc["missing"],
+        several=tuple(doc.get("from", ())),
+        as_of="as_of" in doc,
+        tolerance=_duration(doc["as_of"]["tolerance"]) if "as_of" in doc else None,
+        aggregate=tuple(doc.get("aggregate", ())),
     )
 
 

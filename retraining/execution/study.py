@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from retraining.data.edges import Link
 from retraining.data.rows import NodeRows
 from retraining.data.tables import Table
 from retraining.decide.fits import Context
@@ -116,7 +117,7 @@ class World:
     tables: Mapping[str, Table]
     rows: Callable[[Recipe, tuple[Any, ...]], NodeRows]
     describe: Callable[[Recipe], NodeData]
-    join: Callable[[str, Input], NDArray[np.intp] | None]
+    link: Callable[[str, Input], Link]
     objects: Objects
     as_of: int
     environment: str

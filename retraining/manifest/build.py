@@ -6,7 +6,9 @@ from typing import Literal, cast
 
 from retraining.manifest.catalog import DEFAULT_METRIC, EstimatorInfo, canonical_metric
 from retraining.manifest.composites import Item
+from retraining.manifest.edges import match_field
 from retraining.manifest.grammar import (
+    AsOf,
     Datasets,
     Edges,
     Estimators,
@@ -16,10 +18,11 @@ from retraining.manifest.grammar import (
     Targets,
     Weights,
 )
-from retraining.manifest.models import ModelReading
 from retraining.manifest.parameters import written_parameters
+from retraining.manifest.readings import ModelReading
 from retraining.manifest.records import Reading
 from retraining.manifest.values import (
+    Aggregation,
     ColumnType,
     DataCondition,
     Dataset,
@@ -110,8 +113,9 @@ def _weight(written: str | Reading | None) -> Weight:
 
 def _input(upstream: str, item: Item[Reading]) -> Input:
     edge = cast("Reading", item.value)
-    match = edge.value(Edges.MATCH) or ()
+    match = match_field(edge) or ()
     coverage = edge.value(Edges.COVERAGE)
+    as_of = edge.value(Edges.AS_OF)
     pairs = (
         tuple((column, own.value or "") for column, own in match.items())
         if isinstance(match, dict)
@@ -121,6 +125,10 @@ def _input(upstream: str, item: Item[Reading]) -> Input:
         upstream=upstream,
         column=edge.value(Edges.AS) or upstream,
         match=pairs,
+        several=edge.value(Edges.FROM) or (),
+        as_of=as_of is not None,
+        tolerance=as_of.value(AsOf.TOLERANCE) if as_of is not None else None,
+        aggregate=cast("tuple[Aggregation, ...]", edge.value(Edges.AGGREGATE) or ()),
         missing=cast("MissingPolicy | None", edge.value(Edges.MISSING)),
         coverage=0.95 if coverage is None else coverage,
     )

@@ -92,7 +92,7 @@ class _Check:
         """Groups of datasets that models connect by folds must be of one kind."""
         for model in self._manifest.models.values():
             for edge in model.inputs:
-                source = self._manifest.models[edge.upstream].dataset
+                source = self._manifest.models[edge.models[0]].dataset
                 if source == model.dataset or not isinstance(self._manifest.schemes[source], FoldScheme):
                     continue
                 kinds = [self._group_kind(name) for name in (source, model.dataset)]
@@ -153,9 +153,10 @@ class _Check:
             self._add(found, "write preprocess: auto, or give the column numbers", path)
 
     def _match(self, model: Model, edge: Input, path: str) -> None:
-        source = self._manifest.models[edge.upstream].dataset
+        source = self._manifest.models[edge.models[0]].dataset
+        at = f"{path}.as_of.match" if edge.as_of else f"{path}.match"
         for position, (theirs, own) in enumerate(edge.match):
-            places = (child_path(f"{path}.match", theirs), f"{path}.match[{position}]")
+            places = (child_path(at, theirs), f"{at}[{position}]")
             upper = self._kind(source, theirs, *places)
             lower = self._kind(model.dataset, own, *places)
             if upper is not None and lower is not None and upper != lower:
@@ -164,8 +165,12 @@ class _Check:
 
     def _class_columns(self, model: Model, edge: Input, path: str) -> None:
         """A classifier's columns are named `name.class`; a feature of such a name could be one of them."""
-        upstream = self._manifest.models[edge.upstream]
-        if METRICS[upstream.metrics[0]].task != "classification":
+        tasks = {name: METRICS[self._manifest.models[name].metrics[0]].task for name in edge.models}
+        if len(set(tasks.values())) > 1:
+            listed_tasks = ", ".join(f"`{name}` does {task}" for name, task in tasks.items())
+            self._add(f"`from` unites models of one task: {listed_tasks}", "write two inputs", f"{path}.from")
+            return
+        if "regression" in tasks.values():
             return
         taken = [name for name in model.features if name.startswith(f"{edge.column}.")]
         if taken:

@@ -11,6 +11,7 @@ from typing import Final
 
 from retraining.manifest.catalog import METRIC_HINTS, METRICS
 from retraining.manifest.composites import Either, JsonMapping, ListOf, MapOf
+from retraining.manifest.inputs import COLUMNS_SHAPE, AsOf, Edges
 from retraining.manifest.records import Field, Record
 from retraining.manifest.rules import RuleShape
 from retraining.manifest.schemes import SchemeShape
@@ -25,6 +26,7 @@ from retraining.manifest.words import (
 )
 
 __all__ = [
+    "AsOf",
     "Datasets",
     "Edges",
     "Estimators",
@@ -35,8 +37,6 @@ __all__ = [
     "Top",
     "Weights",
 ]
-
-COLUMNS_SHAPE: Final = ListOf(item=COLUMN_SHAPE, expected="columns", minimum=1)
 
 
 class Datasets:
@@ -174,39 +174,6 @@ class Partitioning:
         default="skip",
     )
     RECORD: Final = Record(name="partitions", what="partitions", fields=(ONLY, EXCEPT, MIN_ROWS, SMALL))
-
-
-class Edges:
-    """The fields of an entry under `inputs`; its name is the upstream model."""
-
-    MATCH: Final = Field(
-        name="match",
-        shape=Either(
-            short=COLUMNS_SHAPE,
-            mapping=MapOf(
-                names=COLUMN_SHAPE,
-                value=COLUMN_SHAPE,
-                expected="a mapping from columns of the upstream's dataset to one's own",
-                minimum=1,
-            ),
-        ),
-        about="The key by which rows find one upstream row: columns, or {upstream column: own column}",
-        default="the same dataset, row by row",
-    )
-    AS: Final = Field(name="as", shape=NAME_SHAPE, about="The column's name", default="the upstream's name")
-    MISSING: Final = Field(
-        name="missing",
-        shape=Choice(options=("drop", "nan", "refuse")),
-        about="What becomes of a row without an upstream prediction",
-        default="nan where the estimator takes it, else drop",
-    )
-    COVERAGE: Final = Field(
-        name="coverage",
-        shape=Share(example="95% or 0.95"),
-        about="The smallest share of rows that must find a prediction",
-        default="95%",
-    )
-    RECORD: Final = Record(name="edge", what="an input", fields=(MATCH, AS, MISSING, COVERAGE))
 
 
 class Estimators:

@@ -6,55 +6,18 @@ Every check looks only at values that were read well, so that one mistake is one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TypeVar
 
 from retraining.manifest.catalog import DEFAULT_METRIC, METRICS, EstimatorInfo, canonical_metric
-from retraining.manifest.grammar import Datasets, Edges, Gates, Models, Partitioning, Targets, Weights
+from retraining.manifest.edges import check_edges
+from retraining.manifest.grammar import Datasets, Gates, Models, Partitioning, Targets, Weights
 from retraining.manifest.nodes import MappingNode, Node, SequenceNode
 from retraining.manifest.problems import Problems
-from retraining.manifest.records import Field, Reading
+from retraining.manifest.readings import ModelReading
+from retraining.manifest.records import Reading
 from retraining.manifest.rules import blocks_node
 from retraining.manifest.values import FoldScheme, Scheme, TimeScheme
 
-__all__ = ["ModelReading", "check_model"]
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelReading:
-    """A model as it was read, with the manifest's defaults behind it."""
-
-    name: str
-    own: Reading
-    defaults: Reading | None
-
-    def value(self, wanted: Field[T]) -> T | None:
-        """The model's own value, else that of the defaults, else None."""
-        source = self.source(wanted)
-        return source.value(wanted) if source else None
-
-    def source(self, wanted: Field[T]) -> Reading | None:
-        """The reading that writes the field: the model, else the defaults; None where neither does."""
-        if self.own.has(wanted):
-            return self.own
-        return self.defaults if self.defaults and self.defaults.has(wanted) else None
-
-    def refused(self, wanted: Field[T]) -> bool:
-        """Whether the field is written and was refused."""
-        source = self.source(wanted)
-        return source is not None and source.refused(wanted)
-
-    def spot(self, wanted: Field[T], item: int | None = None) -> tuple[Node | tuple[int, int], str]:
-        """Where the field stands, or one item of its list; the model itself where it is not written."""
-        source = self.source(wanted)
-        if source is None:
-            return self.own.node.head, self.own.path
-        where, path = source.where(wanted), source.at(wanted)
-        if item is not None and isinstance(where, SequenceNode):
-            return where.items[item], f"{path}[{item}]"
-        return where, path
+__all__ = ["check_model"]
 
 
 def check_model(
@@ -72,7 +35,7 @@ def check_model(
     left unchecked. `probabilities`: the estimator gives them with the parameters written.
     """
     _check_columns(model, problems)
-    _check_outputs(model, problems)
+    check_edges(model, scheme, problems)
     _check_partitions(model, problems)
     if dataset is not None:
         _check_moments(model, dataset, problems)
@@ -114,21 +77,6 @@ def _check_columns(model: ModelReading, problems: Problems) -> None:
         where, path = model.spot(Models.FEATURES)
         found = f"`{model.name}` has neither features nor inputs, so it has nothing to learn from"
         problems.add(where, path, found, "add `features: [column, ...]`")
-
-
-def _check_outputs(model: ModelReading, problems: Problems) -> None:
-    """No two columns that the estimator sees may have one name."""
-    seen: dict[str, str] = dict.fromkeys(model.value(Models.FEATURES) or (), "a feature")
-    for name, item in (model.value(Models.INPUTS) or {}).items():
-        if item.value is None or item.value.refused(Edges.AS):
-            continue
-        column = item.value.value(Edges.AS) or name
-        if column in seen:
-            found = f"the prediction of `{name}` would be a column `{column}`, which is {seen[column]} too"
-            step = "give it another name with `as`"
-            problems.add(item.key, item.value.path, found, step)
-        else:
-            seen[column] = f"the prediction of `{name}`"
 
 
 def _check_partitions(model: ModelReading, problems: Problems) -> None:

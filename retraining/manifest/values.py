@@ -16,6 +16,7 @@ Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | Non
 ColumnType: TypeAlias = Literal["int", "float", "string", "bool", "date", "timestamp", "category"]
 FileFormat: TypeAlias = Literal["parquet", "csv", "jsonl"]
 MissingPolicy: TypeAlias = Literal["drop", "nan", "refuse"]
+Aggregation: TypeAlias = Literal["mean", "sum", "min", "max", "count"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,16 +110,27 @@ class Partitions:
 class Input:
     """How an upstream model's predictions become columns of a model (an edge of the graph).
 
-    `match` pairs (upstream column, own column) of a many-to-one key edge; empty means the same
-    dataset, row by row. `missing` None means: nan where the estimator takes it, else drop.
-    `coverage` is the smallest share of rows that must find a prediction.
+    `upstream` is the model, or a name of one's own for the union of `several`. `match` pairs (upstream
+    column, own column): a many-to-one key; with `as_of` the newest available row of that key, at most
+    `tolerance` old; with `aggregate` all available rows of it. Empty means the same dataset, row by row.
+    `missing` None means: nan where the estimator takes it, else drop. `coverage` is the smallest share of
+    rows that must find a prediction.
     """
 
     upstream: str
     column: str
     match: tuple[tuple[str, str], ...] = ()
+    several: tuple[str, ...] = ()
+    as_of: bool = False
+    tolerance: dt.timedelta | None = None
+    aggregate: tuple[Aggregation, ...] = ()
     missing: MissingPolicy | None = None
     coverage: float = 0.95
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models whose predictions are read, all on one dataset."""
+        return self.several or (self.upstream,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

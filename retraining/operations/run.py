@@ -126,7 +126,7 @@ def _carry_out(
         tables=observation.tables(_champion_columns(session, store)),
         rows=observation.rows,
         describe=observation.describe,
-        join=observation.join,
+        link=observation.link,
         objects=store.objects,
         as_of=observation.as_of,
         environment=session.environment,

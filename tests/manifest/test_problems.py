@@ -103,7 +103,6 @@ datasets:
     "own prediction": (("{sales: {}}", "{visits: {}}"), 15, 14, "models.visits.inputs.visits", "recursive forecasts", "lagged label"),
     "inputs as a list": (("{sales: {}}", "[sales]"), 15, 13, "models.visits.inputs", "a mapping from upstream models", ""),
     "edge without braces": (("{sales: {}}", "{sales: }"), 15, 21, "models.visits.inputs.sales", "found nothing", "write {}"),
-    "aggregates come later": (("{sales: {}}", "{sales: {aggregate: [mean]}}"), 15, 22, "models.visits.inputs.sales.aggregate", "unknown field `aggregate`", ""),
     "coverage": (("{sales: {}}", "{sales: {coverage: 95}}"), 15, 32, "models.visits.inputs.sales.coverage", "a share", "95% or 0.95"),
     "missing policy": (("{sales: {}}", "{sales: {missing: zero}}"), 15, 31, "models.visits.inputs.sales.missing", "one of drop, nan, refuse", ""),
     "feature named like a column": (in_visits("features: [sales]"), 15, 14, "models.visits.inputs.sales", "which is a feature too", "`as`"),
@@ -165,6 +164,12 @@ datasets:
     "one class": (("{column: visited, known_after: 0d}", "{column: visited, known_after: 0d, classes: [a]}"), 14, 57, "models.visits.target.classes", "at least 2 classes", ""),
     "positive outside the classes": (("{column: visited, known_after: 0d}", "{column: visited, known_after: 0d, classes: [a, b], positive: c}"), 14, 75, "models.visits.target.positive", "not among", "mend"),
     "positive of three classes": (("{column: visited, known_after: 0d}", "{column: visited, known_after: 0d, classes: [a, b, c], positive: c}"), 14, 78, "models.visits.target.positive", "for two classes; found 3", "remove"),
+    "aggregate without match": (("inputs: {sales: {}}", "inputs: {sales: {aggregate: [mean]}}"), 15, 33, "models.visits.inputs.sales.aggregate", "not said which rows", "add match"),
+    "aggregate of no function": (("inputs: {sales: {}}", "inputs: {sales: {aggregate: [median], match: [shop]}}"), 15, 34, "models.visits.inputs.sales.aggregate[0]", "one of mean, sum", ""),
+    "as_of beside match": (("inputs: {sales: {}}", "inputs: {sales: {as_of: {match: [shop]}, match: [shop]}}"), 15, 53, "models.visits.inputs.sales.match", "has its own `match`", "keep one"),
+    "as_of without match": (("inputs: {sales: {}}", "inputs: {sales: {as_of: {tolerance: 7d}}}"), 15, 22, "models.visits.inputs.sales.as_of", "no `match`", "add `match`"),
+    "as_of by folds": (("parameters: {max_depth: 3}}\n", "parameters: {max_depth: 3}}\n    inputs: {size: {as_of: {match: [shop]}}}\n  size: {dataset: shops, target: size, features: [rooms], estimator: Ridge}\n"), 22, 28, "models.rent.inputs.size.as_of", "needs moments", "`match`"),
+    "union with a stranger": (("inputs: {sales: {}}", "inputs: {both: {from: [sales, sails]}}"), 15, 14, "models.visits.inputs.both", "no model `sails`", "`sales`"),
     "gated by folds": (in_rent("ship: gated"), 21, 11, "models.rent.ship", "needs the time scheme", "refit"),
     # defaults
     "target in defaults": (at_top("defaults: {target: x}"), 3, 12, "defaults.target", "unknown field `target`", "in each model"),
@@ -392,3 +397,15 @@ def test_nearest_names_stay_affordable(problems_of):
         for i in range(1500)
     )
     assert len(problems_of(BASE + models)) == 1500
+
+
+def test_a_union_is_of_one_dataset(problems_of):
+    text = BASE.replace(
+        "datasets:\n", "datasets:\n  weeks: {path: w.csv, key: [shop, week], time: week}\n"
+    ).replace("inputs: {sales: {}}", "inputs: {both: {from: [sales, cost], match: [shop]}}")
+    text += (
+        "  cost: {dataset: weeks, target: {column: c, known_after: 0d}, features: [x], estimator: Ridge}\n"
+    )
+    problem = one(problems_of(text))
+    assert problem.path == "models.visits.inputs.both.from"
+    assert "`sales` is on `days`, `cost` on `weeks`" in problem.message

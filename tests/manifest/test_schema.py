@@ -26,6 +26,9 @@ BEYOND_A_SCHEMA = {
     "dataset names equal but for case",
     "default margin of no loss",
     "default metric needs probabilities",
+    "aggregate without match",
+    "as_of beside match",
+    "as_of by folds",
     "classes of a regression",
     "early stopping",
     "feature named like a column",
@@ -65,6 +68,7 @@ BEYOND_A_SCHEMA = {
     "two label times",
     "unknown dataset",
     "unknown parameter",
+    "union with a stranger",
     "unknown upstream",
     "window by folds",
 }
@@ -134,8 +138,6 @@ def test_an_unknown_field_anywhere_is_refused(validator):
 def test_no_later_feature_is_in_it(validator):
     text = json.dumps(validator.schema)
     for later in (
-        "aggregate",
-        "as_of",
         "drift",
         "schedule",
         "approve",
