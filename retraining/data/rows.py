@@ -179,7 +179,14 @@ def available_from(table: Table, dataset: Dataset) -> NDArray[np.int64] | None:
 
 
 def folds_of(table: Table, dataset: Dataset, scheme: FoldScheme, seed: int) -> NDArray[np.int32]:
-    """The fold of each row: a hash of its leak group (or key) and the seed, modulo the folds."""
+    """The fold of each row: the place of its value, or a hash of its leak group (or key) and the seed.
+
+    -1 where the scheme's column holds none of its values: only rows that no run has seen yet.
+    """
+    if scheme.column is not None:
+        codes, texts = table.columns[scheme.column].texts()
+        place = {text: fold for fold, text in enumerate(scheme.values)}
+        return np.array([place.get(text, -1) for text in texts] + [-1], np.int32)[codes]
     columns = (
         [table.columns[dataset.group]] if dataset.group else [table.columns[name] for name in dataset.key]
     )

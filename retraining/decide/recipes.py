@@ -270,7 +270,10 @@ def _input_from_json(doc: Mapping[str, Any]) -> Input:
 
 def _scheme_json(scheme: Scheme) -> dict[str, Json]:
     if isinstance(scheme, FoldScheme):
-        return {"scheme": "folds", "folds": scheme.folds}
+        doc: dict[str, Json] = {"scheme": "folds", "folds": scheme.folds}
+        if scheme.column is not None:
+            doc |= {"column": scheme.column, "values": list(scheme.values)}
+        return doc
     return {
         "scheme": "time",
         "block_days": scheme.block_days,
@@ -283,7 +286,7 @@ def _scheme_json(scheme: Scheme) -> dict[str, Json]:
 
 def _scheme_from_json(doc: Mapping[str, Any]) -> Scheme:
     if doc["scheme"] == "folds":
-        return FoldScheme(folds=doc["folds"])
+        return FoldScheme(folds=doc["folds"], column=doc.get("column"), values=tuple(doc.get("values", ())))
     return TimeScheme(
         block_days=doc["block_days"],
         holdout=doc["holdout"],

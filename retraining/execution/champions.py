@@ -17,7 +17,7 @@ from retraining.execution.candidates import (
 from retraining.execution.study import (
     Study,
 )
-from retraining.manifest.values import TimeScheme
+from retraining.manifest.values import FoldScheme, TimeScheme
 
 
 def champion_of(study: Study, node: str) -> Candidate | None:
@@ -54,7 +54,8 @@ def _build_champion(study: Study, node: str) -> Candidate | None:
 
 def _readable(recipe: Recipe, table: Table) -> bool:
     """True where the data still has the columns that a recipe learns from."""
-    optional = (recipe.target.known_at, recipe.weight.column, recipe.train_where)
+    folds = recipe.scheme.column if isinstance(recipe.scheme, FoldScheme) else None
+    optional = (recipe.target.known_at, recipe.weight.column, recipe.train_where, folds)
     return {*recipe.features, recipe.target.column, *filter(None, optional)} <= table.columns.keys()
 
 

@@ -67,6 +67,10 @@ class _Check:
             self._kind(dataset.name, column, child_path(f"{path}.types", column))
         if dataset.group is not None:
             self._kind(dataset.name, dataset.group, f"{path}.group")
+        scheme = self._manifest.schemes[dataset.name]
+        used = any(model.dataset == dataset.name for model in self._manifest.models.values())
+        if isinstance(scheme, FoldScheme) and scheme.column and used:
+            self._kind(dataset.name, scheme.column, f"{path}.validation.column", "validation.column")
         for field, moment in (("time", dataset.time), ("ingested", dataset.ingested)):
             if moment is not None:
                 self._moment(dataset.name, moment, f"{path}.{field}")

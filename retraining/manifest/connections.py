@@ -185,7 +185,7 @@ def _scheme_text(scheme: Scheme) -> str:
                 f"at least {scheme.min_rows} rows in {scheme.min_blocks} blocks"
             )
         case FoldScheme():
-            return f"{scheme.folds} folds"
+            return f"folds of the column {scheme.column}" if scheme.column else f"{scheme.folds} folds"
 
 
 def _check_agreement(
@@ -203,7 +203,8 @@ def _check_agreement(
             where = reading.where(Datasets.VALIDATION)
             problems.add(where, reading.path, found, "write one `validation` for the whole manifest")
             return
-    if not others or isinstance(schemes[first], TimeScheme):
+    scheme = schemes[first]
+    if not others or isinstance(scheme, TimeScheme) or scheme.column:
         return
     groups = {name: datasets[name].value(Datasets.GROUP) for name in connected}
     wanted = next((group for group in groups.values() if group), None)
@@ -246,7 +247,7 @@ def _check_levels(
     for dataset, name in deepest.items():
         scheme = schemes.get(dataset)
         levels = chains[name][0]
-        if isinstance(scheme, FoldScheme) and scheme.folds < levels + 1:
+        if isinstance(scheme, FoldScheme) and not scheme.column and scheme.folds < levels + 1:
             chain = _chain(name, chains)
             found = f"{levels} levels of models need at least {levels + 1} folds, not {scheme.folds}: {chain}"
             where, path = models[name].spot(Models.DATASET)

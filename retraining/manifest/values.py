@@ -62,9 +62,14 @@ class TimeScheme:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldScheme:
-    """K folds by a hash of the leak group, scored strictly (the fold lattice of DESIGN 2)."""
+    """K folds, scored strictly (the fold lattice of DESIGN 2): by a hash of the leak group, or by a column.
+
+    `values` are the column's, each a fold, as text; they and so `folds` are known when the data was read.
+    """
 
     folds: int = 5
+    column: str | None = None
+    values: tuple[str, ...] = ()
 
 
 Scheme: TypeAlias = TimeScheme | FoldScheme

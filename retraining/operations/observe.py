@@ -32,13 +32,14 @@ from retraining.graph.graph import Graph, build_graph
 from retraining.graph.nodes import node_name
 from retraining.manifest import TableSchema, check_data
 from retraining.manifest.catalog import estimators
-from retraining.manifest.values import Dataset, Input, Manifest, Model
+from retraining.manifest.values import Dataset, FoldScheme, Input, Manifest, Model
+from retraining.operations.folds import check_enough, fold_values, with_folds
 from retraining.operations.partitions import Skipped, check_classes, partitions_of
 from retraining.store.log import Store
 
 #: A file modified within this many seconds of being read may change again unseen (as git assumes).
 RACY_SECONDS = 2.0
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(slots=True)
@@ -171,10 +172,15 @@ def _to_hint(seen: Observation, changes_at: int | None) -> dict[str, Any]:
         "as_of": seen.as_of,
         "changes_at": changes_at,
         "partitions": partitions,
+        "folds": {s.column: list(s.values) for s in _fold_columns(seen.manifest)},
         "links": links,
         "nodes": [value.to_json() for value in seen.data.values()],
         "skipped": [[s.model, s.partition, s.rows, s.why] for s in seen.skipped],
     }
+
+
+def _fold_columns(manifest: Manifest) -> list[FoldScheme]:
+    return [s for s in manifest.schemes.values() if isinstance(s, FoldScheme) and s.values]
 
 
 def _from_hint(
@@ -185,6 +191,7 @@ def _from_hint(
     files: Mapping[str, tuple[Path, ...]],
     signature: str,
 ) -> Observation:
+    manifest = with_folds(manifest, {column: tuple(v) for column, v in hint["folds"].items()})
     partitions = {model: [tuple(v) for v in values] for model, values in hint["partitions"].items()}
     links = {
         (model, column): [(up, down) for up, down in pairs]
@@ -231,6 +238,7 @@ def _look(
     }
     for name, dataset in datasets.items():
         _check_visible(tables[name], dataset, as_of)
+    manifest = with_folds(manifest, fold_values(manifest, tables, as_of))
     partitions: dict[str, list[tuple[str, ...]]] = {}
     skipped: list[Skipped] = []
     for model in manifest.models.values():
@@ -274,6 +282,7 @@ def _look(
     }
     named = {name: values for name, values in partitions.items() if manifest.models[name].partition_by}
     seen.graph = build_graph(manifest, named, links)
+    check_enough(manifest, seen.graph)
     later = [value for value in moments if value > as_of]
     return seen, min(later, default=None)
 
@@ -288,6 +297,8 @@ def _columns_used(manifest: Manifest, dataset: Dataset) -> set[str]:
             if manifest.models[item.models[0]].dataset == dataset.name:
                 columns |= {theirs for theirs, _ in item.match}
         if model.dataset == dataset.name:
+            scheme = manifest.schemes[dataset.name]
+            columns |= {*filter(None, [scheme.column])} if isinstance(scheme, FoldScheme) else set()
             columns |= {*model.features, *model.partition_by, model.target.column}
             columns |= {*filter(None, (model.target.known_at, model.weight.column, model.train_where))}
     return columns

@@ -258,7 +258,12 @@ def _champion_columns(session: Session, store: Store) -> dict[str, set[str]]:
         columns = wanted.setdefault(facts.recipe.dataset, set())
         columns |= {*definition["features"], definition["target"]["column"]}
         weight = definition.get("weight") or {}
-        optional = (definition["target"]["known_at"], weight.get("column"), definition.get("train_where"))
+        optional = (
+            definition["target"]["known_at"],
+            weight.get("column"),
+            definition.get("train_where"),
+            definition["validation"].get("column"),
+        )
         columns |= {name for name in optional if name is not None}
         columns |= {own for item in definition["inputs"] for _, own in item["match"]}
     return wanted
