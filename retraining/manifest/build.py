@@ -153,6 +153,7 @@ def _partitions(reading: Reading | None) -> Partitions:
         except_=reading.value(Partitioning.EXCEPT) or (),
         min_rows=reading.value(Partitioning.MIN_ROWS) or Partitions().min_rows,
         small=cast("Literal['skip', 'error']", reading.value(Partitioning.SMALL) or "skip"),
+        max=reading.value(Partitioning.MAX) or Partitions().max,
     )
 
 
@@ -167,6 +168,7 @@ def _gate(reading: Reading | None) -> GateRules:
         limits=tuple(_limit(metric, cast("Reading", item.value)) for metric, item in limits.items()),
         min_clusters=reading.value(Gates.MIN_CLUSTERS) or plain.min_clusters,
         refit_shift=plain.refit_shift if shift is None else shift,
+        dummy=cast("Literal['warn', 'reject']", reading.value(Gates.DUMMY) or plain.dummy),
     )
 
 

@@ -173,7 +173,13 @@ class Partitioning:
         about="What becomes of a value of fewer rows",
         default="skip",
     )
-    RECORD: Final = Record(name="partitions", what="partitions", fields=(ONLY, EXCEPT, MIN_ROWS, SMALL))
+    MAX: Final = Field(
+        name="max",
+        shape=Integer(minimum=1),
+        about="The most nodes of the model; more are an error, as after a column of names became one of numbers",
+        default="1000",
+    )
+    RECORD: Final = Record(name="partitions", what="partitions", fields=(ONLY, EXCEPT, MIN_ROWS, SMALL, MAX))
 
 
 class Estimators:
@@ -235,7 +241,15 @@ class Gates:
         about="The largest shift of predictions between the judged fit and the shipped one",
         default="0.25",
     )
-    RECORD: Final = Record(name="gate", what="a gate", fields=(MARGIN, LIMITS, MIN_CLUSTERS, REFIT_SHIFT))
+    DUMMY: Final = Field(
+        name="dummy",
+        shape=Choice(options=("warn", "reject")),
+        about="What becomes of a challenger that is no better than a constant guess",
+        default="warn",
+    )
+    RECORD: Final = Record(
+        name="gate", what="a gate", fields=(MARGIN, LIMITS, MIN_CLUSTERS, REFIT_SHIFT, DUMMY)
+    )
 
 
 class Models:

@@ -109,6 +109,7 @@ class Partitions:
     except_: tuple[tuple[str, ...], ...] = ()
     min_rows: int = 100
     small: Literal["skip", "error"] = "skip"
+    max: int = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +176,7 @@ class GateRules:
     limits: tuple[Limit, ...] = ()
     min_clusters: int = 8
     refit_shift: float = 0.25
+    dummy: Literal["warn", "reject"] = "warn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

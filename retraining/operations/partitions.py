@@ -68,6 +68,12 @@ def partitions_of(
             f"(the data has {listed})",
             "mend `only`, or lower `min_rows`",
         )
+    if len(chosen) > rule.max:
+        raise DataError(
+            f"model {model.name}: {len(chosen):,} partitions of {', '.join(model.partition_by)} would become nodes, "
+            f"and `max` is {rule.max:,}",
+            "raise `max` under `partitions` if that is meant; else raise `min_rows`, or partition by fewer columns",
+        )
     return chosen, skipped
 
 

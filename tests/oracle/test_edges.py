@@ -249,6 +249,15 @@ def test_two_models_of_one_union_that_predict_one_row_are_refused(bench):
         bench.run(AS_OF)
 
 
+def test_more_partitions_than_max_are_refused_and_as_many_are_not(bench):
+    limited = ONE.replace("min_rows: 1", "min_rows: 1, max: 2")
+    bench.write(UNION.format(models=limited, edge="base: {coverage: 50%}"), d=union_rows())
+    with pytest.raises(DataError, match="3 partitions of k would become nodes, and `max` is 2"):
+        bench.run(AS_OF)
+    bench.write(UNION.format(models=limited.replace("max: 2", "max: 3"), edge="base: {coverage: 50%}"))
+    assert bench.run(AS_OF).exit_code == 0
+
+
 FOLDS = """
 datasets:
   rows: {path: rows.parquet, key: [id], group: person}
