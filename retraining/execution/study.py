@@ -14,7 +14,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.rows import Classes, NodeRows
+from retraining.data.edges import Link
+from retraining.data.labels import Classes
+from retraining.data.rows import NodeRows
 from retraining.data.tables import Table
 from retraining.decide.fits import Context
 from retraining.decide.gates import (
@@ -117,7 +119,7 @@ class World:
     tables: Mapping[str, Table]
     rows: Callable[[Recipe, Classes], NodeRows]
     describe: Callable[[Recipe, Classes], NodeData]
-    join: Callable[[str, Input], NDArray[np.intp] | None]
+    link: Callable[[str, Input], Link]
     objects: Objects
     as_of: int
     environment: str

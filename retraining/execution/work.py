@@ -192,7 +192,9 @@ def _fit_records(task: FitTask, resources: Resources, cache: _Cache) -> list[Rec
         matrix = assemble(recipe, table, rows.rows[chosen], inputs)
         target = rows.target[chosen]
         seed = recipe.fit_seed(task.left_out)
-        model = fit(estimator_spec(recipe, task.classes), features(matrix), target, seed=seed)
+        weights = rows.fit_weights(task.left_out, chosen)
+        spec = estimator_spec(recipe, task.classes)
+        model = fit(spec, features(matrix), target, weights=weights, seed=seed)
         records.append(_model_record(task, model, matrix, target))
     for piece in task.pieces:
         at = np.flatnonzero(rows.part == piece.part)
@@ -281,16 +283,13 @@ def _scores(task: ScoreTask) -> dict[str, Json]:
     main = task.metrics[0]
 
     def of(prediction: NDArray[np.float64]) -> dict[str, Json]:
-        return {name: score(name, task.target, prediction, task.classes) for name in task.metrics}
+        return {
+            name: score(name, task.target, prediction, task.classes, task.weights) for name in task.metrics
+        }
 
     answer: dict[str, Json] = {"challenger": of(task.challenger), "champion": None, "difference": None}
     answer["dummy"] = {
-        name: score(
-            name,
-            task.target,
-            dummy_prediction(name, task.task, task.train, len(task.target), task.classes),
-            task.classes,
-        )
+        name: score(name, task.target, _dummy(task, name), task.classes, task.weights)
         for name in task.metrics
     }
     if task.champion is not None:
@@ -300,15 +299,28 @@ def _scores(task: ScoreTask) -> dict[str, Json]:
     for name, prediction in task.without.items():
         other = prediction
         if other is None:  # nothing is left without this input: a constant guess stands for it
-            other = dummy_prediction(main, task.task, task.train, len(task.target), task.classes)
+            other = _dummy(task, main)
         without[name] = _compared(task, main, other)
     answer["without"] = without
     answer["labels"] = _labels(task)
     return answer
 
 
+def _dummy(task: ScoreTask, metric: str) -> NDArray[np.float64]:
+    return dummy_prediction(metric, task.task, task.train, len(task.target), task.classes, task.train_weights)
+
+
 def _compared(task: ScoreTask, metric: str, other: NDArray[np.float64]) -> dict[str, Json]:
-    found = compare(metric, task.target, task.challenger, other, task.clusters, task.classes, seed=task.seed)
+    found = compare(
+        metric,
+        task.target,
+        task.challenger,
+        other,
+        task.clusters,
+        task.classes,
+        task.weights,
+        seed=task.seed,
+    )
     return {
         "metric": metric,
         "with": found.challenger,

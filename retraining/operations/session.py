@@ -159,7 +159,8 @@ def _needs_baseline(observation: Observation, state: NodeState, states: Mapping[
         return True
     if state.attempt is not None and state.attempt.outcome != "promoted":
         return True
-    if parts.data != data.slice_digest(shipped_left_out(recipe, data)):
+    shipped = shipped_left_out(recipe, data)
+    if parts.data != data.slice_digest(shipped, recipe.first_block(shipped)):
         return True
     current = (
         (name, states[name].version) for name in observation.graph.upstreams(state.node) if name in states
