@@ -11,6 +11,7 @@
     │   ├── NotFoundError
     │   ├── AlreadyExistsError
     │   ├── IntegrityError         bytes are not what their record says
+    │   ├── UnansweredError        the server did not answer; a write may have been applied
     │   └── ClusterError           Ray could not be started or was lost
     ├── ReleaseConflictError       exit 4: another run released the same nodes first
     ├── CommitOutcomeUnknownError  exit 5: the commit may or may not have landed
@@ -40,6 +41,7 @@ __all__ = [
     "RetrainingError",
     "SelectionError",
     "StoreError",
+    "UnansweredError",
 ]
 
 
@@ -128,6 +130,10 @@ class AlreadyExistsError(StoreError):
 
 class IntegrityError(StoreError):
     """Bytes in the store are not what their record says."""
+
+
+class UnansweredError(StoreError):
+    """The store's server did not answer; what was asked of it may or may not have happened."""
 
 
 class ClusterError(StoreError):

@@ -34,7 +34,9 @@ def manifest_argument(command: Decorated) -> Decorated:
 def store_option(command: Decorated) -> Decorated:
     """Adds `--store`."""
     return click.option(
-        "--store", metavar="URL", help="The store's folder, instead of the manifest's `store`."
+        "--store",
+        metavar="URL",
+        help="The store, instead of the manifest's `store`: a folder, s3://BUCKET/PREFIX, gs:// or az://.",
     )(command)
 
 

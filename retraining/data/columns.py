@@ -1,9 +1,9 @@
 """The only code that turns upstream predictions into a reader's columns: for fits, gates and predict.
 
 An upstream column is an array over the rows of the upstream's dataset, `(n_rows, n_outputs)`, NaN
-where no honest prediction exists. A join says for each row of the reader's dataset which upstream
-row it reads (-1: none). Both leaks end here: a column holds only honest predictions, and a join only
-rows whose prediction existed when the reader's own was made (MANIFEST 2).
+where no honest prediction exists. A link (`data.edges`) says which upstream rows each row of the reader's dataset
+may read. Both leaks end here: a column holds only honest predictions, and a link only rows whose
+prediction existed when the reader's own was made (MANIFEST 2).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.rows import available_from, cell_starts, folds_of
-from retraining.data.tables import Column, Table, match_codes
+from retraining.data.edges import Groups, Link
+from retraining.data.rows import cell_starts
+from retraining.data.tables import Table
 from retraining.decide.recipes import Recipe
-from retraining.errors import DataError
-from retraining.manifest.values import Dataset, FoldScheme, Input, Scheme
+from retraining.manifest.values import Input
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -72,15 +72,14 @@ def unite(
     width = 1 if task == "regression" or len(classes) <= 2 else len(classes)
     values = np.full((n_rows, width), np.nan)
     for rows, prediction, own in parts:
-        same = tuple(own) == tuple(classes)
-        values[rows] = handed_down(
-            prediction if same else aligned(prediction, own, classes), task, len(classes)
-        )
+        values[rows] = handed_down(align_classes(prediction, own, classes), task, len(classes))
     return values
 
 
-def aligned(prediction: Floats, own: Sequence[object], classes: Sequence[object]) -> Floats:
-    """Probabilities of `own` classes in the columns of `classes`; a class that is not among `own` gets 0."""
+def align_classes(prediction: Floats, own: Sequence[object], classes: Sequence[object]) -> Floats:
+    """Probabilities of `own` classes in the order of `classes`; 0 for those that are not among them."""
+    if tuple(own) == tuple(classes):
+        return prediction
     out = np.zeros((len(prediction), len(classes)))
     for index, value in enumerate(classes):
         if value in own:
@@ -89,96 +88,16 @@ def aligned(prediction: Floats, own: Sequence[object], classes: Sequence[object]
     return out
 
 
-def join_rows(
-    item: Input,
-    reader: Table,
-    reader_dataset: Dataset,
-    upstream: Table,
-    upstream_dataset: Dataset,
-) -> Rows | None:
-    """For each row of the reader's table the row of the upstream's that it reads; None: the same row.
-
-    Raises `DataError` where several upstream rows share a key.
-    """
-    if not item.match:
-        return None
-    left = [reader.columns[own] for _, own in item.match]
-    right = [upstream.columns[theirs] for theirs, _ in item.match]
-    _check_moments(item, reader_dataset, upstream_dataset, left, right)
-    own_codes, their_codes = match_codes(left, right)
-    order = np.argsort(their_codes, kind="stable")
-    ordered = their_codes[order]
-    start = int(np.searchsorted(ordered, 0))
-    repeated = int((ordered[start + 1 :] == ordered[start:-1]).sum()) if len(ordered) > start else 0
-    if repeated:
-        columns = ", ".join(theirs for theirs, _ in item.match)
-        raise DataError(
-            f"input {item.upstream}: {repeated} rows of {upstream_dataset.name} repeat another row's "
-            f"{columns}, so it is not clear which prediction a row of {reader_dataset.name} reads",
-            "match on columns that identify one upstream row (many to one)",
+def reader_column(
+    item: Input, link: Link, values: Floats, names: Sequence[str], policy: str
+) -> UpstreamColumn:
+    """What the rows of a reader's dataset see of an upstream's predictions `(n_upstream_rows, n_outputs)`."""
+    if isinstance(link, Groups):
+        columns = tuple(f"{name}.{function}" for name in names for function in item.aggregate)
+        return UpstreamColumn(
+            values=link.aggregate(values, item.aggregate), join=None, names=columns, policy=policy
         )
-    position = np.searchsorted(ordered, own_codes)
-    hit = (own_codes >= 0) & (position < len(ordered))
-    hit[hit] = ordered[position[hit]] == own_codes[hit]
-    found = np.full(reader.n_rows, -1, np.intp)
-    found[hit] = order[position[hit]]
-    return _available(found, reader, reader_dataset, upstream, upstream_dataset)
-
-
-def _check_moments(
-    item: Input,
-    reader_dataset: Dataset,
-    upstream_dataset: Dataset,
-    left: Sequence[Column],
-    right: Sequence[Column],
-) -> None:
-    """Refuses a moment matched with text or numbers: JSON Lines hold moments as text, and none would be equal."""
-    for (theirs, own), a, b in zip(item.match, left, right, strict=True):
-        if (a.kind == "timestamp") == (b.kind == "timestamp"):
-            continue
-        name, column, found = (
-            (upstream_dataset.name, theirs, b) if a.kind == "timestamp" else (reader_dataset.name, own, a)
-        )
-        raise DataError(
-            f"input {item.upstream}: `match` pairs {upstream_dataset.name}.{theirs} with {reader_dataset.name}.{own}, "
-            f"but {column} of {name} is of kind {found.kind} and the other holds moments",
-            f"write `types: {{{column}: timestamp}}` under `datasets.{name}`",
-        )
-
-
-def check_groups(
-    item: Input,
-    join: Rows | None,
-    tables: tuple[Table, Table],
-    datasets: tuple[Dataset, Dataset],
-    schemes: tuple[Scheme, Scheme],
-    seed: int,
-) -> None:
-    """Refuses a key edge of the fold scheme that joins rows of different folds (their labels would leak)."""
-    if join is None or not (isinstance(schemes[0], FoldScheme) and isinstance(schemes[1], FoldScheme)):
-        return
-    own = folds_of(tables[0], datasets[0], schemes[0], seed)
-    theirs = folds_of(tables[1], datasets[1], schemes[1], seed)
-    hit = join >= 0
-    differing = int((own[hit] != theirs[join[hit]]).sum())
-    if differing:
-        raise DataError(
-            f"input {item.upstream}: {differing} of {int(hit.sum())} rows of {datasets[0].name} read a row of "
-            f"{datasets[1].name} in another fold, whose label the fits have seen",
-            "give both datasets the same `group` (the leak group) and let matched rows share it",
-        )
-
-
-def _available(
-    found: Rows, reader: Table, reader_dataset: Dataset, upstream: Table, upstream_dataset: Dataset
-) -> Rows:
-    exists = available_from(upstream, upstream_dataset)
-    if exists is None or reader_dataset.time is None:
-        return found
-    decided = reader.columns[reader_dataset.time].values.astype(np.int64)
-    late = (found >= 0) & (exists[np.maximum(found, 0)] > decided)
-    found[late] = -1
-    return found
+    return UpstreamColumn(values=values, join=link, names=tuple(names), policy=policy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,7 +66,7 @@ def _identifying(manifest: Manifest, dataset: Dataset) -> set[str]:
         if model.dataset == dataset.name:
             columns |= {*model.partition_by, *(own for item in model.inputs for _, own in item.match)}
         for item in model.inputs:
-            if manifest.models[item.upstream].dataset == dataset.name:
+            if manifest.models[item.models[0]].dataset == dataset.name:
                 columns |= {theirs for theirs, _ in item.match}
     return columns
 

@@ -13,20 +13,41 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.tables import NO_MOMENT, Column, Table, key_hash, mix
+from retraining.data.labels import Classes, encode_labels, label_classes
+from retraining.data.tables import NO_MOMENT, Table, key_hash, mix
 from retraining.decide.calendar import NEVER, Calendar
-from retraining.decide.fits import Cell, LeftOut, in_slice
-from retraining.decide.recipes import Recipe
+from retraining.decide.fits import Before, Cell, LeftOut, in_slice
+from retraining.decide.recipes import Recipe, microseconds
 from retraining.decide.snapshots import SAMPLE, NodeData
 from retraining.errors import DataError
 from retraining.manifest.values import Dataset, FoldScheme, TimeScheme
-
-Classes = tuple[str | int | float | bool, ...]
 
 #: Buckets of a fold's rows, so that `data: {share: ...}` can tell how much of a fold changed.
 FOLD_BUCKETS = 16
 #: Share of labels that must be known before a block counts as mature where labels have their own moments.
 MATURE_QUANTILE = 0.98
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aging:
+    """How the fits of the time scheme forget: `decided` are the rows' moments, durations are microseconds."""
+
+    decided: NDArray[np.int64]
+    calendar: Calendar
+    window: int | None
+    half_life: int | None
+
+    def inside(self, block: int) -> NDArray[np.bool_]:
+        """True for rows in the window of the fit that ends before a block."""
+        begin = np.iinfo(np.int64).min if self.window is None else self.calendar.start(block) - self.window
+        return np.asarray(self.decided >= begin)
+
+    def halved(self, block: int, chosen: NDArray[np.intp]) -> NDArray[np.float64] | None:
+        """0.5 to the power of the age of each row in half lives, counted back from the begin of a block."""
+        if self.half_life is None:
+            return None
+        age = self.calendar.start(block) - self.decided[chosen]
+        return np.asarray(np.exp2(-(age / self.half_life)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +58,8 @@ class NodeRows:
     that may learn from the label (`NEVER` without one) or the bucket of the fold scheme; `target` is
     float64 (NaN: no label) or the class's index (-1: no label); `known_now` is True where the label is
     known at `as_of`; `cluster` is the day or the leak group. `changes_at` is the next moment at which
-    time alone would change any of this (None: never).
+    time alone would change any of this (None: never). `weight` is how much a row counts (None: all the
+    same), and `aging` how fits forget (None: they do not). A row that `train_where` leaves out has no label.
     """
 
     rows: NDArray[np.intp]
@@ -50,6 +72,8 @@ class NodeRows:
     next_block: int | None
     holdout: tuple[int, ...]
     changes_at: int | None
+    weight: NDArray[np.float64] | None = None
+    aging: Aging | None = None
 
     def training(self, left_out: LeftOut, usable: NDArray[np.bool_]) -> NDArray[np.intp]:
         """Positions (into this value's arrays) of the rows that a fit learns from, in canonical order.
@@ -58,12 +82,31 @@ class NodeRows:
         by key. `usable` is False for rows that lack an upstream column and are dropped.
         """
         if self.next_block is None:
-            chosen = np.array(
-                [in_slice(int(part), 0, left_out) for part in range(int(self.part.max(initial=0)) + 1)]
-            )
-            return np.flatnonzero(self.labelled & usable & chosen[self.part])
-        wanted = np.flatnonzero(self.labelled & usable & (self.known <= getattr(left_out, "block", NEVER)))
+            return np.flatnonzero(self.learnable(left_out) & usable)
+        wanted = np.flatnonzero(self.learnable(left_out) & usable)
         return wanted[np.lexsort((self.part[wanted], self.known[wanted]))]
+
+    def learnable(self, left_out: LeftOut) -> NDArray[np.bool_]:
+        """True for labelled rows that a fit may learn from, whatever their upstream columns."""
+        if not isinstance(left_out, Before):
+            folds = range(int(self.part.max(initial=0)) + 1)
+            inside = np.array([in_slice(part, 0, left_out) for part in folds])
+            return np.asarray(self.labelled & inside[self.part])
+        found = self.labelled & (self.known <= left_out.block)
+        return found if self.aging is None else found & self.aging.inside(left_out.block)
+
+    def fit_weights(self, left_out: LeftOut, chosen: NDArray[np.intp]) -> NDArray[np.float64] | None:
+        """How much each of the chosen rows counts in a fit: its weight, halved by age; None: all the same."""
+        halved = None
+        if self.aging is not None and isinstance(left_out, Before):
+            halved = self.aging.halved(left_out.block, chosen)
+        if self.weight is None or halved is None:
+            return halved if self.weight is None else self.weight[chosen]
+        return self.weight[chosen] * halved
+
+    def row_weights(self, chosen: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+        """How much each of the chosen rows counts in a score; None: all the same."""
+        return None if self.weight is None else self.weight[chosen]
 
 
 def node_rows(recipe: Recipe, table: Table, dataset: Dataset, as_of: int, classes: Classes) -> NodeRows:
@@ -71,34 +114,33 @@ def node_rows(recipe: Recipe, table: Table, dataset: Dataset, as_of: int, classe
     rows = partition_rows(recipe, table)
     if dataset.time is not None:
         rows = rows[_exists_from(table, dataset)[rows] <= as_of]
-    target, labelled = _target(recipe, table.columns[recipe.target.column].take(rows), classes)
+    target, labelled = encode_labels(recipe, table.columns[recipe.target.column].take(rows), classes)
+    labelled = labelled & _trained_on(recipe, table, rows)
+    weight = _weights(recipe, table, rows, labelled)
     if isinstance(recipe.scheme, FoldScheme):
-        return _fold_rows(recipe.scheme, recipe, table, dataset, rows, target, labelled)
-    return _time_rows(recipe.scheme, recipe, table, dataset, rows, target, labelled, as_of)
+        return _fold_rows(recipe.scheme, recipe, table, dataset, rows, target, labelled, weight)
+    return _time_rows(recipe.scheme, recipe, table, dataset, rows, target, labelled, weight, as_of)
 
 
 def classes_of(recipes: Sequence[Recipe], table: Table, dataset: Dataset, as_of: int) -> Classes:
-    """The sorted classes among the labels of a model's nodes that exist at `as_of`; empty for regression."""
+    """The classes of a model in output order, from the labels of its nodes that exist at `as_of`; () for regression."""
     if recipes[0].task == "regression":
         return ()
     column = table.columns[recipes[0].target.column]
     rows = np.concatenate([partition_rows(recipe, table) for recipe in recipes])
     if dataset.time is not None:
         rows = rows[_exists_from(table, dataset)[rows] <= as_of]
-    present = column.take(rows)
-    if column.kind == "category":
-        return tuple(column.categories[code] for code in np.unique(present.values) if code >= 0)
-    values = np.unique(present.values[~present.missing()])
-    if column.kind == "bool":
-        return tuple(bool(value) for value in values)
-    return tuple(int(value) if float(value).is_integer() else float(value) for value in values)
+    rows = rows[_trained_on(recipes[0], table, rows)]
+    return label_classes(recipes[0], column.take(rows))
 
 
 def describe(recipe: Recipe, table: Table, found: NodeRows, classes: Classes) -> NodeData:
     """The evidence of a node's rows for planning: cells with their digests, and counts by state."""
     inputs = [table.columns[name].take(found.rows).words() for name in recipe.features]
-    label = found.target.astype(np.float64).view(np.uint64)
-    cells = _cells(found, [*inputs, label])
+    # by value, not by position: another order of classes is no change of the data
+    label = table.columns[recipe.target.column].take(found.rows).words()
+    weights = [] if found.weight is None else [(found.weight + 0.0).view(np.uint64)]
+    cells = _cells(found, [*inputs, label, *weights])
     features = _feature_digests(found, inputs, table)
     parts, sizes = np.unique(found.part, return_counts=True)
     sample = _sample(found, [*inputs, label], table) if found.next_block is None else ()
@@ -139,7 +181,14 @@ def available_from(table: Table, dataset: Dataset) -> NDArray[np.int64] | None:
 
 
 def folds_of(table: Table, dataset: Dataset, scheme: FoldScheme, seed: int) -> NDArray[np.int32]:
-    """The fold of each row: a hash of its leak group (or key) and the seed, modulo the folds."""
+    """The fold of each row: the place of its value, or a hash of its leak group (or key) and the seed.
+
+    -1 where the scheme's column holds none of its values: only rows that no run has seen yet.
+    """
+    if scheme.column is not None:
+        codes, texts = table.columns[scheme.column].texts()
+        place = {text: fold for fold, text in enumerate(scheme.values)}
+        return np.array([place.get(text, -1) for text in texts] + [-1], np.int32)[codes]
     columns = (
         [table.columns[dataset.group]] if dataset.group else [table.columns[name] for name in dataset.key]
     )
@@ -148,29 +197,27 @@ def folds_of(table: Table, dataset: Dataset, scheme: FoldScheme, seed: int) -> N
     return np.asarray(folds, np.int32)
 
 
-def _target(
-    recipe: Recipe, column: Column, classes: Classes
-) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-    missing = column.missing()
-    if recipe.task == "regression":
-        values = column.as_floats().copy()
-        if np.isinf(values).any():
-            raise DataError(
-                f"{recipe.node}: the target {recipe.target.column} is infinite in {int(np.isinf(values).sum())} rows",
-                "leave such labels out (a missing label is never trained on)",
-            )
-        return values, ~missing
-    lookup = {value: index for index, value in enumerate(classes)}
-    if column.kind == "category":
-        table = np.array([lookup.get(text, -1) for text in column.categories] + [-1], np.int64)
-        codes = table[column.values.astype(np.int64)]
-    else:
-        known = np.array([float(value) for value in classes], np.float64)
-        values = column.as_floats()
-        position = np.minimum(np.searchsorted(known, np.nan_to_num(values)), max(len(known) - 1, 0))
-        hit = (known[position] == values) if len(known) else np.zeros(len(values), bool)
-        codes = np.where(hit, position, -1).astype(np.int64)
-    return codes, (codes >= 0) & ~missing
+def _trained_on(recipe: Recipe, table: Table, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """False for rows that `train_where` leaves out: it is false there, or missing."""
+    if recipe.train_where is None:
+        return np.ones(len(rows), bool)
+    return np.asarray(table.columns[recipe.train_where].take(rows).as_floats() == 1.0)
+
+
+def _weights(
+    recipe: Recipe, table: Table, rows: NDArray[np.intp], labelled: NDArray[np.bool_]
+) -> NDArray[np.float64] | None:
+    if recipe.weight.column is None:
+        return None
+    weights = table.columns[recipe.weight.column].take(rows).as_floats()
+    wrong = labelled & ~(np.isfinite(weights) & (weights >= 0))
+    if wrong.any():
+        raise DataError(
+            f"{recipe.node}: the weight {recipe.weight.column} is missing, negative or infinite in "
+            f"{int(wrong.sum())} labelled rows, first {weights[np.argmax(wrong)]}",
+            "give every labelled row a weight of 0 or more",
+        )
+    return weights
 
 
 def _fold_rows(
@@ -181,6 +228,7 @@ def _fold_rows(
     rows: NDArray[np.intp],
     target: NDArray[np.generic],
     labelled: NDArray[np.bool_],
+    weight: NDArray[np.float64] | None,
 ) -> NodeRows:
     own = table.take(rows)  # hashed for these rows alone: there may be thousands of nodes
     by_key = key_hash([own.columns[name] for name in dataset.key])
@@ -196,6 +244,7 @@ def _fold_rows(
         next_block=None,
         holdout=(),
         changes_at=None,
+        weight=weight,
     )
 
 
@@ -207,6 +256,7 @@ def _time_rows(
     rows: NDArray[np.intp],
     target: NDArray[np.generic],
     labelled: NDArray[np.bool_],
+    weight: NDArray[np.float64] | None,
     as_of: int,
 ) -> NodeRows:
     calendar = Calendar(recipe.timezone, scheme.block_days)
@@ -232,6 +282,20 @@ def _time_rows(
         next_block=min(current, newest + 1),
         holdout=_holdout(scheme, calendar, part, delay, as_of),
         changes_at=_changes_at(calendar, part, known_at[labelled], delay, as_of),
+        weight=weight,
+        aging=_aging(recipe, calendar, decided),
+    )
+
+
+def _aging(recipe: Recipe, calendar: Calendar, decided: NDArray[np.int64]) -> Aging | None:
+    window, half_life = recipe.window, recipe.weight.half_life
+    if window is None and half_life is None:
+        return None
+    return Aging(
+        decided=decided,
+        calendar=calendar,
+        window=None if window is None else microseconds(window),
+        half_life=None if half_life is None else microseconds(half_life),
     )
 
 
@@ -346,7 +410,7 @@ def _counts(found: NodeRows) -> dict[str, int]:
     counts = {"total": len(found.rows), "unlabelled": int((~found.labelled).sum())}
     if found.next_block is None:
         return counts | {"trained": int(found.labelled.sum()), "judged": int(found.labelled.sum())}
-    counts["trained"] = int((found.known <= found.next_block).sum())
+    counts["trained"] = int(found.learnable(Before(found.next_block)).sum())
     if found.holdout:
         first = found.holdout[0]
         counts["judged"] = int((np.isin(found.part, found.holdout) & found.known_now).sum())

@@ -39,7 +39,7 @@ class Evidence:
                 "action": "fit",
                 "recipe": self.recipe.fit_digest(),
                 "left_out": str(left_out),
-                "data": self.data.slice_digest(left_out),
+                "data": self.data.slice_digest(left_out, self.recipe.first_block(left_out)),
                 "upstream": dict(self.upstream_parts(left_out)),
                 "environment": self.environment,
                 "seed": self.recipe.fit_seed(left_out),
@@ -62,7 +62,7 @@ class Evidence:
         """The fingerprint of a version in parts, by its shipped fit."""
         return Parts(
             recipe=self.recipe.digest(),
-            data=self.data.slice_digest(shipped),
+            data=self.data.slice_digest(shipped, self.recipe.first_block(shipped)),
             upstream=self.upstream_parts(shipped),
             environment=self.environment,
         )
@@ -70,10 +70,11 @@ class Evidence:
     def upstream_parts(self, left_out: LeftOut) -> dict[str, str]:
         """For each input the digest of its column on the rows that a fit learns from."""
         context = left_out.folds if isinstance(left_out, Folds) else None
+        first = self.recipe.first_block(left_out)
         return {
             item.column: _over(
                 self.upstream.get((context, item.column), {}),
-                lambda part, known: in_slice(part, known, left_out),
+                lambda part, known: in_slice(part, known, left_out, first),
             )
             for item in self.recipe.inputs
         }

@@ -99,16 +99,16 @@ class Cell:
     digest: str
 
 
-def in_slice(cell_part: int, cell_known: int, left_out: LeftOut) -> bool:
-    """True where a fit may learn from a cell."""
+def in_slice(cell_part: int, cell_known: int, left_out: LeftOut, first: int | None = None) -> bool:
+    """True where a fit may learn from a cell; `first` is the block in which its window begins."""
     if isinstance(left_out, Before):
-        return cell_known <= left_out.block
+        return cell_known <= left_out.block and (first is None or cell_part >= first)
     return cell_part not in left_out.folds
 
 
-def slice_cells(cells: Iterable[Cell], left_out: LeftOut) -> list[Cell]:
-    """The cells that a fit learns from, in their order."""
-    return [cell for cell in cells if in_slice(cell.part, cell.known, left_out)]
+def slice_cells(cells: Iterable[Cell], left_out: LeftOut, first: int | None = None) -> list[Cell]:
+    """The cells that a fit learns from, in their order; of the window's first block all of them."""
+    return [cell for cell in cells if in_slice(cell.part, cell.known, left_out, first)]
 
 
 def enough(cells: Sequence[Cell], min_rows: int, min_blocks: int) -> bool:

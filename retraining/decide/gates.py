@@ -161,6 +161,8 @@ def judge(evidence: GateEvidence, rules: GateRules, greater_is_better: Mapping[s
     missed = [check for check in limits if not check.passed]
     if missed:
         return verdict("rejected", f"limit missed: {missed[0].note}")
+    if notes and rules.dummy == "reject":
+        return verdict("rejected", notes[0])
     if evidence.kind == "first":
         return verdict("promoted", "first release: limits and sanity checks passed")
     if evidence.kind == "incomparable":

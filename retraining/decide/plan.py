@@ -368,7 +368,8 @@ def _first_predicted(fact: Facts, begin: int | None) -> int | None:
         return None
     cells = [cell for cell in fact.data.cells if cell.part >= begin]
     for block in sorted(fact.data.rows):
-        if enough(slice_cells(cells, Before(block)), scheme.min_rows, scheme.min_blocks):
+        learnt = slice_cells(cells, Before(block), fact.recipe.first_block(Before(block)))
+        if enough(learnt, scheme.min_rows, scheme.min_blocks):
             return block
     return None
 
@@ -396,11 +397,12 @@ def _changed_fits(fact: Facts, depth: int, first: int | None) -> tuple[int, int]
     wanted = _column_left_outs(fact, depth, first)
     if baseline is None or baseline.definition != fact.recipe.definition():
         return len(wanted), len(wanted)
-    changed = {
-        one
-        for one in wanted
-        if fact.data.slice_digest(one) != baseline.data.slice_digest(one) or _is_edge(one, baseline.data)
-    }
+
+    def differs(one: LeftOut) -> bool:
+        begin = fact.recipe.first_block(one)
+        return fact.data.slice_digest(one, begin) != baseline.data.slice_digest(one, begin)
+
+    changed = {one for one in wanted if differs(one) or _is_edge(one, baseline.data)}
     # a gate fit predicts blocks that no fit before it was asked for: without its model it is made again
     gate = _gate_fit(fact.data)
     lost = gate is not None and gate in wanted and gate not in {_gate_fit(baseline.data), *changed}

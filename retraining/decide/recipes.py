@@ -10,9 +10,11 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from retraining.decide.calendar import Calendar
+from retraining.decide.fits import Before, LeftOut
 from retraining.manifest.catalog import EstimatorInfo
 from retraining.manifest.values import (
     FoldScheme,
@@ -23,6 +25,7 @@ from retraining.manifest.values import (
     Scheme,
     Target,
     TimeScheme,
+    Weight,
 )
 
 
@@ -50,15 +53,14 @@ class Recipe:
     timezone: str
     seed: int
     ship: Literal["refit", "gated"]
+    weight: Weight = field(default_factory=Weight)
+    window: dt.timedelta | None = None
+    train_where: str | None = None
 
     def definition(self) -> dict[str, Json]:
         """The fields whose change changes a fit, as JSON: the reason `definition` names those that differ."""
         doc: dict[str, Json] = {
-            "target": {
-                "column": self.target.column,
-                "known_at": self.target.known_at,
-                "known_after": _seconds(self.target.known_after),
-            },
+            "target": _target_json(self.target),
             "features": list(self.features),
             "inputs": [_input_json(item) for item in self.inputs],
             "estimator": self.estimator,
@@ -71,7 +73,13 @@ class Recipe:
             "partition": [list(pair) for pair in self.partition],
             "ship": self.ship,
         }
-        return doc
+        # what is not written is not there, so that a recipe without it keeps its digest
+        optional: dict[str, Json] = {
+            "weight": _weight_json(self.weight),
+            "window": _seconds(self.window),
+            "train_where": self.train_where,
+        }
+        return doc | {name: value for name, value in optional.items() if value is not None}
 
     def digest(self) -> str:
         """The digest of the definition: the recipe's part of a fingerprint."""
@@ -89,6 +97,13 @@ class Recipe:
     def missing_policy(self, item: Input) -> Literal["drop", "nan", "refuse"]:
         """What happens to rows without an honest prediction of this upstream."""
         return item.missing or ("nan" if self.accepts_nan else "drop")
+
+    def first_block(self, left_out: LeftOut) -> int | None:
+        """The block in which the window of a fit begins; None where the fit has no window."""
+        if self.window is None or not isinstance(left_out, Before) or not isinstance(self.scheme, TimeScheme):
+            return None
+        calendar = Calendar(self.timezone, self.scheme.block_days)
+        return calendar.block_at(calendar.start(left_out.block) - microseconds(self.window))
 
     def fit_seed(self, left_out: object) -> int:
         """The seed of one fit, from the manifest's seed and the fit's name alone."""
@@ -117,6 +132,11 @@ def digest_of(document: Json) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
+def microseconds(duration: dt.timedelta) -> int:
+    """The duration in the unit of moments."""
+    return duration // dt.timedelta(microseconds=1)
+
+
 def recipe_of(
     manifest: Manifest, model: Model, node: str, values: tuple[str, ...], info: EstimatorInfo
 ) -> Recipe:
@@ -142,6 +162,9 @@ def recipe_of(
         timezone=manifest.timezone,
         seed=manifest.seed,
         ship=model.ship,
+        weight=model.weight,
+        window=model.window,
+        train_where=model.train_where,
     )
 
 
@@ -157,9 +180,9 @@ def recipe_from_json(doc: Mapping[str, Any]) -> Recipe:
         target=Target(
             column=target["column"],
             known_at=target["known_at"],
-            known_after=None
-            if target["known_after"] is None
-            else dt.timedelta(seconds=target["known_after"]),
+            known_after=_duration(target["known_after"]),
+            classes=tuple(target["classes"]) if "classes" in target else None,
+            positive=target.get("positive"),
         ),
         features=tuple(definition["features"]),
         inputs=tuple(_input_from_json(item) for item in definition["inputs"]),
@@ -176,6 +199,9 @@ def recipe_from_json(doc: Mapping[str, Any]) -> Recipe:
         timezone=definition["timezone"],
         seed=definition["seed"],
         ship=definition["ship"],
+        weight=_weight_from_json(definition.get("weight")),
+        window=_duration(definition.get("window")),
+        train_where=definition.get("train_where"),
     )
 
 
@@ -183,13 +209,49 @@ def _seconds(duration: dt.timedelta | None) -> float | None:
     return None if duration is None else duration.total_seconds()
 
 
+def _duration(seconds: float | None) -> dt.timedelta | None:
+    return None if seconds is None else dt.timedelta(seconds=seconds)
+
+
+def _target_json(target: Target) -> dict[str, Json]:
+    doc: dict[str, Json] = {
+        "column": target.column,
+        "known_at": target.known_at,
+        "known_after": _seconds(target.known_after),
+    }
+    if target.classes is not None:
+        doc["classes"] = list(target.classes)
+    if target.positive is not None:
+        doc["positive"] = target.positive
+    return doc
+
+
+def _weight_json(weight: Weight) -> Json:
+    if weight == Weight():
+        return None
+    return {"column": weight.column, "half_life": _seconds(weight.half_life)}
+
+
+def _weight_from_json(doc: Mapping[str, Any] | None) -> Weight:
+    if doc is None:
+        return Weight()
+    return Weight(column=doc["column"], half_life=_duration(doc["half_life"]))
+
+
 def _input_json(item: Input) -> dict[str, Json]:
-    return {
+    doc: dict[str, Json] = {
         "upstream": item.upstream,
         "column": item.column,
         "match": [list(pair) for pair in item.match],
         "missing": item.missing,
     }
+    if item.several:
+        doc["from"] = list(item.several)
+    if item.as_of:
+        doc["as_of"] = {"tolerance": _seconds(item.tolerance)}
+    if item.aggregate:
+        doc["aggregate"] = list(item.aggregate)
+    return doc
 
 
 def _input_from_json(doc: Mapping[str, Any]) -> Input:
@@ -199,12 +261,19 @@ def _input_from_json(doc: Mapping[str, Any]) -> Input:
         column=doc["column"],
         match=match,
         missing=doc["missing"],
+        several=tuple(doc.get("from", ())),
+        as_of="as_of" in doc,
+        tolerance=_duration(doc["as_of"]["tolerance"]) if "as_of" in doc else None,
+        aggregate=tuple(doc.get("aggregate", ())),
     )
 
 
 def _scheme_json(scheme: Scheme) -> dict[str, Json]:
     if isinstance(scheme, FoldScheme):
-        return {"scheme": "folds", "folds": scheme.folds}
+        doc: dict[str, Json] = {"scheme": "folds", "folds": scheme.folds}
+        if scheme.column is not None:
+            doc |= {"column": scheme.column, "values": list(scheme.values)}
+        return doc
     return {
         "scheme": "time",
         "block_days": scheme.block_days,
@@ -217,7 +286,7 @@ def _scheme_json(scheme: Scheme) -> dict[str, Json]:
 
 def _scheme_from_json(doc: Mapping[str, Any]) -> Scheme:
     if doc["scheme"] == "folds":
-        return FoldScheme(folds=doc["folds"])
+        return FoldScheme(folds=doc["folds"], column=doc.get("column"), values=tuple(doc.get("values", ())))
     return TimeScheme(
         block_days=doc["block_days"],
         holdout=doc["holdout"],

@@ -37,9 +37,12 @@ class NodeData:
     counts: Mapping[str, int] = field(default_factory=dict)
     sample: tuple[int, ...] = ()
 
-    def slice_digest(self, left_out: LeftOut) -> str:
-        """The digest of the cells that a fit learns from: the data's part of its fingerprint."""
-        return cells_digest(slice_cells(self.cells, left_out), self.classes)
+    def slice_digest(self, left_out: LeftOut, first: int | None = None) -> str:
+        """The digest of the cells that a fit learns from: the data's part of its fingerprint.
+
+        `first` is the block in which the fit's window begins (None: it has none).
+        """
+        return cells_digest(slice_cells(self.cells, left_out, first), self.classes)
 
     def to_json(self) -> dict[str, Json]:
         """The value as a document, for `node_data_from_json`."""

@@ -110,11 +110,13 @@ def changes_between(
     changed_recipe = before.recipe != recipe.digest()
     if changed_recipe and baseline_definition is not None:
         now = recipe.definition()
-        fields = tuple(sorted(name for name in now if now[name] != baseline_definition.get(name)))
+        names = now.keys() | baseline_definition.keys()
+        fields = tuple(sorted(name for name in names if now.get(name) != baseline_definition.get(name)))
     changed_data = None
-    if before.data != data.slice_digest(shipped):
+    first = recipe.first_block(shipped)
+    if before.data != data.slice_digest(shipped, first):
         comparable = not _SHAPING & set(fields)
-        changed_data = _data_change(data, shipped, baseline_data, comparable)
+        changed_data = _data_change(data, shipped, first, baseline_data, comparable)
     return Change(
         recipe=changed_recipe,
         fields=fields,
@@ -168,10 +170,13 @@ def _data_reasons(condition: DataCondition, change: DataChange | None) -> tuple[
 
 
 def _data_change(
-    data: NodeData, shipped: LeftOut, before: NodeData | None, comparable: bool
+    data: NodeData, shipped: LeftOut, first: int | None, before: NodeData | None, comparable: bool
 ) -> DataChange | None:
-    """How much the training rows changed; None where rows that cannot be compared are as many as before."""
-    now = {(cell.part, cell.known): cell for cell in slice_cells(data.cells, shipped)}
+    """How much the training rows changed; None where rows that cannot be compared are as many as before.
+
+    Cells that only left the window (`first` is its first block) are no change of the data.
+    """
+    now = {(cell.part, cell.known): cell for cell in slice_cells(data.cells, shipped, first)}
     if before is None:
         rows = sum(cell.rows for cell in now.values())
         return DataChange(blocks=len({known for _, known in now}), rows=rows, share=1.0)
@@ -180,7 +185,7 @@ def _data_change(
         if before.next_block is None
         else [c for c in before.cells if c.known <= before.next_block]
     )
-    old = {(cell.part, cell.known): cell for cell in old_cells}
+    old = {(cell.part, cell.known): cell for cell in old_cells if first is None or cell.part >= first}
     total = sum(cell.rows for cell in old.values())
     grown = sum(cell.rows for cell in now.values()) - total
     if not comparable:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from retraining.data.rows import NodeRows
 from retraining.decide.fingerprints import CellDigests, Evidence
-from retraining.decide.fits import Before, Context, Folds, LeftOut, column_fit, fit_context, in_slice
+from retraining.decide.fits import Before, Context, Folds, LeftOut, column_fit, fit_context
 from retraining.decide.recipes import Recipe, digest_of
 from retraining.decide.snapshots import NodeData
 from retraining.execution.tasks import FitKind, FitTask, InputSpec, Piece
@@ -210,11 +210,7 @@ SHIFT_FIT, SHIFT_FOLD = Folds(frozenset({1})), 0
 
 def trained_labels(candidate: Candidate, left_out: LeftOut) -> NDArray[np.bool_]:
     """True for labelled rows of the node that a fit may learn from, whatever its upstream columns."""
-    rows = candidate.rows
-    if isinstance(left_out, Before):
-        return rows.labelled & (rows.known <= left_out.block)
-    inside = np.array([in_slice(part, 0, left_out) for part in range(int(rows.part.max(initial=0)) + 1)])
-    return np.asarray(rows.labelled & inside[rows.part])
+    return candidate.rows.learnable(left_out)
 
 
 def block_days(candidate: Candidate) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from retraining.data.tables import Table
 from retraining.decide.calendar import Calendar
 from retraining.decide.fits import Before, LeftOut
-from retraining.decide.recipes import recipe_from_json
+from retraining.decide.recipes import Recipe, recipe_from_json
 from retraining.execution.candidates import (
     Candidate,
     Source,
@@ -16,7 +17,7 @@ from retraining.execution.candidates import (
 from retraining.execution.study import (
     Study,
 )
-from retraining.manifest.values import TimeScheme
+from retraining.manifest.values import FoldScheme, TimeScheme
 
 
 def champion_of(study: Study, node: str) -> Candidate | None:
@@ -34,7 +35,7 @@ def _build_champion(study: Study, node: str) -> Candidate | None:
     recipe = recipe_from_json(document["recipe"])
     table = study.world.tables.get(recipe.dataset)
     current = study.world.facts.get(node)
-    if table is None or current is None or any(name not in table.columns for name in recipe.features):
+    if table is None or current is None or not _readable(recipe, table):
         return None
     classes = tuple(document["data"]["classes"])
     same = recipe.digest() == current.recipe.digest() and classes == tuple(current.data.classes)
@@ -48,8 +49,16 @@ def _build_champion(study: Study, node: str) -> Candidate | None:
             champion_of(study, name)
     candidate = study.new_candidate(node, "champion", recipe, data, document["cut_block"], sources)
     candidate.version = state.version
-    candidate.recorded = document["fits"]
+    if tuple(document["data"]["classes"]) == tuple(data.classes):
+        candidate.recorded = document["fits"]  # else its models have other outputs: they are made again
     return candidate
+
+
+def _readable(recipe: Recipe, table: Table) -> bool:
+    """True where the data still has the columns that a recipe learns from."""
+    folds = recipe.scheme.column if isinstance(recipe.scheme, FoldScheme) else None
+    optional = (recipe.target.known_at, recipe.weight.column, recipe.train_where, folds)
+    return {*recipe.features, recipe.target.column, *filter(None, optional)} <= table.columns.keys()
 
 
 def champion_gate(

@@ -103,6 +103,7 @@ class Driver:
         self._made: set[tuple[str, str]] = set()
         self.execution = Execution()
         study = Study(world, results, self._submit, self._put_array, self._made)
+        self._columns = study.columns
         self._flows = Flows(lambda key: open_flow(study, key))
 
     def run(self) -> Execution:
@@ -178,6 +179,7 @@ class Driver:
         if result.fatal is not None:
             self.execution.fatal = result.fatal
             return
+        self._columns.keep(result.columns)
         records = [record for one in result.results for record in one.records]
         if records:
             self.execution.packs[result.batch.pack] = records

@@ -9,8 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from retraining.data.columns import UpstreamColumn, column_digests, output_names, unite, usable_rows
+from retraining.data.columns import (
+    UpstreamColumn,
+    column_digests,
+    output_names,
+    reader_column,
+    unite,
+    usable_rows,
+)
+from retraining.data.edges import Groups, link_words
+from retraining.decide.calendar import Calendar
 from retraining.decide.fits import Context, Folds, LeftOut
 from retraining.decide.recipes import Recipe, digest_of
 from retraining.execution.candidates import (
@@ -25,7 +35,7 @@ from retraining.execution.study import (
     Study,
 )
 from retraining.execution.tasks import InputSpec
-from retraining.manifest.values import Input, Json
+from retraining.manifest.values import Input, Json, TimeScheme
 
 
 def prepare(study: Study, candidate: Candidate, context: Context) -> Flow:
@@ -48,14 +58,14 @@ def prepare(study: Study, candidate: Candidate, context: Context) -> Flow:
         broken = next((f"{name}: {part.error}" for name, _, part in parts if part.error), None)
         if broken is not None:
             return f"an upstream column could not be made: {broken}"
-        spec, column = _assembled(study, candidate, item, parts, context)
+        spec, column, united = _assembled(study, candidate, item, parts, context)
         specs.append(spec)
         columns.append(column)
         values = column.at(candidate.rows.rows)
         candidate.digests[(context, item.column)] = column_digests(
             values, candidate.rows.part, candidate.rows.known
         )
-        error = _count_coverage(candidate, item, parts, values)
+        error = _count_coverage(study, candidate, item, parts, values, united)
         if error is not None:
             return error
     candidate.usable[context] = usable_rows(candidate.rows.rows, columns)
@@ -79,8 +89,8 @@ def _assembled(
     item: Input,
     parts: Sequence[tuple[str, Side, ColumnValues]],
     context: Context,
-) -> tuple[InputSpec, UpstreamColumn]:
-    """The union of an input's upstream nodes over the rows of their dataset, handed to the workers once."""
+) -> tuple[InputSpec, UpstreamColumn, Floats]:
+    """The column that an input gives the reader, and the union of its upstream nodes over the rows of their dataset."""
     upstream = _upstream_recipe(study, item, parts)
     classes = _upstream_classes(study, parts)
     names = output_names(item.column, upstream.task if upstream else "regression", classes)
@@ -90,41 +100,75 @@ def _assembled(
     dataset = upstream.dataset if upstream else candidate.recipe.dataset
     if key not in study.arrays:
         task = upstream.task if upstream else "regression"
-        united = [(part.rows, part.values, _side_classes(study, name, side)) for name, side, part in parts]
-        study.arrays[key] = unite(study.world.tables[dataset].n_rows, task, classes, united)
-        study.put_array(key, study.arrays[key])
-    join = study.world.join(candidate.recipe.dataset, item)
-    join_key = None
-    if join is not None:
-        join_key = digest_of(
-            ["join", candidate.recipe.dataset, item.upstream, [list(pair) for pair in item.match]]
-        )
-        if join_key not in study.arrays:
-            study.arrays[join_key] = join
-            study.put_array(join_key, join)
+        pieces = [(part.rows, part.values, _side_classes(study, name, side)) for name, side, part in parts]
+        united = unite(study.world.tables[dataset].n_rows, task, classes, pieces)
+        _share(study, key, united)
+    united = np.asarray(study.arrays[key], np.float64)
+    link = study.world.link(candidate.recipe.dataset, item)
     policy = candidate.recipe.missing_policy(item)
-    spec = InputSpec(values=key, join=join_key, names=names, policy=policy)
-    column = UpstreamColumn(
-        values=np.asarray(study.arrays[key], np.float64), join=join, names=names, policy=policy
+    column = reader_column(item, link, united, names, policy)
+    words: list[Json] = [candidate.recipe.dataset, dataset, *link_words(item)]
+    values_key, join_key = key, None
+    if isinstance(link, Groups):
+        values_key = digest_of(["aggregate", key, list(item.aggregate), *words])
+        _share(study, values_key, column.values)
+    elif link is not None:
+        join_key = digest_of(["join", *words])
+        _share(study, join_key, link)
+    return (
+        InputSpec(values=values_key, join=join_key, names=column.names, policy=policy),
+        column,
+        united,
     )
-    return spec, column
+
+
+def _share(study: Study, key: str, values: NDArray[np.generic]) -> None:
+    """Hands an array to the workers once."""
+    if key not in study.arrays:
+        study.arrays[key] = values
+        study.put_array(key, values)
 
 
 def _count_coverage(
+    study: Study,
     candidate: Candidate,
     item: Input,
     parts: Sequence[tuple[str, Side, ColumnValues]],
     values: Floats,
+    united: Floats,
 ) -> str | None:
     firsts = [part.first for _, _, part in parts if part.first is not None]
     counted = candidate.rows.part >= (min(firsts) if firsts else np.iinfo(np.int32).max)
     present = ~np.isnan(values).any(axis=1)
+    link = study.world.link(candidate.recipe.dataset, item)
+    shares = np.asarray(present, np.float64)
+    if isinstance(link, Groups):
+        shares = _group_shares(study, candidate, item, link, united, firsts)
     total = int(counted.sum())
-    candidate.coverage[item.column] = float((present & counted).sum() / total) if total else 0.0
+    candidate.coverage[item.column] = float(shares[counted].mean()) if total else 0.0
     missing = total - int((present & counted).sum())
     if candidate.recipe.missing_policy(item) == "refuse" and missing:
         return f"{item.column} is missing in {missing:,} of {total:,} rows, and `missing: refuse` allows none"
     return None
+
+
+def _group_shares(
+    study: Study, candidate: Candidate, item: Input, groups: Groups, united: Floats, firsts: Sequence[int]
+) -> Floats:
+    """Of each row's group the share that has a prediction, of the rows from the first predicted block on.
+
+    0 where no such row exists yet: a group that lies in the row's future covers nothing.
+    """
+    expected = np.ones(len(united), bool)
+    dataset = study.world.manifest.datasets[study.world.manifest.models[item.models[0]].dataset]
+    scheme = candidate.recipe.scheme
+    if isinstance(scheme, TimeScheme) and dataset.time is not None and firsts:
+        calendar = Calendar(candidate.recipe.timezone, scheme.block_days)
+        decided = study.world.tables[dataset.name].columns[dataset.time].values.astype(np.int64, copy=False)
+        expected = calendar.blocks_of(decided) >= min(firsts)
+    wanted = groups.counts(expected)[candidate.rows.rows]
+    found = groups.counts(expected & ~np.isnan(united).any(axis=1))[candidate.rows.rows]
+    return np.asarray(found / np.maximum(wanted, 1), np.float64)
 
 
 def _upstream_recipe(
@@ -134,7 +178,7 @@ def _upstream_recipe(
         name, side, _ = parts[0]
         found = study.candidate(name, side)
         return found.recipe if found is not None else None
-    return next((f.recipe for f in study.world.facts.values() if f.recipe.model == item.upstream), None)
+    return next((f.recipe for f in study.world.facts.values() if f.recipe.model in item.models), None)
 
 
 def _upstream_classes(study: Study, parts: Sequence[tuple[str, Side, ColumnValues]]) -> tuple[object, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.columns import aligned
+from retraining.data.columns import align_classes
 from retraining.decide.calendar import Calendar
 from retraining.decide.fingerprints import attempt_fingerprint, version_of
 from retraining.decide.fits import Before, LeftOut, fit_context
@@ -108,7 +108,9 @@ def _not_judgeable(study: Study, candidate: Candidate) -> str:
             return "no fold has rows to learn from"
         return _no_gate_fit(candidate, Before(holdout[0]))
     if not _judged_rows(candidate).any():
-        return "the holdout has no labelled rows"
+        return "the holdout has no labelled rows" + (
+            "" if candidate.rows.weight is None else " of any weight"
+        )
     return ""
 
 
@@ -129,9 +131,10 @@ def _no_gate_fit(candidate: Candidate, gate: Before) -> str:
 
 def _judged_rows(candidate: Candidate) -> NDArray[np.bool_]:
     rows = candidate.rows
+    counting = rows.labelled if rows.weight is None else rows.labelled & (rows.weight > 0)
     if candidate.cut is None:
-        return rows.labelled
-    return rows.known_now & np.isin(rows.part, candidate.data.holdout)
+        return counting
+    return counting & rows.known_now & np.isin(rows.part, candidate.data.holdout)
 
 
 def _comparison_kind(
@@ -221,6 +224,10 @@ def _scored(
         fresh=rows.target[fresh],
         fresh_days=rows.cluster[fresh] if gate is not None else None,
         seed=candidate.recipe.fit_seed("gate"),
+        weights=rows.row_weights(able),
+        train_weights=rows.row_weights(trained)
+        if gate is None
+        else rows.fit_weights(gate, np.flatnonzero(trained)),
     )
     study.submit(task, f"{candidate.recipe.model} score", study.paths.get(candidate.node, 0.0))
     (done,) = yield (Done(task=task.id),)
@@ -337,9 +344,7 @@ def champion_on(study: Study, candidate: Candidate, judged: NDArray[np.bool_]) -
     own = {candidate.evidence.fit(left_out) for left_out in gate_fits(candidate)}
     theirs = {champion.fingerprint(left_out, study.results)[0] for left_out in fits}
     values, error = yield from predictions(study, champion, fits, "champion")
-    if champion.data.classes != candidate.data.classes:
-        values = aligned(values, champion.data.classes, candidate.data.classes)
-    return values, error, own == theirs
+    return align_classes(values, champion.data.classes, candidate.data.classes), error, own == theirs
 
 
 def _predicts(candidate: Candidate) -> tuple[str, str]:

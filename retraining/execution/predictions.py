@@ -95,7 +95,7 @@ def predictions(
         error = error or next(filter(None, (_forget(study, candidate, task) for task in damaged)), None)
         if error is not None:
             return values, error
-        lacking = [piece for piece in pieces if not _read(study, candidate, piece, values)]
+        lacking = _read(study, candidate, pieces, values)
         if not damaged and not lacking:
             candidate.counts["reused"] = candidate.counts.get("reused", 0) + len(fits) - len(tasks)
             return values, None
@@ -138,21 +138,29 @@ def _wanted(
     return tasks, pieces
 
 
-def _read(study: Study, candidate: Candidate, piece: Piece, values: NDArray[np.float64]) -> bool:
-    """Fills in a piece; False where an earlier run's is damaged or gone, which is forgotten."""
-    record = study.results.find("column", piece.fingerprint)
-    pointer = record.blob("column") if record is not None else None
-    if pointer is None:
-        return False
+def _read(
+    study: Study, candidate: Candidate, pieces: Sequence[Piece], values: NDArray[np.float64]
+) -> list[Piece]:
+    """Fills in pieces; those that an earlier run left damaged, or that are gone, are forgotten and answered."""
+    records = [study.results.find("column", piece.fingerprint) for piece in pieces]
+    pointers = [record.blob("column") if record is not None else None for record in records]
+    present = [
+        (piece, pointer) for piece, pointer in zip(pieces, pointers, strict=True) if pointer is not None
+    ]
+    lacking = [piece for piece, pointer in zip(pieces, pointers, strict=True) if pointer is None]
     try:
-        found = array_from(read_blob(study.world.objects, pointer))
+        read = study.columns.read(study.world.objects, [pointer for _, pointer in present])
     except (IntegrityError, NotFoundError):
+        if len(present) > 1:  # one by one: the others are as good as ever
+            return lacking + [bad for one, _ in present for bad in _read(study, candidate, [one], values)]
+        (piece, _), *_ = present
         if ("column", piece.fingerprint) in study.made:
             raise  # written a moment ago: this store cannot be worked with
         study.results.discard("column", piece.fingerprint)
-        return False
-    values[candidate.rows.part == piece.part] = found
-    return True
+        return [*lacking, piece]
+    for (piece, _), data in zip(present, read, strict=True):
+        values[candidate.rows.part == piece.part] = array_from(data)
+    return lacking
 
 
 def _forget(study: Study, candidate: Candidate, task: FitTask) -> str | None:

@@ -14,7 +14,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.rows import Classes, NodeRows
+from retraining.data.edges import Link
+from retraining.data.labels import Classes
+from retraining.data.rows import NodeRows
 from retraining.data.tables import Table
 from retraining.decide.fits import Context
 from retraining.decide.gates import (
@@ -29,6 +31,7 @@ from retraining.execution.candidates import (
     Side,
     Source,
 )
+from retraining.execution.recent import RecentColumns
 from retraining.execution.tasks import Task
 from retraining.graph.graph import Graph
 from retraining.manifest.values import Input, Manifest
@@ -116,7 +119,7 @@ class World:
     tables: Mapping[str, Table]
     rows: Callable[[Recipe, Classes], NodeRows]
     describe: Callable[[Recipe, Classes], NodeData]
-    join: Callable[[str, Input], NDArray[np.intp] | None]
+    link: Callable[[str, Input], Link]
     objects: Objects
     as_of: int
     environment: str
@@ -143,6 +146,7 @@ class Study:
         self.put_array = put_array
         self.made = made
         self.arrays: dict[str, NDArray[np.generic]] = {}
+        self.columns = RecentColumns()
         self.challengers: dict[str, Candidate] = {}
         self.champions: dict[str, Candidate | None] = {}
         self._documents: dict[str, dict[str, Any]] = {}

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.rows import Classes
+from retraining.data.labels import Classes
 from retraining.decide.fits import LeftOut
 from retraining.decide.recipes import Recipe
 from retraining.errors import StoreError
@@ -72,7 +72,8 @@ class ScoreTask:
 
     Predictions are `(n_rows, n_outputs)`; `clusters` has the day or leak group of each row. `train`
     and `fresh` are the labels (and days) that the gate fit learnt from and those that only the
-    shipped fit will, for the label-profile check.
+    shipped fit will, for the label-profile check. `weights` say how much the judged rows count, and
+    `train_weights` how much the labels that the gate fit learnt from did (None: all the same).
     """
 
     id: str
@@ -90,6 +91,8 @@ class ScoreTask:
     fresh: NDArray[np.generic]
     fresh_days: NDArray[np.int64] | None
     seed: int
+    weights: NDArray[np.float64] | None = None
+    train_weights: NDArray[np.float64] | None = None
 
     @property
     def label(self) -> str:
@@ -135,9 +138,13 @@ class BatchResult:
     """The results of a batch's tasks, in their order; `lost` says why the worker gave none.
 
     `fatal` is what ends the run: the store, which other tasks would not find in a better state.
+
+    `columns` holds columns of the pack by their digest: as many as are cheaper to hand over than to
+    read back.
     """
 
     batch: Batch
     results: tuple[TaskResult, ...] = ()
+    columns: Mapping[str, bytes] = field(default_factory=dict)
     lost: str | None = None
     fatal: StoreError | None = None

@@ -12,7 +12,7 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -36,7 +36,10 @@ from retraining.learn.persistence import FORMAT, dump, load
 from retraining.learn.threads import one_thread
 from retraining.manifest.values import Dataset, Json
 from retraining.store.objects import Objects
-from retraining.store.packs import Blob, Record, build_pack, read_blob
+from retraining.store.packs import Blob, Record, StoredRecord, build_pack, read_blob
+
+# More than this in one answer would crowd Ray's object store; the driver reads the rest from the pack.
+_HANDED_OVER_BYTES = 8 * 1024 * 1024
 
 #: Rows on which a stored model must predict what the fitted one did.
 RELOAD_ROWS = 1_000
@@ -96,8 +99,10 @@ def execute(
             owners += [len(results)] * len(made)
             records += made
             results.append(result)
+    columns: dict[str, bytes] = {}
     if records:
         body, stored = build_pack(batch.pack, records)
+        columns = _handed_over(records, stored)
         resources.objects.put(batch.pack, body)
         results = [
             TaskResult(
@@ -113,7 +118,19 @@ def execute(
             )
             for index, result in enumerate(results)
         ]
-    return BatchResult(batch=batch, results=tuple(results))
+    return BatchResult(batch=batch, results=tuple(results), columns=columns)
+
+
+def _handed_over(records: Sequence[Record], stored: Sequence[StoredRecord]) -> dict[str, bytes]:
+    """The columns that travel with the result, by digest, up to a limit for the whole batch."""
+    columns: dict[str, bytes] = {}
+    left = _HANDED_OVER_BYTES
+    for record, places in zip(records, stored, strict=True):
+        for blob, place in zip(record.blobs, places.blobs, strict=True):
+            if blob.role == "column" and place.digest not in columns and len(blob.data) <= left:
+                columns[place.digest] = blob.data
+                left -= len(blob.data)
+    return columns
 
 
 def _attempt(task: Task, resources: Resources, cache: _Cache) -> tuple[TaskResult, list[Record]]:
@@ -175,7 +192,9 @@ def _fit_records(task: FitTask, resources: Resources, cache: _Cache) -> list[Rec
         matrix = assemble(recipe, table, rows.rows[chosen], inputs)
         target = rows.target[chosen]
         seed = recipe.fit_seed(task.left_out)
-        model = fit(estimator_spec(recipe, task.classes), features(matrix), target, seed=seed)
+        weights = rows.fit_weights(task.left_out, chosen)
+        spec = estimator_spec(recipe, task.classes)
+        model = fit(spec, features(matrix), target, weights=weights, seed=seed)
         records.append(_model_record(task, model, matrix, target))
     for piece in task.pieces:
         at = np.flatnonzero(rows.part == piece.part)
@@ -264,16 +283,13 @@ def _scores(task: ScoreTask) -> dict[str, Json]:
     main = task.metrics[0]
 
     def of(prediction: NDArray[np.float64]) -> dict[str, Json]:
-        return {name: score(name, task.target, prediction, task.classes) for name in task.metrics}
+        return {
+            name: score(name, task.target, prediction, task.classes, task.weights) for name in task.metrics
+        }
 
     answer: dict[str, Json] = {"challenger": of(task.challenger), "champion": None, "difference": None}
     answer["dummy"] = {
-        name: score(
-            name,
-            task.target,
-            dummy_prediction(name, task.task, task.train, len(task.target), task.classes),
-            task.classes,
-        )
+        name: score(name, task.target, _dummy(task, name), task.classes, task.weights)
         for name in task.metrics
     }
     if task.champion is not None:
@@ -283,15 +299,28 @@ def _scores(task: ScoreTask) -> dict[str, Json]:
     for name, prediction in task.without.items():
         other = prediction
         if other is None:  # nothing is left without this input: a constant guess stands for it
-            other = dummy_prediction(main, task.task, task.train, len(task.target), task.classes)
+            other = _dummy(task, main)
         without[name] = _compared(task, main, other)
     answer["without"] = without
     answer["labels"] = _labels(task)
     return answer
 
 
+def _dummy(task: ScoreTask, metric: str) -> NDArray[np.float64]:
+    return dummy_prediction(metric, task.task, task.train, len(task.target), task.classes, task.train_weights)
+
+
 def _compared(task: ScoreTask, metric: str, other: NDArray[np.float64]) -> dict[str, Json]:
-    found = compare(metric, task.target, task.challenger, other, task.clusters, task.classes, seed=task.seed)
+    found = compare(
+        metric,
+        task.target,
+        task.challenger,
+        other,
+        task.clusters,
+        task.classes,
+        task.weights,
+        seed=task.seed,
+    )
     return {
         "metric": metric,
         "with": found.challenger,

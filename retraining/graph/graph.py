@@ -159,7 +159,13 @@ def build_graph(
         Edge(upstream=upper, downstream=lower, column=each.column)
         for model in manifest.models.values()
         for each in model.inputs
-        for upper, lower in _pairs(model, each.column, members[each.upstream], members[model.name], links)
+        for upper, lower in _pairs(
+            model,
+            each.column,
+            set().union(*(members[name] for name in each.models)),
+            members[model.name],
+            links,
+        )
     )
     ordered: nx.DiGraph[str] = nx.DiGraph()
     ordered.add_nodes_from(nodes)

@@ -100,20 +100,33 @@ def dummy_prediction(
     train_target: NDArray[Any],
     n_rows: int,
     classes: Sequence[Any] = (),
+    weights: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """What a model without features would predict, shape (n_rows, n_outputs).
 
     The mean of the training labels; their median where the metric is of absolute errors; for classes their
-    shares. NaN without training labels.
+    shares. `weights` count the labels. NaN without training labels of any weight.
     """
-    if task == "classification":
-        counts = np.bincount(train_target.astype(np.int64), minlength=len(classes)).astype(np.float64)
-        row = counts / len(train_target) if len(train_target) else np.full(len(classes), np.nan)
-    elif len(train_target) == 0:
-        row = np.full(1, np.nan)
+    if len(train_target) == 0 or (weights is not None and not weights.any()):
+        row = np.full(len(classes) if task == "classification" else 1, np.nan)
+    elif task == "classification":
+        counts = np.bincount(train_target.astype(np.int64), weights=weights, minlength=len(classes))
+        row = counts / (len(train_target) if weights is None else weights.sum())
+    elif metric not in _MEDIAN_IS_BEST:
+        row = np.array([np.average(train_target, weights=weights)])
     else:
-        row = np.array([np.median(train_target) if metric in _MEDIAN_IS_BEST else np.mean(train_target)])
+        row = np.array([np.median(train_target) if weights is None else _median(train_target, weights)])
     return np.tile(row, (n_rows, 1))
+
+
+def _median(values: NDArray[Any], weights: NDArray[np.float64]) -> float:
+    """The value at half of the weight; between two where it falls exactly between them."""
+    order = np.argsort(values[weights > 0], kind="stable")
+    ordered, cumulative = values[weights > 0][order], np.cumsum(weights[weights > 0][order])
+    half = cumulative[-1] / 2
+    low = int(np.searchsorted(cumulative, half, side="left"))
+    high = min(int(np.searchsorted(cumulative, half, side="right")), len(ordered) - 1)
+    return float((ordered[low] + ordered[high]) / 2)
 
 
 def outputs(info: MetricInfo, prediction: NDArray[np.float64]) -> NDArray[Any]:

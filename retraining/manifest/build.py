@@ -6,11 +6,23 @@ from typing import Literal, cast
 
 from retraining.manifest.catalog import DEFAULT_METRIC, EstimatorInfo, canonical_metric
 from retraining.manifest.composites import Item
-from retraining.manifest.grammar import Datasets, Edges, Estimators, Gates, Models, Partitioning, Targets
-from retraining.manifest.models import ModelReading
+from retraining.manifest.edges import match_field
+from retraining.manifest.grammar import (
+    AsOf,
+    Datasets,
+    Edges,
+    Estimators,
+    Gates,
+    Models,
+    Partitioning,
+    Targets,
+    Weights,
+)
 from retraining.manifest.parameters import written_parameters
+from retraining.manifest.readings import ModelReading
 from retraining.manifest.records import Reading
 from retraining.manifest.values import (
+    Aggregation,
     ColumnType,
     DataCondition,
     Dataset,
@@ -29,6 +41,7 @@ from retraining.manifest.values import (
     Scheme,
     Target,
     UpstreamCondition,
+    Weight,
 )
 
 __all__ = ["build_dataset", "build_model"]
@@ -67,6 +80,9 @@ def build_model(model: ModelReading, scheme: Scheme, estimator: EstimatorInfo) -
         retrain_when=model.value(Models.RETRAIN_WHEN) or _default_rule(scheme),
         partition_by=columns,
         partitions=_partitions(model.value(Models.PARTITIONS)) if columns else Partitions(),
+        weight=_weight(model.value(Models.WEIGHT)),
+        window=model.value(Models.WINDOW),
+        train_where=model.value(Models.TRAIN_WHERE),
         preprocess=cast("Literal['auto', 'none']", model.value(Models.PREPROCESS) or "auto"),
         ship=cast("Literal['refit', 'gated']", model.value(Models.SHIP) or "refit"),
         gate=_gate(model.value(Models.GATE)),
@@ -83,14 +99,23 @@ def _target(model: ModelReading) -> Target:
             column=written.value(Targets.COLUMN) or "",
             known_at=written.value(Targets.KNOWN_AT),
             known_after=written.value(Targets.KNOWN_AFTER),
+            classes=written.value(Targets.CLASSES),
+            positive=written.value(Targets.POSITIVE),
         )
     return Target(column=written or "")
 
 
+def _weight(written: str | Reading | None) -> Weight:
+    if isinstance(written, Reading):
+        return Weight(column=written.value(Weights.COLUMN), half_life=written.value(Weights.HALF_LIFE))
+    return Weight(column=written)
+
+
 def _input(upstream: str, item: Item[Reading]) -> Input:
     edge = cast("Reading", item.value)
-    match = edge.value(Edges.MATCH) or ()
+    match = match_field(edge) or ()
     coverage = edge.value(Edges.COVERAGE)
+    as_of = edge.value(Edges.AS_OF)
     pairs = (
         tuple((column, own.value or "") for column, own in match.items())
         if isinstance(match, dict)
@@ -100,6 +125,10 @@ def _input(upstream: str, item: Item[Reading]) -> Input:
         upstream=upstream,
         column=edge.value(Edges.AS) or upstream,
         match=pairs,
+        several=edge.value(Edges.FROM) or (),
+        as_of=as_of is not None,
+        tolerance=as_of.value(AsOf.TOLERANCE) if as_of is not None else None,
+        aggregate=cast("tuple[Aggregation, ...]", edge.value(Edges.AGGREGATE) or ()),
         missing=cast("MissingPolicy | None", edge.value(Edges.MISSING)),
         coverage=0.95 if coverage is None else coverage,
     )
@@ -124,6 +153,7 @@ def _partitions(reading: Reading | None) -> Partitions:
         except_=reading.value(Partitioning.EXCEPT) or (),
         min_rows=reading.value(Partitioning.MIN_ROWS) or Partitions().min_rows,
         small=cast("Literal['skip', 'error']", reading.value(Partitioning.SMALL) or "skip"),
+        max=reading.value(Partitioning.MAX) or Partitions().max,
     )
 
 
@@ -138,6 +168,7 @@ def _gate(reading: Reading | None) -> GateRules:
         limits=tuple(_limit(metric, cast("Reading", item.value)) for metric, item in limits.items()),
         min_clusters=reading.value(Gates.MIN_CLUSTERS) or plain.min_clusters,
         refit_shift=plain.refit_shift if shift is None else shift,
+        dummy=cast("Literal['warn', 'reject']", reading.value(Gates.DUMMY) or plain.dummy),
     )
 
 

@@ -47,6 +47,7 @@ class EstimatorInfo:
     accepts_nan: bool
     needs_scaling: bool
     probabilities: bool
+    takes_weights: bool
     defaults: Mapping[str, Json] = field(default_factory=dict)
 
 
@@ -194,6 +195,7 @@ def _info(facts: EstimatorFacts) -> EstimatorInfo:
         accepts_nan=facts["accepts_nan"],
         needs_scaling=facts["needs_scaling"],
         probabilities=facts["probabilities"],
+        takes_weights=facts["takes_weights"],
         defaults=facts["defaults"],
     )
 

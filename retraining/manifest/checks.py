@@ -71,6 +71,10 @@ class _Check:
             self._kind(dataset.name, column, child_path(f"{path}.types", column))
         if dataset.group is not None:
             self._kind(dataset.name, dataset.group, f"{path}.group")
+        scheme = self._manifest.schemes[dataset.name]
+        used = any(model.dataset == dataset.name for model in self._manifest.models.values())
+        if isinstance(scheme, FoldScheme) and scheme.column and used:
+            self._kind(dataset.name, scheme.column, f"{path}.validation.column", "validation.column")
         for field, moment in (("time", dataset.time), ("ingested", dataset.ingested)):
             if moment is not None:
                 self._moment(dataset.name, moment, f"{path}.{field}")
@@ -85,6 +89,7 @@ class _Check:
                 found = f"`{column}` is a {kind}, of which every value would be a model of its own"
                 self._add(found, "partition by a category", f"{path}.{at}", f"defaults.{at}")
         self._target(model, f"{path}.target")
+        self._training(model, path)
         for position, column in enumerate(model.features):
             self._feature(model, column, f"{path}.features[{position}]")
         for edge in model.inputs:
@@ -95,7 +100,7 @@ class _Check:
         """Groups of datasets that models connect by folds must be of one kind."""
         for model in self._manifest.models.values():
             for edge in model.inputs:
-                source = self._manifest.models[edge.upstream].dataset
+                source = self._manifest.models[edge.models[0]].dataset
                 if source == model.dataset or not isinstance(self._manifest.schemes[source], FoldScheme):
                     continue
                 kinds = [self._group_kind(name) for name in (source, model.dataset)]
@@ -129,6 +134,21 @@ class _Check:
         if model.target.known_at is not None:
             self._moment(model.dataset, model.target.known_at, f"{path}.known_at")
 
+    def _training(self, model: Model, path: str) -> None:
+        """Note what is wrong with the columns of weights and of `train_where`."""
+        wanted = (
+            ("weight", model.weight.column, "number", "a weight is a number"),
+            ("train_where", model.train_where, "bool", "it must be a truth value"),
+        )
+        for field, column, expected, what in wanted:
+            places = [f"{root}.{field}{end}" for root in (path, "defaults") for end in (".column", "")]
+            kind = None if column is None else self._kind(model.dataset, column, *places)
+            if kind is not None and kind != expected:
+                step = (
+                    f"write types: {{{column}: {'float' if expected == 'number' else 'bool'}}} in the dataset"
+                )
+                self._add(f"`{column}` of `{model.dataset}` is of kind {kind}; {what}", step, *places)
+
     def _feature(self, model: Model, column: str, path: str) -> None:
         kind = self._kind(model.dataset, column, path)
         if kind is None:
@@ -143,9 +163,10 @@ class _Check:
             self._add(found, "write preprocess: auto, or give the column numbers", path)
 
     def _match(self, model: Model, edge: Input, path: str) -> None:
-        source = self._manifest.models[edge.upstream].dataset
+        source = self._manifest.models[edge.models[0]].dataset
+        at = f"{path}.as_of.match" if edge.as_of else f"{path}.match"
         for position, (theirs, own) in enumerate(edge.match):
-            places = (child_path(f"{path}.match", theirs), f"{path}.match[{position}]")
+            places = (child_path(at, theirs), f"{at}[{position}]")
             upper = self._kind(source, theirs, *places)
             lower = self._kind(model.dataset, own, *places)
             if upper is not None and lower is not None and upper != lower:
@@ -154,8 +175,12 @@ class _Check:
 
     def _class_columns(self, model: Model, edge: Input, path: str) -> None:
         """A classifier's columns are named `name.class`; a feature of such a name could be one of them."""
-        upstream = self._manifest.models[edge.upstream]
-        if METRICS[upstream.metrics[0]].task != "classification":
+        tasks = {name: METRICS[self._manifest.models[name].metrics[0]].task for name in edge.models}
+        if len(set(tasks.values())) > 1:
+            listed_tasks = ", ".join(f"`{name}` does {task}" for name, task in tasks.items())
+            self._add(f"`from` unites models of one task: {listed_tasks}", "write two inputs", f"{path}.from")
+            return
+        if "regression" in tasks.values():
             return
         taken = [name for name in model.features if name.startswith(f"{edge.column}.")]
         if taken:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from retraining.manifest.durations import duration_text
 from retraining.manifest.grammar import Datasets, Edges, Models
-from retraining.manifest.models import ModelReading
 from retraining.manifest.problems import Problems
+from retraining.manifest.readings import ModelReading
 from retraining.manifest.records import Reading
 from retraining.manifest.values import FoldScheme, Scheme, TimeScheme
 
@@ -42,6 +42,7 @@ def check_connections(
     """
     known = set(names)
     edges = [edge for edge in _edges(models, known, problems) if edge.upstream in models]
+    _check_unions(models, edges, problems)
     crossing = [edge for edge in edges if _check_edge(edge, models, datasets, problems)]
     acyclic = _check_cycles(models, edges, problems)
     for connected in _components(models, datasets, crossing):
@@ -56,24 +57,23 @@ def _dataset(model: ModelReading) -> str | None:
 
 
 def _edges(models: Mapping[str, ModelReading], known: set[str], problems: Problems) -> Iterator[Edge]:
-    """Every input that names another model; others are noted."""
+    """Every model that an input reads; what is no other model is noted."""
     for model in models.values():
-        for upstream, item in (model.value(Models.INPUTS) or {}).items():
+        for name, item in (model.value(Models.INPUTS) or {}).items():
             _, path = model.spot(Models.INPUTS)
-            at = f"{path}.{upstream}"
-            if upstream == model.name:
-                found = f"`{upstream}` reads its own prediction; recursive forecasts are not possible"
-                problems.add(item.key, at, found, "put the lagged label into the table as a feature")
-            elif upstream not in known:
-                step = problems.suggestion(upstream, known, "inputs are named like the models that they read")
-                problems.add(item.key, at, f"there is no model `{upstream}`", step)
-            elif item.value is not None:
-                yield Edge(
-                    upstream=upstream,
-                    downstream=model.name,
-                    where=(item.key.line, item.key.column),
-                    reading=item.value,
-                )
+            union = item.value is not None and item.value.has(Edges.FROM)
+            sources = (item.value.value(Edges.FROM) or ()) if item.value is not None and union else (name,)
+            for upstream in sources:
+                at, where = f"{path}.{name}", (item.key.line, item.key.column)
+                if upstream == model.name:
+                    found = f"`{upstream}` reads its own prediction; recursive forecasts are not possible"
+                    problems.add(item.key, at, found, "put the lagged label into the table as a feature")
+                elif upstream not in known:
+                    otherwise = "inputs are named like the models that they read, unless they have `from`"
+                    step = problems.suggestion(upstream, known, otherwise)
+                    problems.add(item.key, at, f"there is no model `{upstream}`", step)
+                elif item.value is not None:
+                    yield Edge(upstream=upstream, downstream=model.name, where=where, reading=item.value)
 
 
 def _check_edge(
@@ -86,7 +86,7 @@ def _check_edge(
     if source not in datasets or reader not in datasets:
         return False
     path = edge.reading.path
-    if not edge.reading.has(Edges.MATCH):
+    if not (edge.reading.has(Edges.MATCH) or edge.reading.has(Edges.AS_OF)):
         found = (
             f"`{edge.upstream}` is on dataset `{source}`, not `{reader}`: rows cannot be paired one by one"
         )
@@ -104,6 +104,26 @@ def _check_edge(
         problems.add(edge.where, path, found, f"give `{without}` a `time`")
         return False
     return True
+
+
+def _check_unions(models: Mapping[str, ModelReading], edges: list[Edge], problems: Problems) -> None:
+    """The models of one union are on one dataset, so that it is clear which rows each of them predicts."""
+    first: dict[str, Edge] = {}
+    for edge in edges:
+        other = first.setdefault(edge.reading.path, edge)
+        one, two = _dataset(models[other.upstream]), _dataset(models[edge.upstream])
+        if None not in (one, two) and one != two:
+            found = (
+                f"`from` unites models of one dataset; `{other.upstream}` is on `{one}`, "
+                f"`{edge.upstream}` on `{two}`"
+            )
+            problems.add(
+                edge.reading.where(Edges.FROM),
+                edge.reading.at(Edges.FROM),
+                found,
+                "write two inputs",
+                once="union",
+            )
 
 
 def _check_cycles(models: Mapping[str, ModelReading], edges: list[Edge], problems: Problems) -> bool:
@@ -165,7 +185,7 @@ def _scheme_text(scheme: Scheme) -> str:
                 f"at least {scheme.min_rows} rows in {scheme.min_blocks} blocks"
             )
         case FoldScheme():
-            return f"{scheme.folds} folds"
+            return f"folds of the column {scheme.column}" if scheme.column else f"{scheme.folds} folds"
 
 
 def _check_agreement(
@@ -183,7 +203,8 @@ def _check_agreement(
             where = reading.where(Datasets.VALIDATION)
             problems.add(where, reading.path, found, "write one `validation` for the whole manifest")
             return
-    if not others or isinstance(schemes[first], TimeScheme):
+    scheme = schemes[first]
+    if not others or isinstance(scheme, TimeScheme) or scheme.column:
         return
     groups = {name: datasets[name].value(Datasets.GROUP) for name in connected}
     wanted = next((group for group in groups.values() if group), None)
@@ -226,7 +247,7 @@ def _check_levels(
     for dataset, name in deepest.items():
         scheme = schemes.get(dataset)
         levels = chains[name][0]
-        if isinstance(scheme, FoldScheme) and scheme.folds < levels + 1:
+        if isinstance(scheme, FoldScheme) and not scheme.column and scheme.folds < levels + 1:
             chain = _chain(name, chains)
             found = f"{levels} levels of models need at least {levels + 1} folds, not {scheme.folds}: {chain}"
             where, path = models[name].spot(Models.DATASET)

@@ -12,6 +12,7 @@ __all__ = [
     "DAYS_PATTERN",
     "DURATION_PATTERN",
     "SHARE_PATTERN",
+    "SOME_PATTERN",
     "duration_text",
     "parse_days",
     "parse_duration",
@@ -19,6 +20,7 @@ __all__ = [
 ]
 
 DURATION_PATTERN = r"^[0-9]{1,6}[mhdw]$"
+SOME_PATTERN = r"^(?=0*[1-9])[0-9]{1,6}[mhdw]$"
 DAYS_PATTERN = r"^(?=0*[1-9])[0-9]{1,6}[dw]$"
 SHARE_PATTERN = r"^[0-9]{1,3}(\.[0-9]{1,12})?%$"
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from retraining.manifest.catalog import METRIC_HINTS, METRICS
 from retraining.manifest.composites import Either, JsonMapping, ListOf, MapOf
+from retraining.manifest.inputs import COLUMNS_SHAPE, AsOf, Edges
 from retraining.manifest.records import Field, Record
 from retraining.manifest.rules import RuleShape
 from retraining.manifest.schemes import SchemeShape
@@ -25,6 +26,7 @@ from retraining.manifest.words import (
 )
 
 __all__ = [
+    "AsOf",
     "Datasets",
     "Edges",
     "Estimators",
@@ -33,9 +35,8 @@ __all__ = [
     "Partitioning",
     "Targets",
     "Top",
+    "Weights",
 ]
-
-COLUMNS_SHAPE: Final = ListOf(item=COLUMN_SHAPE, expected="columns", minimum=1)
 
 
 class Datasets:
@@ -121,7 +122,35 @@ class Targets:
         shape=DurationShape(),
         about="How long after the decision the label is known; 0d where it is known at once",
     )
-    RECORD: Final = Record(name="target", what="a target", fields=(COLUMN, KNOWN_AT, KNOWN_AFTER))
+    CLASSES: Final = Field(
+        name="classes",
+        shape=ListOf(item=Written(), expected="classes", minimum=2, as_written=True),
+        about="The classes in the order of their columns; another label is an error",
+        default="those of the data, sorted",
+    )
+    POSITIVE: Final = Field(
+        name="positive",
+        shape=Written(),
+        about="Which of two classes is the positive one, whose probability is handed down",
+        default="the last",
+    )
+    RECORD: Final = Record(
+        name="target", what="a target", fields=(COLUMN, KNOWN_AT, KNOWN_AFTER, CLASSES, POSITIVE)
+    )
+
+
+class Weights:
+    """The fields of `weight`."""
+
+    COLUMN: Final = Field(
+        name="column", shape=COLUMN_SHAPE, about="The column of how much a row counts in every fit and score"
+    )
+    HALF_LIFE: Final = Field(
+        name="half_life",
+        shape=DurationShape(positive=True),
+        about="The age at which a row counts half in a fit, back from the fit's own cut (time scheme)",
+    )
+    RECORD: Final = Record(name="weight", what="a weight", fields=(COLUMN, HALF_LIFE), minimum=1)
 
 
 class Partitioning:
@@ -144,40 +173,13 @@ class Partitioning:
         about="What becomes of a value of fewer rows",
         default="skip",
     )
-    RECORD: Final = Record(name="partitions", what="partitions", fields=(ONLY, EXCEPT, MIN_ROWS, SMALL))
-
-
-class Edges:
-    """The fields of an entry under `inputs`; its name is the upstream model."""
-
-    MATCH: Final = Field(
-        name="match",
-        shape=Either(
-            short=COLUMNS_SHAPE,
-            mapping=MapOf(
-                names=COLUMN_SHAPE,
-                value=COLUMN_SHAPE,
-                expected="a mapping from columns of the upstream's dataset to one's own",
-                minimum=1,
-            ),
-        ),
-        about="The key by which rows find one upstream row: columns, or {upstream column: own column}",
-        default="the same dataset, row by row",
+    MAX: Final = Field(
+        name="max",
+        shape=Integer(minimum=1),
+        about="The most nodes of the model; more are an error, as after a column of names became one of numbers",
+        default="1000",
     )
-    AS: Final = Field(name="as", shape=NAME_SHAPE, about="The column's name", default="the upstream's name")
-    MISSING: Final = Field(
-        name="missing",
-        shape=Choice(options=("drop", "nan", "refuse")),
-        about="What becomes of a row without an upstream prediction",
-        default="nan where the estimator takes it, else drop",
-    )
-    COVERAGE: Final = Field(
-        name="coverage",
-        shape=Share(example="95% or 0.95"),
-        about="The smallest share of rows that must find a prediction",
-        default="95%",
-    )
-    RECORD: Final = Record(name="edge", what="an input", fields=(MATCH, AS, MISSING, COVERAGE))
+    RECORD: Final = Record(name="partitions", what="partitions", fields=(ONLY, EXCEPT, MIN_ROWS, SMALL, MAX))
 
 
 class Estimators:
@@ -239,7 +241,15 @@ class Gates:
         about="The largest shift of predictions between the judged fit and the shipped one",
         default="0.25",
     )
-    RECORD: Final = Record(name="gate", what="a gate", fields=(MARGIN, LIMITS, MIN_CLUSTERS, REFIT_SHIFT))
+    DUMMY: Final = Field(
+        name="dummy",
+        shape=Choice(options=("warn", "reject")),
+        about="What becomes of a challenger that is no better than a constant guess",
+        default="warn",
+    )
+    RECORD: Final = Record(
+        name="gate", what="a gate", fields=(MARGIN, LIMITS, MIN_CLUSTERS, REFIT_SHIFT, DUMMY)
+    )
 
 
 class Models:
@@ -267,6 +277,24 @@ class Models:
         shape=Either(short=COLUMN_SHAPE, mapping=Targets.RECORD),
         about="The label, and when it is known",
         required=True,
+    )
+    TRAIN_WHERE: Final = Field(
+        name="train_where",
+        shape=COLUMN_SHAPE,
+        about="A truth value; rows where it is not true are predicted, never trained on or judged",
+        default="every labelled row",
+    )
+    WEIGHT: Final = Field(
+        name="weight",
+        shape=Either(short=COLUMN_SHAPE, mapping=Weights.RECORD),
+        about="How much a row counts: a column, or a column and a half life",
+        default="every row counts the same",
+    )
+    WINDOW: Final = Field(
+        name="window",
+        shape=DurationShape(positive=True),
+        about="How far back from its own cut a fit learns (time scheme)",
+        default="from the first row on",
     )
     FEATURES: Final = Field(
         name="features",
@@ -316,6 +344,9 @@ class Models:
         TAGS,
         PARTITION_BY,
         PARTITIONS,
+        TRAIN_WHERE,
+        WEIGHT,
+        WINDOW,
         ESTIMATOR,
         PREPROCESS,
         METRICS,

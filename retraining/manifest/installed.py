@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["EstimatorFacts", "cache_file", "estimator_facts", "generate_facts"]
 
 # Raise it whenever the meaning of a cached field changes.
-_FORMAT = 1
+_FORMAT = 2
 
 # Each would be usable by its tags, and is not by what it does.
 _LEFT_OUT = frozenset(
@@ -65,6 +65,7 @@ class EstimatorFacts(TypedDict):
     accepts_nan: bool
     needs_scaling: bool
     probabilities: bool
+    takes_weights: bool
     defaults: dict[str, Json]
 
 
@@ -185,6 +186,8 @@ def _facts(
     accepts_nan: bool,
     scaled: bool,
 ) -> EstimatorFacts:
+    from sklearn.utils.validation import has_fit_parameter
+
     written: dict[str, object] = estimator.get_params(deep=False)  # type: ignore[attr-defined]
     return EstimatorFacts(
         name=type(estimator).__name__,
@@ -194,6 +197,7 @@ def _facts(
         accepts_nan=accepts_nan,
         needs_scaling=scaled,
         probabilities=hasattr(estimator, "predict_proba"),
+        takes_weights=has_fit_parameter(estimator, "sample_weight"),
         defaults={name: cast("Json", value) for name, value in sorted(written.items()) if _is_json(value)},
     )
 

@@ -6,55 +6,18 @@ Every check looks only at values that were read well, so that one mistake is one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TypeVar
 
 from retraining.manifest.catalog import DEFAULT_METRIC, METRICS, EstimatorInfo, canonical_metric
-from retraining.manifest.grammar import Datasets, Edges, Gates, Models, Partitioning, Targets
+from retraining.manifest.edges import check_edges
+from retraining.manifest.grammar import Datasets, Gates, Models, Partitioning, Targets, Weights
 from retraining.manifest.nodes import MappingNode, Node, SequenceNode
 from retraining.manifest.problems import Problems
-from retraining.manifest.records import Field, Reading
+from retraining.manifest.readings import ModelReading
+from retraining.manifest.records import Reading
 from retraining.manifest.rules import blocks_node
 from retraining.manifest.values import FoldScheme, Scheme, TimeScheme
 
-__all__ = ["ModelReading", "check_model"]
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelReading:
-    """A model as it was read, with the manifest's defaults behind it."""
-
-    name: str
-    own: Reading
-    defaults: Reading | None
-
-    def value(self, wanted: Field[T]) -> T | None:
-        """The model's own value, else that of the defaults, else None."""
-        source = self.source(wanted)
-        return source.value(wanted) if source else None
-
-    def source(self, wanted: Field[T]) -> Reading | None:
-        """The reading that writes the field: the model, else the defaults; None where neither does."""
-        if self.own.has(wanted):
-            return self.own
-        return self.defaults if self.defaults and self.defaults.has(wanted) else None
-
-    def refused(self, wanted: Field[T]) -> bool:
-        """Whether the field is written and was refused."""
-        source = self.source(wanted)
-        return source is not None and source.refused(wanted)
-
-    def spot(self, wanted: Field[T], item: int | None = None) -> tuple[Node | tuple[int, int], str]:
-        """Where the field stands, or one item of its list; the model itself where it is not written."""
-        source = self.source(wanted)
-        if source is None:
-            return self.own.node.head, self.own.path
-        where, path = source.where(wanted), source.at(wanted)
-        if item is not None and isinstance(where, SequenceNode):
-            return where.items[item], f"{path}[{item}]"
-        return where, path
+__all__ = ["check_model"]
 
 
 def check_model(
@@ -72,13 +35,15 @@ def check_model(
     left unchecked. `probabilities`: the estimator gives them with the parameters written.
     """
     _check_columns(model, problems)
-    _check_outputs(model, problems)
+    check_edges(model, scheme, problems)
     _check_partitions(model, problems)
     if dataset is not None:
         _check_moments(model, dataset, problems)
     if scheme is not None:
         _check_scheme(model, scheme, problems)
     if estimator is not None:
+        _check_weight(model, estimator, problems)
+        _check_classes(model, estimator, problems)
         _check_metrics(model, estimator, probabilities, problems)
         _check_margin(model, estimator, problems)
 
@@ -103,27 +68,15 @@ def _check_columns(model: ModelReading, problems: Problems) -> None:
         elif feature == known_at:
             found = f"`{feature}` says when the label is known, and is among the features"
             problems.add(where, path, found, "remove it: it is known only with the label")
+        elif feature == model.value(Models.TRAIN_WHERE):
+            found = f"`{feature}` chooses the rows that are trained on, and is among the features"
+            problems.add(where, path, found, "remove it: it is true in every row that a fit learns from")
     inputs = model.own.nodes.get(Models.INPUTS.name)
     nothing = inputs is None or (isinstance(inputs, MappingNode) and not inputs.entries)
     if model.own.complete and nothing and not features and not model.refused(Models.FEATURES):
         where, path = model.spot(Models.FEATURES)
         found = f"`{model.name}` has neither features nor inputs, so it has nothing to learn from"
         problems.add(where, path, found, "add `features: [column, ...]`")
-
-
-def _check_outputs(model: ModelReading, problems: Problems) -> None:
-    """No two columns that the estimator sees may have one name."""
-    seen: dict[str, str] = dict.fromkeys(model.value(Models.FEATURES) or (), "a feature")
-    for name, item in (model.value(Models.INPUTS) or {}).items():
-        if item.value is None or item.value.refused(Edges.AS):
-            continue
-        column = item.value.value(Edges.AS) or name
-        if column in seen:
-            found = f"the prediction of `{name}` would be a column `{column}`, which is {seen[column]} too"
-            step = "give it another name with `as`"
-            problems.add(item.key, item.value.path, found, step)
-        else:
-            seen[column] = f"the prediction of `{name}`"
 
 
 def _check_partitions(model: ModelReading, problems: Problems) -> None:
@@ -170,6 +123,37 @@ def _check_moments(model: ModelReading, dataset: Reading, problems: Problems) ->
             )
 
 
+def _check_weight(model: ModelReading, estimator: EstimatorInfo, problems: Problems) -> None:
+    """Weights are of no use to an estimator that takes none."""
+    if model.value(Models.WEIGHT) is None or estimator.takes_weights:
+        return
+    where, path = model.spot(Models.WEIGHT)
+    found = f"{estimator.name} takes no weights (`{model.name}`)"
+    problems.add(where, path, found, "use another estimator, or leave `weight` out", once="weight")
+
+
+def _check_classes(model: ModelReading, estimator: EstimatorInfo, problems: Problems) -> None:
+    """Classes are of a classifier, and a positive one is one of two."""
+    _, target = _target(model)
+    if target is None:
+        return
+    for wanted in (Targets.CLASSES, Targets.POSITIVE):
+        if target.has(wanted) and estimator.task != "classification":
+            found = f"`{wanted.name}` is of a classifier, and {estimator.name} predicts numbers"
+            problems.add(target.where(wanted), target.at(wanted), found, "remove it, or use a classifier")
+            return
+    classes, positive = target.value(Targets.CLASSES), target.value(Targets.POSITIVE)
+    if classes is None or positive is None:
+        return
+    where, path = target.where(Targets.POSITIVE), target.at(Targets.POSITIVE)
+    if positive not in classes:
+        problems.add(
+            where, path, f"the positive class `{positive}` is not among `classes`", "mend one of them"
+        )
+    elif len(classes) > 2:
+        problems.add(where, path, f"`positive` is for two classes; found {len(classes)}", "remove it")
+
+
 def _check_scheme(model: ModelReading, scheme: Scheme, problems: Problems) -> None:
     match scheme:
         case TimeScheme():
@@ -203,6 +187,9 @@ def _check_fold_scheme(model: ModelReading, problems: Problems) -> None:
             found = f"`{wanted.name}` has no meaning in the fold scheme, which knows no time"
             step = "remove it, or give the dataset `time` and `validation: {scheme: time}`"
             problems.add(mapping.where(wanted), mapping.at(wanted), found, step)
+    for name, (where, path) in _counted_back(model).items():
+        found = f"`{name}` counts back from a fit's cut, which the fold scheme does not have"
+        problems.add(where, path, found, "remove it, or validate by time", once=name)
     if model.value(Models.SHIP) == "gated":
         where, path = model.spot(Models.SHIP)
         found = f"`ship: gated` needs the time scheme: with folds no single fit is judged (`{model.name}`)"
@@ -214,6 +201,17 @@ def _check_fold_scheme(model: ModelReading, problems: Problems) -> None:
         _, path = model.spot(Models.RETRAIN_WHEN)
         found = f"`blocks` counts blocks of the time scheme; `{model.name}` is validated by folds"
         problems.add(blocks, path, found, "write data: {share: 10%} or data: {rows: 1000}", once="blocks")
+
+
+def _counted_back(model: ModelReading) -> Mapping[str, tuple[Node | tuple[int, int], str]]:
+    """The fields that are written and mean something in the time scheme alone, with their places."""
+    weight = model.value(Models.WEIGHT)
+    found = {}
+    if model.value(Models.WINDOW) is not None:
+        found[Models.WINDOW.name] = model.spot(Models.WINDOW)
+    if isinstance(weight, Reading) and weight.has(Weights.HALF_LIFE):
+        found[Weights.HALF_LIFE.name] = weight.where(Weights.HALF_LIFE), weight.at(Weights.HALF_LIFE)
+    return found
 
 
 def _check_metrics(

@@ -7,9 +7,9 @@ from types import MappingProxyType
 
 from retraining.manifest.catalog import SHORT_NAMES, EstimatorInfo
 from retraining.manifest.grammar import Estimators, Models
-from retraining.manifest.models import ModelReading
 from retraining.manifest.nodes import MappingNode, Node, ScalarNode, child_path, shortened
 from retraining.manifest.problems import Problems, listed
+from retraining.manifest.readings import ModelReading
 from retraining.manifest.records import Reading
 from retraining.manifest.values import Json
 

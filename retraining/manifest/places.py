@@ -12,11 +12,11 @@ __all__ = ["locate", "record_places"]
 # Deep enough for `models.NAME.inputs.UPSTREAM.match.COLUMN`.
 _DEPTH = 6
 # Only the data can show a problem of these.
-_SECTIONS = ("datasets", "defaults", "models")
+_SECTIONS = ("datasets", "validation", "defaults", "models")
 
 
 def record_places(root: Node, file: str) -> dict[str, Place]:
-    """The place of every field and list item of datasets, defaults and models, by document path."""
+    """The place of every field and list item of datasets, validation, defaults and models, by document path."""
     places: dict[str, Place] = {}
     for entry in root.entries if isinstance(root, MappingNode) else ():
         if entry.key.text in _SECTIONS:

@@ -15,11 +15,12 @@ from retraining.manifest.catalog import EstimatorInfo, gives_probabilities
 from retraining.manifest.composites import Item
 from retraining.manifest.connections import check_connections
 from retraining.manifest.grammar import Datasets, Models, Top
-from retraining.manifest.models import ModelReading, check_model
+from retraining.manifest.models import check_model
 from retraining.manifest.nodes import MappingNode, Node
 from retraining.manifest.parameters import estimator_info, written_parameters
 from retraining.manifest.places import record_places
 from retraining.manifest.problems import Problems, listed
+from retraining.manifest.readings import ModelReading
 from retraining.manifest.records import Reading
 from retraining.manifest.values import FoldScheme, Manifest, Scheme, TimeScheme
 

@@ -1,4 +1,4 @@
-"""The grammar of `validation`: the time scheme and the fold scheme."""
+"""The grammar of `validation`: the time scheme, the fold scheme, and folds that a column gives."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from retraining.manifest.problems import Problems
 from retraining.manifest.records import Field, Reading, Record
 from retraining.manifest.shapes import Choice, Definitions, DurationShape, Integer, Schema, Shape
 from retraining.manifest.values import FoldScheme, Scheme, TimeScheme
+from retraining.manifest.words import COLUMN_SHAPE
 
 __all__ = ["SchemeShape"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _SchemeWord(Choice):
-    """`time` or `folds`; in the schema of one of them only its own word."""
+    """`time`, `folds` or `predefined`; in the schema of one of them only its own word."""
 
     own: str
-    options: tuple[str, ...] = ("time", "folds")
+    options: tuple[str, ...] = ("time", "folds", "predefined")
 
     def schema(self, definitions: Definitions) -> Schema:
         """A constant."""
         return {"const": self.own}
 
 
-_ABOUT_SCHEME = "time: calendar blocks, trained on the past only; folds: by a hash of key or group"
+_ABOUT_SCHEME = "time: calendar blocks, trained on the past only; folds: by a hash; predefined: by a column"
 
 MIN_ROWS: Final = Field(
     name="rows", shape=Integer(minimum=1), about="The fewest rows that a fit is made from", default="100"
@@ -64,6 +65,12 @@ FOLDS: Final = Field(
     about="The number of folds; a chain of L levels of models needs at least L + 1",
     default="5",
 )
+COLUMN: Final = Field(
+    name="column",
+    shape=COLUMN_SHAPE,
+    about="The column of which each value is a fold; it has one in every row",
+    required=True,
+)
 _TIME: Final = Record(
     name="time_scheme",
     what="the time scheme",
@@ -89,9 +96,20 @@ _FOLDS: Final = Record(
 )
 
 
+_PREDEFINED: Final = Record(
+    name="predefined_scheme",
+    what="predefined folds",
+    fields=(
+        Field(name="scheme", shape=_SchemeWord(own="predefined"), about=_ABOUT_SCHEME, required=True),
+        COLUMN,
+    ),
+    hints={"folds": "each value of the column is a fold: remove `folds`"},
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemeShape(Shape[Scheme]):
-    """A mapping that `scheme` makes a time scheme or a fold scheme."""
+    """A mapping that `scheme` makes a time scheme or one of folds."""
 
     def read(self, node: Node, path: str, problems: Problems) -> Scheme | None:
         """The scheme with its defaults filled in."""
@@ -100,18 +118,20 @@ class SchemeShape(Shape[Scheme]):
         if isinstance(node, MappingNode):
             written = {entry.key.text: entry.node for entry in node.entries}
         word = written.get("scheme")
-        if isinstance(word, ScalarNode) and word.value in ("time", "folds"):
-            folds = word.value == "folds"
+        if isinstance(word, ScalarNode) and word.value in ("time", "folds", "predefined"):
+            record = {"time": _TIME, "folds": _FOLDS, "predefined": _PREDEFINED}[word.text]
         else:
-            folds = "folds" in written
-        reading = (_FOLDS if folds else _TIME).read(node, path, problems)
+            record = _FOLDS if "folds" in written else _TIME
+        reading = record.read(node, path, problems)
         if reading is None or len(problems) > before:
             return None
-        return FoldScheme(folds=reading.value(FOLDS) or 5) if folds else _time_scheme(reading)
+        if record is _PREDEFINED:
+            return FoldScheme(folds=0, column=reading.value(COLUMN))
+        return FoldScheme(folds=reading.value(FOLDS) or 5) if record is _FOLDS else _time_scheme(reading)
 
     def schema(self, definitions: Definitions) -> Schema:
-        """Any of the two."""
-        return {"anyOf": [_TIME.schema(definitions), _FOLDS.schema(definitions)]}
+        """Any of the three."""
+        return {"anyOf": [record.schema(definitions) for record in (_TIME, _FOLDS, _PREDEFINED)]}
 
 
 def _time_scheme(reading: Reading) -> TimeScheme:

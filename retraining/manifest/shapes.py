@@ -20,6 +20,7 @@ from retraining.manifest.durations import (
     DAYS_PATTERN,
     DURATION_PATTERN,
     SHARE_PATTERN,
+    SOME_PATTERN,
     parse_days,
     parse_duration,
     parse_share,
@@ -239,9 +240,10 @@ class Share(Shape[float]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DurationShape(Shape[dt.timedelta]):
-    """A duration; with `whole_days`, at least one day, in days or weeks."""
+    """A duration; with `whole_days`, at least one day, in days or weeks; with `positive`, more than none."""
 
     whole_days: bool = False
+    positive: bool = False
 
     def read(self, node: Node, path: str, problems: Problems) -> dt.timedelta | None:
         """The duration."""
@@ -255,6 +257,8 @@ class DurationShape(Shape[dt.timedelta]):
                 "a duration: a whole number and m, h, d or w",
                 "write it like 2w, 14d, 12h or 30m",
             )
+            if self.positive and not duration:
+                duration, expected = None, "a duration of more than nothing"
         if duration is None:
             refuse(node, path, problems, expected, step)
         return duration
@@ -264,4 +268,6 @@ class DurationShape(Shape[dt.timedelta]):
         text: Schema = {"type": "string", "pattern": DURATION_PATTERN}
         if self.whole_days:
             return {"type": "string", "pattern": DAYS_PATTERN}
+        if self.positive:
+            return {"type": "string", "pattern": SOME_PATTERN}
         return {"anyOf": [text, {"const": 0}, {"const": "0"}]}

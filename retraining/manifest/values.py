@@ -16,6 +16,7 @@ Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | Non
 ColumnType: TypeAlias = Literal["int", "float", "string", "bool", "date", "timestamp", "category"]
 FileFormat: TypeAlias = Literal["parquet", "csv", "jsonl"]
 MissingPolicy: TypeAlias = Literal["drop", "nan", "refuse"]
+Aggregation: TypeAlias = Literal["mean", "sum", "min", "max", "count"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +62,14 @@ class TimeScheme:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldScheme:
-    """K folds by a hash of the leak group, scored strictly (the fold lattice of DESIGN 2)."""
+    """K folds, scored strictly (the fold lattice of DESIGN 2): by a hash of the leak group, or by a column.
+
+    `values` are the column's, each a fold, as text; they and so `folds` are known when the data was read.
+    """
 
     folds: int = 5
+    column: str | None = None
+    values: tuple[str, ...] = ()
 
 
 Scheme: TypeAlias = TimeScheme | FoldScheme
@@ -71,11 +77,28 @@ Scheme: TypeAlias = TimeScheme | FoldScheme
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The label and when it is known: a column of moments, or a delay after the decision."""
+    """The label and when it is known: a column of moments, or a delay after the decision.
+
+    `classes` are as written and in output order (None: those of the data, sorted); `positive` is the class
+    of two that is handed down (None: the last).
+    """
 
     column: str
     known_at: str | None = None
     known_after: dt.timedelta | None = None
+    classes: tuple[str, ...] | None = None
+    positive: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """How much a row counts: a column in every fit and score, a half life of its age in fits alone.
+
+    The age is counted back from each fit's own cut.
+    """
+
+    column: str | None = None
+    half_life: dt.timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,22 +109,34 @@ class Partitions:
     except_: tuple[tuple[str, ...], ...] = ()
     min_rows: int = 100
     small: Literal["skip", "error"] = "skip"
+    max: int = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
     """How an upstream model's predictions become columns of a model (an edge of the graph).
 
-    `match` pairs (upstream column, own column) of a many-to-one key edge; empty means the same
-    dataset, row by row. `missing` None means: nan where the estimator takes it, else drop.
-    `coverage` is the smallest share of rows that must find a prediction.
+    `upstream` is the model, or a name of one's own for the union of `several`. `match` pairs (upstream
+    column, own column): a many-to-one key; with `as_of` the newest available row of that key, at most
+    `tolerance` old; with `aggregate` all available rows of it. Empty means the same dataset, row by row.
+    `missing` None means: nan where the estimator takes it, else drop. `coverage` is the smallest share of
+    rows that must find a prediction.
     """
 
     upstream: str
     column: str
     match: tuple[tuple[str, str], ...] = ()
+    several: tuple[str, ...] = ()
+    as_of: bool = False
+    tolerance: dt.timedelta | None = None
+    aggregate: tuple[Aggregation, ...] = ()
     missing: MissingPolicy | None = None
     coverage: float = 0.95
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models whose predictions are read, all on one dataset."""
+        return self.several or (self.upstream,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +176,7 @@ class GateRules:
     limits: tuple[Limit, ...] = ()
     min_clusters: int = 8
     refit_shift: float = 0.25
+    dummy: Literal["warn", "reject"] = "warn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +223,9 @@ class Model:
     retrain_when: Rule
     partition_by: tuple[str, ...] = ()
     partitions: Partitions = Partitions()
+    weight: Weight = Weight()
+    window: dt.timedelta | None = None
+    train_where: str | None = None
     preprocess: Literal["auto", "none"] = "auto"
     ship: Literal["refit", "gated"] = "refit"
     gate: GateRules = GateRules()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from retraining.data.rows import Classes
+from retraining.data.labels import Classes
 from retraining.data.tables import Column, Table
 from retraining.decide.wording import counted
 from retraining.manifest.catalog import estimators

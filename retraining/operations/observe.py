@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.columns import check_groups, join_rows
 from retraining.data.conversion import column_kind
+from retraining.data.edges import Link, LinkKey, check_folds, link_key, link_rows, linked_pairs
 from retraining.data.files import FileSignature, find_files, signatures
+from retraining.data.labels import Classes
 from retraining.data.reading import read_schema, read_table
-from retraining.data.rows import Classes, NodeRows, available_from, classes_of, describe, node_rows
+from retraining.data.rows import NodeRows, available_from, classes_of, describe, node_rows
 from retraining.data.tables import Table
 from retraining.decide.calendar import moment
 from retraining.decide.recipes import Recipe, digest_of, recipe_of
@@ -31,7 +32,8 @@ from retraining.graph.graph import Graph, build_graph
 from retraining.graph.nodes import node_name
 from retraining.manifest import TableSchema, check_data
 from retraining.manifest.catalog import estimators
-from retraining.manifest.values import Dataset, Input, Manifest, Model
+from retraining.manifest.values import Dataset, FoldScheme, Input, Manifest, Model
+from retraining.operations.folds import check_enough, fold_values, with_folds
 from retraining.operations.notes import notes_of
 from retraining.operations.partitions import Skipped, check_classes, partitions_of
 from retraining.store.log import Store
@@ -61,9 +63,7 @@ class Observation:
     hint: Mapping[str, Any] | None = None  # what a store that lacks it should be left; None: nothing new
     _tables: dict[str, Table] = field(default_factory=dict)
     _rows: dict[tuple[str, str, Classes], NodeRows] = field(default_factory=dict)
-    _joins: dict[tuple[str, str, tuple[tuple[str, str], ...]], NDArray[np.intp] | None] = field(
-        default_factory=dict
-    )
+    _links: dict[tuple[str, str, LinkKey], Link] = field(default_factory=dict)
 
     def tables(self, extra_columns: Mapping[str, Collection[str]] | None = None) -> Mapping[str, Table]:
         """All tables, with the columns that the manifest uses (and `extra_columns` where they exist).
@@ -94,16 +94,16 @@ class Observation:
         table = self.tables()[recipe.dataset]
         return describe(recipe, table, self.rows(recipe, classes), classes)
 
-    def join(self, dataset: str, item: Input) -> NDArray[np.intp] | None:
-        """For each row of a dataset the upstream row that an input reads; None: the same row."""
-        upstream = self.manifest.models[item.upstream].dataset
-        key = (dataset, upstream, item.match)
-        if key not in self._joins:
+    def link(self, dataset: str, item: Input) -> Link:
+        """What each row of a dataset may read through an input; None: the same row."""
+        upstream = self.manifest.models[item.models[0]].dataset
+        key = (dataset, upstream, link_key(item))
+        if key not in self._links:
             tables = self.tables()
-            self._joins[key] = join_rows(
+            self._links[key] = link_rows(
                 item, tables[dataset], self.datasets[dataset], tables[upstream], self.datasets[upstream]
             )
-        return self._joins[key]
+        return self._links[key]
 
 
 def observe(
@@ -188,11 +188,16 @@ def _to_hint(seen: Observation, changes_at: int | None) -> dict[str, Any]:
         "as_of": seen.as_of,
         "changes_at": changes_at,
         "partitions": partitions,
+        "folds": {s.column: list(s.values) for s in _fold_columns(seen.manifest)},
         "links": links,
         "nodes": [value.to_json() for value in seen.data.values()],
         "skipped": [[s.model, s.partition, s.rows, s.why] for s in seen.skipped],
         "notes": list(seen.notes),
     }
+
+
+def _fold_columns(manifest: Manifest) -> list[FoldScheme]:
+    return [s for s in manifest.schemes.values() if isinstance(s, FoldScheme) and s.values]
 
 
 def _from_hint(
@@ -203,6 +208,7 @@ def _from_hint(
     files: Mapping[str, tuple[Path, ...]],
     signature: str,
 ) -> Observation:
+    manifest = with_folds(manifest, {column: tuple(v) for column, v in hint["folds"].items()})
     partitions = {model: [tuple(v) for v in values] for model, values in hint["partitions"].items()}
     links = {
         (model, column): [(up, down) for up, down in pairs]
@@ -250,6 +256,7 @@ def _look(
     }
     for name, dataset in datasets.items():
         _check_visible(tables[name], dataset, as_of)
+    manifest = with_folds(manifest, fold_values(manifest, tables, as_of))
     partitions: dict[str, list[tuple[str, ...]]] = {}
     skipped: list[Skipped] = []
     for model in manifest.models.values():
@@ -295,6 +302,7 @@ def _look(
     }
     named = {name: values for name, values in partitions.items() if manifest.models[name].partition_by}
     seen.graph = build_graph(manifest, named, links)
+    check_enough(manifest, seen.graph)
     later = [value for value in moments if value > as_of]
     return seen, min(later, default=None)
 
@@ -306,11 +314,13 @@ def _columns_used(manifest: Manifest, dataset: Dataset) -> set[str]:
         for item in model.inputs:
             if model.dataset == dataset.name:
                 columns |= {own for _, own in item.match}
-            if manifest.models[item.upstream].dataset == dataset.name:
+            if manifest.models[item.models[0]].dataset == dataset.name:
                 columns |= {theirs for theirs, _ in item.match}
         if model.dataset == dataset.name:
+            scheme = manifest.schemes[dataset.name]
+            columns |= {*filter(None, [scheme.column])} if isinstance(scheme, FoldScheme) else set()
             columns |= {*model.features, *model.partition_by, model.target.column}
-            columns |= {model.target.known_at} if model.target.known_at else set()
+            columns |= {*filter(None, (model.target.known_at, model.weight.column, model.train_where))}
     return columns
 
 
@@ -362,30 +372,44 @@ def _recipes(manifest: Manifest, partitions: Mapping[str, Sequence[tuple[str, ..
 
 def _links(seen: Observation, model: Model, item: Input) -> list[tuple[str, str]]:
     """The pairs (upstream node, downstream node) that share at least one row."""
-    upstream = seen.manifest.models[item.upstream]
-    tables = seen.tables()
-    own, theirs = tables[model.dataset], tables[upstream.dataset]
-    join = seen.join(model.dataset, item)
-    check_groups(
+    models = [seen.manifest.models[name] for name in item.models]
+    tables, upstream = seen.tables(), models[0].dataset
+    own, theirs = tables[model.dataset], tables[upstream]
+    link = seen.link(model.dataset, item)
+    check_folds(
         item,
-        join,
+        link,
         (own, theirs),
-        (seen.datasets[model.dataset], seen.datasets[upstream.dataset]),
-        (seen.manifest.schemes[model.dataset], seen.manifest.schemes[upstream.dataset]),
+        (seen.datasets[model.dataset], seen.datasets[upstream]),
+        (seen.manifest.schemes[model.dataset], seen.manifest.schemes[upstream]),
         seen.manifest.seed,
     )
-    down_names, down = _owners(seen, model, own.n_rows)
-    up_names, up = _owners(seen, upstream, theirs.n_rows)
-    source = np.arange(own.n_rows) if join is None else join
-    hit = (source >= 0) & (down >= 0)
-    pairs = np.unique(np.stack([up[np.maximum(source, 0)][hit], down[hit]], axis=1), axis=0)
-    return [(up_names[int(a)], down_names[int(b)]) for a, b in pairs if a >= 0]
+    down_names, down = _owners(seen, [model], own.n_rows)
+    up_names, up = _owners(seen, models, theirs.n_rows)
+    return [(up_names[int(a)], down_names[int(b)]) for a, b in linked_pairs(link, up, down)]
 
 
-def _owners(seen: Observation, model: Model, n_rows: int) -> tuple[list[str], NDArray[np.int64]]:
-    """The nodes of a model, and for each row of its dataset the index of the node that it belongs to (-1: none)."""
-    names = [recipe.node for recipe in seen.recipes.values() if recipe.model == model.name]
+def _owners(seen: Observation, models: Sequence[Model], n_rows: int) -> tuple[list[str], NDArray[np.int64]]:
+    """The nodes of some models, and for each row of their dataset the index of its node (-1: none).
+
+    DataError where a row belongs to two of the models, or where their classes differ.
+    """
+    wanted = [model.name for model in models]
+    recipes = [recipe for recipe in seen.recipes.values() if recipe.model in wanted]
     owner = np.full(n_rows, -1, np.int64)
-    for index, name in enumerate(names):
-        owner[seen.rows(seen.recipes[name], seen.data[name].classes).rows] = index
-    return names, owner
+    for index, recipe in enumerate(recipes):
+        rows = seen.rows(recipe, seen.data[recipe.node].classes).rows
+        if (owner[rows] >= 0).any():
+            other = recipes[int(owner[rows].max())].node
+            raise DataError(
+                f"`from: [{', '.join(wanted)}]` unites models of different rows, and {recipe.node} and {other} "
+                f"both predict {int((owner[rows] >= 0).sum())} rows",
+                "partition the models, and name under `only` which values each of them has",
+            )
+        owner[rows] = index
+    if len({seen.data[recipe.node].classes for recipe in recipes}) > 1:
+        raise DataError(
+            f"`from: [{', '.join(wanted)}]` unites models whose targets have different classes",
+            "write the same `classes` in the target of each",
+        )
+    return [recipe.node for recipe in recipes], owner

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.rows import Classes, available_from
+from retraining.data.labels import Classes
+from retraining.data.rows import available_from
 from retraining.data.tables import Table
 from retraining.errors import DataError
 from retraining.manifest.catalog import METRICS, estimators
@@ -66,6 +67,12 @@ def partitions_of(
             f"model {model.name}: no partition of {', '.join(model.partition_by)} becomes a node "
             f"(the data has {listed})",
             "mend `only`, or lower `min_rows`",
+        )
+    if len(chosen) > rule.max:
+        raise DataError(
+            f"model {model.name}: {len(chosen):,} partitions of {', '.join(model.partition_by)} would become nodes, "
+            f"and `max` is {rule.max:,}",
+            "raise `max` under `partitions` if that is meant; else raise `min_rows`, or partition by fewer columns",
         )
     return chosen, skipped
 

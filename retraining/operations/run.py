@@ -112,6 +112,8 @@ def run(
 def _carry_out(
     session: Session, store: Store, options: RunOptions, watcher: Watcher, started: float
 ) -> RunOutcome:
+    # before anything is paid for that such a store could lose
+    store.objects.verify_exclusion()
     run_id = new_run_id(int(started * 1000), os.urandom(4))
     with _backend(session, store, options, watcher) as open_backend:
         index = load_results(store.objects)
@@ -139,7 +141,7 @@ def _execute(
         tables=observation.tables(_champion_columns(session, store)),
         rows=observation.rows,
         describe=observation.describe,
-        join=observation.join,
+        link=observation.link,
         objects=store.objects,
         as_of=observation.as_of,
         environment=session.environment,
@@ -290,7 +292,14 @@ def _champion_columns(session: Session, store: Store) -> dict[str, set[str]]:
         definition = read_document(store, state.document)["recipe"]["definition"]
         columns = wanted.setdefault(facts.recipe.dataset, set())
         columns |= {*definition["features"], definition["target"]["column"]}
-        columns |= {definition["target"]["known_at"]} - {None}
+        weight = definition.get("weight") or {}
+        optional = (
+            definition["target"]["known_at"],
+            weight.get("column"),
+            definition.get("train_where"),
+            definition["validation"].get("column"),
+        )
+        columns |= {name for name in optional if name is not None}
         columns |= {own for item in definition["inputs"] for _, own in item["match"]}
     return wanted
 

@@ -107,7 +107,7 @@ def store_url(manifest: Manifest, given: str | None) -> str:
     if manifest.store is None:
         raise InputError(
             f"{manifest.file.name} names no store",
-            "add `store: ./store` to the manifest, or pass --store FOLDER",
+            "add `store: ./store` to the manifest, or pass --store with a folder or s3://BUCKET/PREFIX",
         )
     if "://" in manifest.store or Path(manifest.store).is_absolute():
         return manifest.store
@@ -159,7 +159,8 @@ def _needs_baseline(observation: Observation, state: NodeState, states: Mapping[
         return True
     if state.attempt is not None and state.attempt.outcome != "promoted":
         return True
-    if parts.data != data.slice_digest(shipped_left_out(recipe, data)):
+    shipped = shipped_left_out(recipe, data)
+    if parts.data != data.slice_digest(shipped, recipe.first_block(shipped)):
         return True
     current = (
         (name, states[name].version) for name in observation.graph.upstreams(state.node) if name in states

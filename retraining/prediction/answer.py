@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from retraining.data.rows import Classes
+from retraining.data.labels import Classes
 from retraining.errors import InputError
 from retraining.manifest.values import Json
 from retraining.prediction.evaluation import NodeValues
@@ -30,8 +30,8 @@ class Prediction:
     """Predictions of one released model or node.
 
     `table` has the key columns, `prediction` (a value, or the class of the highest probability; null
-    where there is none), `probability` of the last class or `probability.CLASS` for each of more than
-    two, `node`, and `release`. A column of these whose name a key column has ends in `_`.
+    where there is none), `probability` of the positive class (the last) or `probability.CLASS` for each of
+    more than two, `node`, and `release`. A column of these whose name a key column has ends in `_`.
     `outputs` are the numbers behind it, `(n_rows, n_outputs)`: values, or probabilities in the order of
     `classes`. `nodes` counts the predicted rows by node, `missing` the rows without an upstream column,
     `unusable` those that therefore have no prediction, `unknown` those of partitions that are no node,
@@ -136,7 +136,10 @@ def compose(
 
 
 def _common_classes(routing: Routing) -> Classes:
-    """Every class that one of the asked nodes knows, sorted; none for regression."""
+    """Every class that one of the asked nodes knows, in the order of the first that knows it; none for regression.
+
+    Nodes of one model learnt the same classes, unless one was kept from before they changed.
+    """
     tasks = {version.recipe.task: version.node for version in routing.asked}
     if len(tasks) > 1:
         raise InputError(
@@ -144,8 +147,8 @@ def _common_classes(routing: Routing) -> Classes:
             + ", ".join(f"{node} by {task}" for task, node in sorted(tasks.items())),
             "ask for one node at a time",
         )
-    classes = {value for version in routing.asked for value in version.classes}
-    return tuple(sorted(classes, key=lambda value: (isinstance(value, str), value)))
+    newest = sorted(routing.asked, key=lambda version: version.made, reverse=True)
+    return tuple(dict.fromkeys(value for version in newest for value in version.classes))
 
 
 def _scatter(

@@ -13,7 +13,15 @@ from graphlib import CycleError, TopologicalSorter
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.columns import UpstreamColumn, assemble, join_rows, output_names, unite, usable_rows
+from retraining.data.columns import (
+    UpstreamColumn,
+    assemble,
+    output_names,
+    reader_column,
+    unite,
+    usable_rows,
+)
+from retraining.data.edges import Link, LinkKey, link_key, link_rows
 from retraining.data.rows import partition_rows
 from retraining.data.tables import Table
 from retraining.errors import DataError, IntegrityError
@@ -50,7 +58,7 @@ class Evaluation:
     tables: Mapping[str, Table]
     load: Callable[[ServedVersion], FittedModel]
     _values: dict[str, NodeValues] = field(default_factory=dict)
-    _joins: dict[tuple[str, str, tuple[tuple[str, str], ...]], Rows | None] = field(default_factory=dict)
+    _links: dict[tuple[str, str, LinkKey], Link] = field(default_factory=dict)
     _columns: dict[tuple[str, ...], Floats] = field(default_factory=dict)
 
     def run(self, nodes: Sequence[str]) -> dict[str, NodeValues]:
@@ -85,8 +93,8 @@ class Evaluation:
         outputs = output_names(item.column, upstream.recipe.task, upstream.classes)
         if names not in self._columns:
             self._columns[names] = self._united(names, upstream)
-        join = self._join(version, item, upstream)
-        return UpstreamColumn(values=self._columns[names], join=join, names=outputs, policy=policy)
+        link = self._link(version, item, upstream)
+        return reader_column(item, link, self._columns[names], outputs, policy)
 
     def _united(self, names: Sequence[str], first: ServedVersion) -> Floats:
         n_rows = self.tables[first.dataset].n_rows
@@ -96,17 +104,17 @@ class Evaluation:
         ]
         return unite(n_rows, first.recipe.task, first.classes, parts)
 
-    def _join(self, version: ServedVersion, item: Input, upstream: ServedVersion) -> Rows | None:
-        key = (version.dataset, upstream.dataset, item.match)
-        if key not in self._joins:
-            self._joins[key] = join_rows(
+    def _link(self, version: ServedVersion, item: Input, upstream: ServedVersion) -> Link:
+        key = (version.dataset, upstream.dataset, link_key(item))
+        if key not in self._links:
+            self._links[key] = link_rows(
                 item,
                 self.tables[version.dataset],
                 version.declaration.dataset,
                 self.tables[upstream.dataset],
                 upstream.declaration.dataset,
             )
-        return self._joins[key]
+        return self._links[key]
 
 
 def upstream_order(nodes: Sequence[str], versions: Mapping[str, ServedVersion]) -> list[str]:
@@ -137,7 +145,7 @@ def _missing(version: ServedVersion, rows: Rows, inputs: Sequence[UpstreamColumn
             raise DataError(
                 f"{version.node}: {item.column} is missing in {lacking} of {len(rows)} rows, and "
                 "`missing: refuse` allows none",
-                f"give the rows of {item.upstream} that these rows read",
+                f"give the rows of {', '.join(item.models)} that these rows read",
             )
         counts[item.column] = lacking
     return counts

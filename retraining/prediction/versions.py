@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retraining.data.declarations import Declaration, declaration_from_json
-from retraining.data.rows import Classes
+from retraining.data.labels import Classes
 from retraining.decide.recipes import Recipe, recipe_from_json
 from retraining.errors import IntegrityError
 from retraining.manifest.catalog import estimators, gives_probabilities

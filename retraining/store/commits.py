@@ -19,6 +19,7 @@ from retraining.errors import (
     ReleaseConflictError,
     RetrainingError,
     StoreError,
+    UnansweredError,
 )
 from retraining.manifest.values import Json
 from retraining.release.update import Conflict, Requirement, Update, apply, check, mismatches
@@ -72,6 +73,7 @@ class Commit:
 
     def land(self, read_head: Callable[[], Head]) -> Head:
         """The head that this commit made, on whatever head is the newest when its turn comes."""
+        self.objects.verify_exclusion()
         self._settle_named()
         deadline = self.ports.monotonic() + _MAX_SECONDS
         for turn in range(_MAX_TURNS):
@@ -177,7 +179,7 @@ class Commit:
             if holder is not None:
                 return holder == self.identity
             self.ports.pause(turn)
-        if isinstance(failure, StoreError):
+        if isinstance(failure, StoreError) and not isinstance(failure, UnansweredError):
             raise failure
         raise self._unknown(key) from failure
 

@@ -146,6 +146,9 @@ class LocalObjects:
         except OSError as error:
             raise _refusal(error, folder, "sync") from error
 
+    def verify_exclusion(self) -> None:
+        """Nothing: link(2) excludes, and a file system without it is refused by `create`."""
+
     def _path(self, key: str) -> Path:
         return self._folder / check_key(key)
 
@@ -193,7 +196,7 @@ class LocalObjects:
             with path.open("rb", buffering=0) as file:
                 size = os.fstat(file.fileno()).st_size
                 if start:
-                    file.seek(start if start >= 0 else max(0, size + start))
+                    file.seek(min(start, size) if start >= 0 else max(0, size + start))
                 return _read_all(file.fileno(), size if length is None else min(length, size)), size
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise NotFoundError(f"{path}: there is no such object in the store") from None

@@ -20,7 +20,7 @@ from retraining.store.commits import Commit, Ports
 from retraining.store.documents import FORMAT, digest_of, parse_document, parse_sealed, sealed, write_document
 from retraining.store.entries import Head, Kind, LogEntry, ObjectPointer, entry_key, parse_entry, sequence_of
 from retraining.store.nodes import read_nodes
-from retraining.store.objects import Objects, open_objects
+from retraining.store.objects import Objects, create_own, open_objects
 
 __all__ = ["Head", "LogEntry", "ObjectPointer", "Store", "open_store", "store_on"]
 
@@ -30,38 +30,40 @@ _MAX_HINT_DIGITS = 18
 
 
 def open_store(url: str, *, create: bool = False) -> Store:
-    """The store at a URL (`./folder` or file:///folder).
+    """The store at a URL (`./folder`, file:///folder, or a bucket and prefix: s3://, gs://, az://).
 
-    `create` makes a store where there is none yet: the folder must be missing or empty. Else a
-    missing store is a NotFoundError, and a folder that holds something else a StoreError.
+    `create` makes a store where there is none yet: the place must be missing or empty. Else a
+    missing store is a NotFoundError, and a place that holds something else a StoreError.
     """
     return store_on(open_objects(url, create=create), create=create)
 
 
 def store_on(objects: Objects, *, create: bool = False) -> Store:
     """The store on an object-store port; errors as `open_store`."""
-    # Listed before store.json is asked for, so that a store in the making is not taken for something else.
-    occupied = next(iter(objects.list("")), None)
-    try:
+    with contextlib.suppress(NotFoundError):
         return _read_store(objects)
-    except NotFoundError:
-        if occupied is not None:
+    occupied = next(iter(objects.list("")), None)
+    if occupied is not None:
+        # Asked again after the listing, so that a store in the making is not taken for something else.
+        try:
+            return _read_store(objects)
+        except NotFoundError:
             raise StoreError(
                 f"{objects.url}: this is not a store of retraining: it holds {occupied.key}, but no {_STORE}",
                 "give an empty or new folder as the store, or the right path",
             ) from None
-        if not create:
-            raise NotFoundError(
-                f"{objects.url}: the folder is empty, there is no store in it",
-                "check --store and the manifest's `store`, or make it with `retrain run`",
-            ) from None
+    if not create:
+        raise NotFoundError(
+            f"{objects.url}: it is empty, there is no store in it",
+            "check --store and the manifest's `store`, or make it with `retrain run`",
+        )
     document: dict[str, Json] = {
         "format": FORMAT,
         "store_id": os.urandom(16).hex(),
         "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
     }
-    with contextlib.suppress(AlreadyExistsError):
-        objects.create(_STORE, write_document(document))
+    # Whoever made it: all read the same.
+    create_own(objects, _STORE, write_document(document))
     return _read_store(objects)
 
 
@@ -175,12 +177,10 @@ class Store:
 
     def create_json(self, key: str, document: Mapping[str, Json]) -> None:
         """Write a document with `format: 1` once; AlreadyExistsError where another is there."""
-        body = write_document({"format": FORMAT, **document})
-        try:
-            self.objects.create(key, body)
-        except AlreadyExistsError:
-            if self.objects.get(key) != body:
-                raise
+        if not create_own(self.objects, key, write_document({"format": FORMAT, **document})):
+            raise AlreadyExistsError(
+                f"{self.objects.url}: another writer created {key} first", "run the command again"
+            )
 
     def put_json(self, key: str, document: Mapping[str, Json]) -> None:
         """Write a document with `format: 1` durably under a name that only this run uses."""

@@ -8,23 +8,25 @@ can no longer take the object back.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, get_args
 from urllib.parse import unquote, urlsplit
 
-from retraining.errors import NotFoundError, StoreError
+from retraining.errors import AlreadyExistsError, NotFoundError, StoreError, UnansweredError
+from retraining.store.cloud.addresses import Scheme, parse_address, presentable, scheme_of
 
-__all__ = ["ObjectInfo", "Objects", "check_key", "open_objects"]
+__all__ = ["ObjectInfo", "Objects", "check_key", "create_own", "open_objects"]
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\#]")
 _MAX_PART = 200
 _MAX_KEY = 900
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +50,9 @@ class Objects(Protocol):
         """Write a new object durably; AlreadyExistsError where the key is taken.
 
         That error does not say by whom: a request whose reply was lost may have been applied, so
-        the caller reads back what the key holds. Any other StoreError is the store's refusal;
-        any other exception leaves open whether the object was, or will yet be, written.
+        the caller reads back what the key holds. Any other StoreError is the store's refusal, but
+        for UnansweredError: that, and any other exception, leaves open whether the object was, or
+        will yet be, written.
         """
         ...
 
@@ -89,6 +92,15 @@ class Objects(Protocol):
         """
         ...
 
+    def verify_exclusion(self) -> None:
+        """Refuse, with a StoreError, a place where `create` lets two writers win.
+
+        Called before work is done for a store and before a commit. The answer is remembered by this
+        object alone, since a server's settings change. Where `create` rests on the operating system
+        there is nothing to ask.
+        """
+        ...
+
 
 def check_key(key: str) -> str:
     """The key itself, if it is safe on every kind of store; ValueError for anything else.
@@ -105,12 +117,37 @@ def check_key(key: str) -> str:
     return key
 
 
+def create_own(objects: Objects, key: str, body: bytes) -> bool:
+    """Whether a new object holds these bytes, which no other writer has, after trying to create it.
+
+    Settled by reading back where an answer was lost or wrong; False where it holds another's bytes.
+    """
+    failure: StoreError | None = None
+    for _ in range(_TRIES):
+        try:
+            objects.create(key, body)
+        except (AlreadyExistsError, UnansweredError) as error:
+            failure = error
+        else:
+            return True
+        with contextlib.suppress(NotFoundError):
+            return objects.get(key) == body
+    assert failure is not None
+    raise failure
+
+
 def open_objects(url: str, *, create: bool = False) -> Objects:
-    """The objects at a URL: a folder's path or file:///path.
+    """The objects at a URL: a folder's path, file:///path, s3://, gs:// or az:// with bucket and prefix.
 
     `create` makes the folder (and its parents) where it is missing; else a missing folder is a
-    NotFoundError. Other schemes are a StoreError.
+    NotFoundError. Buckets are never made. Other schemes, and URLs that hold credentials, are a
+    StoreError that does not repeat them.
     """
+    if scheme_of(url) in get_args(Scheme):
+        # loaded only where a bucket is used
+        from retraining.store.cloud.objects import open_bucket
+
+        return open_bucket(parse_address(url))
     from retraining.store.local import LocalObjects
 
     folder = _folder_of(url)
@@ -127,12 +164,13 @@ def open_objects(url: str, *, create: bool = False) -> Objects:
 def _folder_of(url: str) -> Path:
     if not url or "\x00" in unquote(url):
         raise StoreError(f"store {url!r}: not a folder's path", "give a folder, for example --store ./store")
-    if not _SCHEME.match(url):
+    if scheme_of(url) is None:
         return Path(url).expanduser().absolute()
     parts = urlsplit(url)
     if parts.scheme.lower() == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
         return Path(unquote(parts.path))
     raise StoreError(
-        f"store {url}: this version keeps its store in a local folder only",
-        "give a folder: --store ./store, or --store file:///absolute/path",
+        f"store {presentable(url)}: neither a folder nor a bucket of S3, Google Cloud Storage or Azure",
+        "give a folder (--store ./store, --store file:///absolute/path) or a bucket (--store s3://bucket/prefix, "
+        "gs://bucket/prefix, az://container/prefix)",
     )

@@ -26,6 +26,7 @@ __all__ = [
     "build_pack",
     "pack_key",
     "read_blob",
+    "read_blobs",
     "read_footer",
 ]
 
@@ -40,6 +41,9 @@ _ACTIONS: Mapping[str, Action] = {
 }
 _FRAME = Frame(magic=b"RTPK1")
 _FIRST_READ = 64 * 1024
+# Bytes between two blobs that cost less to read than another request would.
+_GAP = 64 * 1024
+_MOST_AT_ONCE = 32 * 1024 * 1024
 _REMEDY = "delete this pack if it holds cached fits only (they are made again), else restore it from a backup"
 
 
@@ -164,13 +168,51 @@ def read_blob(objects: Objects, pointer: BlobPointer) -> bytes:
 
     NotFoundError where the pack is gone; IntegrityError where the bytes are not those of the record.
     """
+    return read_blobs(objects, [pointer])[0]
+
+
+def read_blobs(objects: Objects, pointers: Sequence[BlobPointer]) -> list[bytes]:
+    """The bytes of several pointers, in their order and as `read_blob` gives them.
+
+    What lies close together in one pack is read with one request.
+    """
+    order = sorted(range(len(pointers)), key=lambda index: (pointers[index].pack, pointers[index].offset))
+    found: dict[int, bytes] = {}
+    for group in _neighbours(pointers, order):
+        first = pointers[group[0]]
+        end = max(pointers[index].offset + pointers[index].stored for index in group)
+        try:
+            stored = objects.get_range(first.pack, first.offset, end - first.offset)
+        except NotFoundError as error:
+            raise NotFoundError(
+                error.message, "run again: a cached fit is made again; a released pack must be restored"
+            ) from error
+        for index in group:
+            begin = pointers[index].offset - first.offset
+            found[index] = _checked(stored[begin : begin + pointers[index].stored], pointers[index])
+    return [found[index] for index in range(len(pointers))]
+
+
+def _neighbours(pointers: Sequence[BlobPointer], order: Sequence[int]) -> list[list[int]]:
+    """The indices, sorted by place, in groups that are each one range of one pack."""
+    groups: list[list[int]] = []
+    end = 0
+    for index in order:
+        pointer = pointers[index]
+        last = pointers[groups[-1][0]] if groups else None
+        near = last is not None and last.pack == pointer.pack and pointer.offset - end <= _GAP
+        if last is not None and near and pointer.offset + pointer.stored - last.offset <= _MOST_AT_ONCE:
+            groups[-1].append(index)
+            end = max(end, pointer.offset + pointer.stored)
+        else:
+            groups.append([index])
+            end = pointer.offset + pointer.stored
+    return groups
+
+
+def _checked(stored: bytes, pointer: BlobPointer) -> bytes:
+    """The uncompressed bytes, if they are those of the record."""
     name = f"{pointer.pack} ({pointer.role} at {pointer.offset})"
-    try:
-        stored = objects.get_range(pointer.pack, pointer.offset, pointer.stored)
-    except NotFoundError as error:
-        raise NotFoundError(
-            error.message, "run again: a cached fit is made again; a released pack must be restored"
-        ) from error
     if len(stored) != pointer.stored:
         raise IntegrityError(f"{name}: expected {pointer.stored} bytes, found {len(stored)}", _REMEDY)
     data = decompress(stored, pointer.codec, pointer.raw, name)

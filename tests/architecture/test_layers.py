@@ -70,6 +70,11 @@ def test_only_the_ray_backend_imports_ray() -> None:
     assert {path.parent for path in users} == {ROOT / "execution" / "ray"}
 
 
+def test_only_one_module_imports_obstore() -> None:
+    users = {path for path in modules() if any(name.split(".")[0] == "obstore" for name, _ in imports(path))}
+    assert users == {ROOT / "store" / "cloud" / "objects.py"}
+
+
 @pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_module_says_what_it_holds(path: Path) -> None:
     text = path.read_text()

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,13 +10,12 @@ from hypothesis import strategies as st
 
 from retraining.data.columns import (
     UpstreamColumn,
-    check_groups,
     column_digests,
     handed_down,
-    join_rows,
     output_names,
     usable_rows,
 )
+from retraining.data.edges import check_folds, link_rows, linked_pairs
 from retraining.data.tables import Column, Table
 from retraining.errors import DataError
 from retraining.manifest.values import Dataset, FoldScheme, Input
@@ -56,7 +58,7 @@ def test_a_row_reads_the_row_of_its_key_if_that_prediction_existed_when_its_own_
     )
     keys, decided_at, seen_at = zip(*theirs, strict=True)
     upstream, upstream_set = side("u", "k", time="t", k=number(keys), t=ticks(decided_at), s=ticks(seen_at))
-    found = join_rows(EDGE, reader, reader_set, upstream, upstream_set)
+    found = link_rows(EDGE, reader, reader_set, upstream, upstream_set)
     for i, (key, decided) in enumerate(own):
         expected = [
             j for j, (other, at, seen) in enumerate(theirs) if other == key and max(at, seen) <= decided
@@ -68,20 +70,20 @@ def test_several_upstream_rows_of_one_key_are_refused():
     reader, reader_set = side("r", "id", id=number([0.0]), f=texts(["a"]))
     upstream, upstream_set = side("u", "id", id=number([0.0, 1.0, 2.0]), k=texts(["a", "a", None]))
     with pytest.raises(DataError, match="1 rows of u repeat another row's k"):
-        join_rows(EDGE, reader, reader_set, upstream, upstream_set)
+        link_rows(EDGE, reader, reader_set, upstream, upstream_set)
 
 
 def test_missing_keys_match_nothing_and_may_repeat():
     reader, reader_set = side("r", "id", id=number([0.0, 1.0]), f=texts([None, "a"]))
     upstream, upstream_set = side("u", "id", id=number([0.0, 1.0, 2.0]), k=texts([None, "a", None]))
-    assert join_rows(EDGE, reader, reader_set, upstream, upstream_set).tolist() == [-1, 1]
+    assert link_rows(EDGE, reader, reader_set, upstream, upstream_set).tolist() == [-1, 1]
 
 
 def test_moments_matched_with_text_are_refused_with_the_type_to_write():
     reader, reader_set = side("r", "id", id=number([0.0]), f=texts(["2024-01-01T00:00:00Z"]))
     upstream, upstream_set = side("u", "id", id=number([0.0]), k=moments(["2024-01-01T00:00:00"]))
     with pytest.raises(DataError, match=r"f of r is of kind category") as caught:
-        join_rows(EDGE, reader, reader_set, upstream, upstream_set)
+        link_rows(EDGE, reader, reader_set, upstream, upstream_set)
     assert "types: {f: timestamp}" in caught.value.next_step
 
 
@@ -89,14 +91,14 @@ def test_an_edge_between_rows_of_different_folds_is_refused_unless_they_share_a_
     n = 40
     reader, reader_set = side("r", "id", id=number(list(range(n))), f=number([i % 5 for i in range(n)]))
     upstream, upstream_set = side("u", "k", k=number(list(range(5))))
-    join = join_rows(EDGE, reader, reader_set, upstream, upstream_set)
+    join = link_rows(EDGE, reader, reader_set, upstream, upstream_set)
     schemes = (FoldScheme(), FoldScheme())
     with pytest.raises(DataError, match="in another fold"):
-        check_groups(EDGE, join, (reader, upstream), (reader_set, upstream_set), schemes, 0)
+        check_folds(EDGE, join, (reader, upstream), (reader_set, upstream_set), schemes, 0)
     grouped = tuple(
         Dataset(name=d.name, path="", key=d.key, group=g) for d, g in ((reader_set, "f"), (upstream_set, "k"))
     )
-    check_groups(EDGE, join, (reader, upstream), grouped, schemes, 0)
+    check_folds(EDGE, join, (reader, upstream), grouped, schemes, 0)
 
 
 def test_rows_without_a_prediction_are_missing_and_dropped_by_policy():
@@ -141,3 +143,117 @@ def test_the_digest_of_a_cell_depends_on_the_values_of_its_rows_alone(rows):
         changed = values.copy()
         changed[np.flatnonzero(own)[0]] = 9.0
         assert column_digests(changed, part, known)[cell] != digest
+
+
+AS_OF = Input(upstream="up", column="up", match=(("k", "f"),), as_of=True)
+GROUP = Input(
+    upstream="up", column="up", match=(("k", "f"),), aggregate=("sum", "mean", "min", "max", "count")
+)
+ROWS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), min_size=1, max_size=12)
+UPSTREAM = st.lists(
+    st.tuples(
+        st.integers(0, 3),
+        st.integers(0, 9),
+        st.integers(0, 12),
+        st.one_of(st.none(), st.floats(-9, 9, allow_nan=False)),
+    ),
+    min_size=1,
+    max_size=14,
+)
+
+
+def sides(own, theirs):
+    reader = side(
+        "r",
+        "id",
+        time="t",
+        id=number(list(range(len(own)))),
+        f=number([row[0] for row in own]),
+        t=ticks([row[1] for row in own]),
+    )
+    upstream = side(
+        "u",
+        "id",
+        time="t",
+        id=number(list(range(len(theirs)))),
+        k=number([row[0] for row in theirs]),
+        t=ticks([row[1] for row in theirs]),
+        s=ticks([row[2] for row in theirs]),
+    )
+    return *reader, *upstream
+
+
+@SETTINGS
+@given(ROWS, UPSTREAM, st.one_of(st.none(), st.integers(0, 6)))
+def test_as_of_reads_the_row_decided_last_of_those_that_exist_and_are_not_too_old(own, theirs, tolerance):
+    age = None if tolerance is None else dt.timedelta(microseconds=tolerance)
+    found = link_rows(replace(AS_OF, tolerance=age), *sides(own, theirs))
+    for i, (key, decided) in enumerate(own):
+        exist = [
+            (at, j)
+            for j, (other, at, seen, _) in enumerate(theirs)
+            if other == key and max(at, seen) <= decided
+        ]
+        newest = max(exist, default=None)
+        if newest is not None and tolerance is not None and decided - newest[0] > tolerance:
+            newest = None
+        assert found[i] == (-1 if newest is None else newest[1])
+
+
+@SETTINGS
+@given(ROWS, UPSTREAM)
+def test_an_aggregate_is_over_the_predictions_of_the_group_that_exist(own, theirs):
+    values = np.array([[np.nan if row[3] is None else row[3]] for row in theirs])
+    groups = link_rows(GROUP, *sides(own, theirs))
+    found = groups.aggregate(values, GROUP.aggregate)
+    for i, (key, decided) in enumerate(own):
+        read = [
+            value
+            for other, at, seen, value in theirs
+            if other == key and max(at, seen) <= decided and value is not None
+        ]
+        if not read:
+            assert np.isnan(found[i]).all()
+        else:
+            expected = [sum(read), np.mean(read), min(read), max(read), len(read)]
+            assert np.allclose(found[i], expected, rtol=1e-12, atol=1e-12)
+
+
+@SETTINGS
+@given(ROWS, UPSTREAM)
+def test_what_a_row_aggregates_depends_to_the_last_bit_on_its_group_alone(own, theirs):
+    values = np.array([[np.nan if row[3] is None else row[3] / 3] for row in theirs])
+    whole = link_rows(GROUP, *sides(own, theirs)).aggregate(values, GROUP.aggregate)
+    for key in {row[0] for row in own}:
+        mine = [i for i, row in enumerate(own) if row[0] == key]
+        kept = [j for j, row in enumerate(theirs) if row[0] == key]
+        if kept:
+            part = link_rows(GROUP, *sides([own[i] for i in mine], [theirs[j] for j in kept]))
+            assert np.array_equal(part.aggregate(values[kept], GROUP.aggregate), whole[mine], equal_nan=True)
+
+
+@SETTINGS
+@given(ROWS, UPSTREAM, st.randoms(use_true_random=False))
+def test_linked_pairs_are_the_nodes_that_share_a_row(own, theirs, random):
+    upper = np.array([random.randint(-1, 2) for _ in theirs])
+    lower = np.array([random.randint(-1, 1) for _ in own])
+    link = link_rows(GROUP, *sides(own, theirs))
+    expected = {
+        (int(upper[j]), int(lower[i]))
+        for i, (key, decided) in enumerate(own)
+        for j, (other, at, seen, _) in enumerate(theirs)
+        if other == key and max(at, seen) <= decided and upper[j] >= 0 and lower[i] >= 0
+    }
+    assert {tuple(pair) for pair in linked_pairs(link, upper, lower).tolist()} == expected
+
+
+def test_an_aggregate_over_several_folds_is_refused_and_one_within_a_leak_group_is_not():
+    n = 60
+    reader, reader_set = side("r", "id", id=number(list(range(n))), f=number([i // 3 for i in range(n)]))
+    upstream, upstream_set = side("u", "id", id=number(list(range(n))), k=number([i // 3 for i in range(n)]))
+    schemes = (FoldScheme(folds=5), FoldScheme(folds=5))
+    groups = link_rows(GROUP, reader, reader_set, upstream, upstream_set)
+    with pytest.raises(DataError, match="rows of r read a row of u in another fold"):
+        check_folds(GROUP, groups, (reader, upstream), (reader_set, upstream_set), schemes, 0)
+    grouped = (replace(reader_set, group="f"), replace(upstream_set, group="k"))
+    check_folds(GROUP, groups, (reader, upstream), grouped, schemes, 0)

@@ -143,3 +143,10 @@ def test_a_verdict_records_every_number_as_plain_json():
     assert document["challenger"] == {"mean_squared_error": None}
     assert document["difference"]["margin"] == pytest.approx(0.2)
     assert document["limits"][0]["limit"] == 20.0
+
+
+def test_dummy_reject_turns_the_warning_into_a_rejection_and_nothing_else():
+    rules = GateRules(dummy="reject")
+    verdict = judge(evidence("first", challenger=12.0, dummy=12.0), rules, LOSS)
+    assert (verdict.word, verdict.because) == ("rejected", verdict.notes[0])
+    assert word("first", challenger=11.9, dummy=12.0, rules=rules) == "promoted"

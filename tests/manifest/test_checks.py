@@ -37,11 +37,14 @@ models:
     features: [price, sales.2]
     inputs: {sales: {}}
     estimator: LogisticRegression
+    weight: {column: amount, half_life: 30d}
+    train_where: seen_by_all
 """
 TABLES = {
     "days": {
         "shop": "category", "day": "date", "seen": "timestamp", "sold": "number", "counted": "timestamp",
         "price": "number", "weekday": "category", "open": "bool", "busy": "category", "sales.2": "number",
+        "amount": "number", "seen_by_all": "bool",
     },
     "stock": {"shop": "category", "at": "timestamp", "level": "number", "size": "number"},
 }  # fmt: skip
@@ -56,6 +59,10 @@ CASES = {
     "target": ("days.sold", None, 16, 22, "models.sales.target.column", "no column `sold`", ""),
     "target of a regression": ("days.sold", "category", 16, 22, "models.sales.target.column", "Ridge predicts numbers", "a classifier"),
     "target of moments": ("days.busy", "timestamp", 22, 22, "models.busy.target.column", "of kind timestamp", "a number or a category"),
+    "weight": ("days.amount", None, 26, 22, "models.busy.weight.column", "no column `amount`", ""),
+    "weight of categories": ("days.amount", "category", 26, 22, "models.busy.weight.column", "a weight is a number", "types: {amount: float}"),
+    "train_where": ("days.seen_by_all", None, 27, 18, "models.busy.train_where", "no column `seen_by_all`", ""),
+    "train_where of numbers": ("days.seen_by_all", "number", 27, 18, "models.busy.train_where", "a truth value", "types: {seen_by_all: bool}"),
     "feature": ("stock.size", None, 12, 16, "models.level.features[0]", "no column `size`", ""),
     "feature of moments": ("days.open", "timestamp", 17, 32, "models.sales.features[2]", "of kind timestamp", "hour, weekday"),
     "feature of dates": ("days.open", "date", 17, 32, "models.sales.features[2]", "of kind date", "weekday, month"),

@@ -47,7 +47,7 @@ models:
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_schemes_are_good(scheme, problems_of):
     text = f"manifest: 1\nname: m\ndatasets: {{d: {{path: d.csv, key: [k], time: t}}}}\n{scheme}\n"
-    target = "y" if "folds" in scheme else "{column: y, known_after: 0d}"
+    target = "y" if "scheme: time" not in scheme else "{column: y, known_after: 0d}"
     assert (
         problems_of(f"{text}models: {{a: {{dataset: d, target: {target}, features: [x], estimator: Ridge}}}}")
         == []
@@ -55,7 +55,7 @@ def test_schemes_are_good(scheme, problems_of):
 
 
 def test_examples_are_found():
-    assert (len(WHOLE), len(RULES), len(SCHEMES)) == (2, 5, 2)
+    assert (len(WHOLE), len(RULES), len(SCHEMES)) == (2, 5, 3)
 
 
 def test_every_field_and_metric_is_in_it(catalog):

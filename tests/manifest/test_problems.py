@@ -78,7 +78,8 @@ CASES = {
     "scheme missing": (at_top("validation: {folds: 5}"), 3, 1, "validation", "no `scheme`", "time: calendar"),
     "scheme unknown": (at_top("validation: {scheme: fold}"), 3, 22, "validation.scheme", "one of time, folds", "folds"),
     "field of the other scheme": (at_top("validation: {scheme: folds, blocks: 2w}"), 3, 29, "validation.blocks", "unknown field `blocks`", "belongs to `scheme: time`"),
-    "predefined folds come later": (at_top("validation: {scheme: predefined}"), 3, 22, "validation.scheme", "one of time, folds", ""),
+    "predefined without column": (at_top("validation: {scheme: predefined}"), 3, 1, "validation", "no `column`, which is required", "add `column`"),
+    "predefined with a number": (at_top("validation: {scheme: predefined, column: f, folds: 3}"), 3, 45, "validation.folds", "unknown field `folds`", "remove `folds`"),
     "blocks are whole days": (at_top("validation: {scheme: time, blocks: 36h}"), 3, 36, "validation.blocks", "whole days", "2w"),
     "blocks are at least a day": (at_top("validation: {scheme: time, blocks: 0d}"), 3, 36, "validation.blocks", "whole days", "2w"),
     "duration": (at_top("validation: {scheme: time, embargo: 2 days}"), 3, 37, "validation.embargo", "a duration", "14d"),
@@ -98,12 +99,11 @@ datasets:
     "unknown dataset": (("dataset: shops", "dataset: shop"), 18, 14, "models.rent.dataset", "no dataset `shop`", "`shops`"),
     "unknown upstream": (("{sales: {}}", "{sale: {}}"), 15, 14, "models.visits.inputs.sale", "no model `sale`", "`sales`"),
     "unknown model field": (("    features: [area]", "    feature: [area]"), 20, 5, "models.rent.feature", "unknown field `feature`", "`features`"),
-    "weights come later": (in_rent("weight: area"), 21, 5, "models.rent.weight", "unknown field `weight` in a model; allowed: dataset, target", ""),
+    "slices come later": (in_rent("gate: {slices: [area]}"), 21, 12, "models.rent.gate.slices", "unknown field `slices` in a gate", ""),
     # inputs
     "own prediction": (("{sales: {}}", "{visits: {}}"), 15, 14, "models.visits.inputs.visits", "recursive forecasts", "lagged label"),
     "inputs as a list": (("{sales: {}}", "[sales]"), 15, 13, "models.visits.inputs", "a mapping from upstream models", ""),
     "edge without braces": (("{sales: {}}", "{sales: }"), 15, 21, "models.visits.inputs.sales", "found nothing", "write {}"),
-    "aggregates come later": (("{sales: {}}", "{sales: {aggregate: [mean]}}"), 15, 22, "models.visits.inputs.sales.aggregate", "unknown field `aggregate`", ""),
     "coverage": (("{sales: {}}", "{sales: {coverage: 95}}"), 15, 32, "models.visits.inputs.sales.coverage", "a share", "95% or 0.95"),
     "missing policy": (("{sales: {}}", "{sales: {missing: zero}}"), 15, 31, "models.visits.inputs.sales.missing", "one of drop, nan, refuse", ""),
     "feature named like a column": (in_visits("features: [sales]"), 15, 14, "models.visits.inputs.sales", "which is a feature too", "`as`"),
@@ -155,6 +155,22 @@ datasets:
     "at_least with all": (in_rent("retrain_when: {all: [definition], at_least: 1}"), 21, 39, "models.rent.retrain_when.at_least", "unknown field", "belongs to `any`"),
     "blocks by folds": (in_rent("retrain_when: {data: {blocks: 2}}"), 21, 35, "models.rent.retrain_when", "`rent` is validated by folds", "share: 10%"),
     "settings of a bare word": (in_rent("retrain_when: {definition: 3}"), 21, 32, "models.rent.retrain_when.definition", "no settings", "bare word"),
+    "window by folds": (in_rent("window: 30d"), 21, 13, "models.rent.window", "counts back from a fit's cut", "validate by time"),
+    "half life by folds": (in_rent("weight: {column: w, half_life: 30d}"), 21, 36, "models.rent.weight.half_life", "counts back from a fit's cut", "validate by time"),
+    "window of nothing": (in_sales("window: 0d"), 12, 13, "models.sales.window", "more than nothing", "2w"),
+    "weight without settings": (in_sales("weight: {}"), 12, 13, "models.sales.weight", "at least one of column, half_life", ""),
+    "estimator without weights": (("estimator: Ridge", "estimator: KNeighborsRegressor\n    weight: w"), 12, 13, "models.sales.weight", "KNeighborsRegressor takes no weights", "another estimator"),
+    "feature that chooses rows": (in_sales("train_where: price"), 10, 16, "models.sales.features[0]", "chooses the rows", "remove it"),
+    "classes of a regression": (("{column: sold, known_after: 1d}", "{column: sold, known_after: 1d, classes: [a, b]}"), 9, 54, "models.sales.target.classes", "Ridge predicts numbers", "a classifier"),
+    "one class": (("{column: visited, known_after: 0d}", "{column: visited, known_after: 0d, classes: [a]}"), 14, 57, "models.visits.target.classes", "at least 2 classes", ""),
+    "positive outside the classes": (("{column: visited, known_after: 0d}", "{column: visited, known_after: 0d, classes: [a, b], positive: c}"), 14, 75, "models.visits.target.positive", "not among", "mend"),
+    "positive of three classes": (("{column: visited, known_after: 0d}", "{column: visited, known_after: 0d, classes: [a, b, c], positive: c}"), 14, 78, "models.visits.target.positive", "for two classes; found 3", "remove"),
+    "aggregate without match": (("inputs: {sales: {}}", "inputs: {sales: {aggregate: [mean]}}"), 15, 33, "models.visits.inputs.sales.aggregate", "not said which rows", "add match"),
+    "aggregate of no function": (("inputs: {sales: {}}", "inputs: {sales: {aggregate: [median], match: [shop]}}"), 15, 34, "models.visits.inputs.sales.aggregate[0]", "one of mean, sum", ""),
+    "as_of beside match": (("inputs: {sales: {}}", "inputs: {sales: {as_of: {match: [shop]}, match: [shop]}}"), 15, 53, "models.visits.inputs.sales.match", "has its own `match`", "keep one"),
+    "as_of without match": (("inputs: {sales: {}}", "inputs: {sales: {as_of: {tolerance: 7d}}}"), 15, 22, "models.visits.inputs.sales.as_of", "no `match`", "add `match`"),
+    "as_of by folds": (("parameters: {max_depth: 3}}\n", "parameters: {max_depth: 3}}\n    inputs: {size: {as_of: {match: [shop]}}}\n  size: {dataset: shops, target: size, features: [rooms], estimator: Ridge}\n"), 22, 28, "models.rent.inputs.size.as_of", "needs moments", "`match`"),
+    "union with a stranger": (("inputs: {sales: {}}", "inputs: {both: {from: [sales, sails]}}"), 15, 14, "models.visits.inputs.both", "no model `sails`", "`sales`"),
     "gated by folds": (in_rent("ship: gated"), 21, 11, "models.rent.ship", "needs the time scheme", "refit"),
     # defaults
     "target in defaults": (at_top("defaults: {target: x}"), 3, 12, "defaults.target", "unknown field `target`", "in each model"),
@@ -382,3 +398,15 @@ def test_nearest_names_stay_affordable(problems_of):
         for i in range(1500)
     )
     assert len(problems_of(BASE + models)) == 1500
+
+
+def test_a_union_is_of_one_dataset(problems_of):
+    text = BASE.replace(
+        "datasets:\n", "datasets:\n  weeks: {path: w.csv, key: [shop, week], time: week}\n"
+    ).replace("inputs: {sales: {}}", "inputs: {both: {from: [sales, cost], match: [shop]}}")
+    text += (
+        "  cost: {dataset: weeks, target: {column: c, known_after: 0d}, features: [x], estimator: Ridge}\n"
+    )
+    problem = one(problems_of(text))
+    assert problem.path == "models.visits.inputs.both.from"
+    assert "`sales` is on `days`, `cost` on `weeks`" in problem.message

@@ -84,20 +84,32 @@ def begin(block: int) -> pd.Timestamp:
     return pd.Timestamp(dt.date(1970, 1, 5) + dt.timedelta(days=int(block) * DAYS)).tz_localize(ZONE)
 
 
-def naive(rows, time, known, label, x, able, make, cut, predict="predict"):
+def naive(
+    rows, time, known, label, x, able, make, cut, predict="predict",
+    *, trained=None, weight=None, window=None, half_life=None,
+):  # fmt: skip
     """Each block predicted by a model of what was known before it began (NaN before the first), and the models.
 
-    `able` is False for rows without an upstream prediction: they are neither learnt from nor predicted.
+    `able` is False for rows without an upstream prediction: they are neither learnt from nor predicted;
+    `trained` is False for rows that are only predicted. A weighted model is `make()` with `sample_weight`.
     """
+    trained = np.ones(len(rows), bool) if trained is None else trained
     block, borders = block_of(rows[time]), [begin(b) for b in range(1400, 1600)]
     first = 1400 + np.searchsorted(borders, list((known + EMBARGO).fillna(borders[-1])))
     labelled, fits, out = (rows[label].notna() & known.notna()).to_numpy(), {}, None
     for b in sorted(set(block)):
         end = min(b, cut)
-        train = np.flatnonzero(labelled & able & (first <= end))
+        recent = (
+            np.ones(len(rows), bool) if window is None else (rows[time] >= begin(end) - window).to_numpy()
+        )
+        train = np.flatnonzero(labelled & able & trained & recent & (first <= end))
         if len(train) >= 40 and len(set(block[train])) >= 2:
             train = train[np.lexsort((block[train], first[train]))]
-            fits[end] = make().fit(x[train], rows[label].to_numpy()[train])
+            more = {}
+            if weight is not None:
+                age = (begin(end) - rows[time].iloc[train]) / half_life
+                more = {"sample_weight": weight[train] * 0.5 ** age.to_numpy()}
+            fits[end] = make().fit(x[train], rows[label].to_numpy()[train], **more)
             at = (block == b) & able
             found = getattr(fits[end], predict)(x[at])
             out = np.full((len(rows), *found.shape[1:]), np.nan) if out is None else out

@@ -79,6 +79,8 @@ class ObjectsContract:
         assert objects.get_range("k", 8, 4) == b"89"
         assert objects.get_range("k", 12, 4) == b""
         assert objects.get_range("k", 3, 0) == b""
+        assert objects.get_range("k", 2**80, 4) == b""
+        assert objects.get_range("k", 12, 2**80) == b""
         assert objects.get_tail("k", 3) == (b"789", 10)
         assert objects.get_tail("k", 30) == (b"0123456789", 10)
 

@@ -56,6 +56,9 @@ class MemoryObjects:
     def settle(self, prefix: str) -> None:
         pass
 
+    def verify_exclusion(self) -> None:
+        pass
+
 
 class OverwritingObjects(MemoryObjects):
     """A store that has stopped excluding: `create` overwrites."""
@@ -105,6 +108,9 @@ class InterceptedObjects:
 
     def settle(self, prefix):
         return self._call("settle", prefix)
+
+    def verify_exclusion(self):
+        return self._call("verify_exclusion")
 
 
 class SimulatedCrash(BaseException):

@@ -14,6 +14,7 @@ from retraining.errors import (
     ReleaseConflictError,
     RetrainingError,
     StoreError,
+    UnansweredError,
 )
 from retraining.release.update import Update
 from retraining.store.commits import Ports
@@ -91,6 +92,27 @@ def test_eight_who_make_one_store_get_the_same(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         stores = list(pool.map(lambda _: open_store(str(tmp_path / "s"), create=True), range(8)))
     assert len({store.store_id for store in stores}) == 1
+
+
+@pytest.mark.parametrize("applied", [False, True])
+@pytest.mark.parametrize("error", [AlreadyExistsError, UnansweredError])
+def test_a_store_and_a_run_s_document_are_made_though_answers_are_lost(applied, error):
+    objects, seen = MemoryObjects(), set()
+
+    def around(name, arguments, run):
+        if name == "create" and arguments[0] not in seen:
+            seen.add(arguments[0])
+            if applied:
+                run()
+            raise error("the answer was lost")
+        return run()
+
+    store = store_on(InterceptedObjects(objects, around), create=True)
+    store.create_json(run_key("r"), {"run": "r"})
+    assert store.read_json(run_key("r"))["run"] == "r"
+    with pytest.raises(AlreadyExistsError):
+        store.create_json(run_key("r"), {"run": "another"})
+    assert seen == {"store.json", run_key("r")}
 
 
 # Commits and history
@@ -414,14 +436,31 @@ def test_a_store_that_keeps_refusing_is_an_error_and_nothing_landed():
     assert plain.read_head().release == 1
 
 
-def test_a_store_that_never_answers_leaves_the_outcome_unknown():
+@pytest.mark.parametrize("error", [TimeoutError, UnansweredError])
+def test_a_store_that_never_answers_leaves_the_outcome_unknown(error):
     def answer(number, run):
-        raise TimeoutError
+        raise error("no answer")
 
     store, _, _ = with_answers(answer)
     with pytest.raises(CommitOutcomeUnknownError, match=r"did not answer whether log/0+2.json") as caught:
         commit(store, setting({"a": "v2"}))
     assert caught.value.exit_code == 5
+
+
+def test_a_store_that_does_not_exclude_is_refused_before_anything_is_written():
+    objects = MemoryObjects()
+    plain = store_on(objects, create=True)
+    before = dict(objects.bodies)
+
+    def around(name, arguments, run):
+        if name == "verify_exclusion":
+            raise StoreError("every writer wins")
+        return run()
+
+    store = Store(InterceptedObjects(objects, around), store_id=plain.store_id, ports=PATIENT)
+    with pytest.raises(StoreError, match="every writer wins"):
+        commit(store, setting({"a": "v1"}))
+    assert objects.bodies == before
 
 
 @pytest.mark.parametrize("applied", [False, True])

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from retraining.store.objects import open_objects
 
 from .objects_contract import ObjectsContract
 from .places import MemoryObjects
+from .race import race
 
 
 class TestLocalObjects(ObjectsContract):
@@ -34,29 +33,8 @@ def names(folder: Path) -> list[str]:
 
 
 def test_of_sixteen_processes_exactly_one_creates_each_key(tmp_path):
-    processes, rounds = 16, 20
-    root = Path(__file__).parents[2]
-    racers = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                str(Path(__file__).with_name("race.py")),
-                str(tmp_path),
-                str(number),
-                str(rounds),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(root)},
-        )
-        for number in range(processes)
-    ]
-    assert [racer.stdout.readline() for racer in racers] == ["ready\n"] * processes
-    for racer in racers:
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
-    won = [[int(line) for line in racer.communicate()[0].split()] for racer in racers]
+    rounds = 20
+    won = race(str(tmp_path), 16, rounds)
     assert sorted(turn for turns in won for turn in turns) == list(range(rounds))
     objects = LocalObjects(tmp_path)
     for number, turns in enumerate(won):
@@ -118,7 +96,8 @@ def test_an_interrupt_in_mid_write_leaves_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "url", ["s3://bucket/x", "gs://b", "http://h/x", "file://host/x", "", "a\x00b", "file:///a%00b"]
+    "url",
+    ["s3://b", "gs://b", "ftp://bucket/x", "http://h/x", "file://host/x", "", "a\x00b", "file:///a%00b"],
 )
 def test_a_place_that_is_no_local_folder_is_refused(url):
     with pytest.raises(StoreError, match="store"):

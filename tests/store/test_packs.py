@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 
 import pytest
 from hypothesis import given, settings
@@ -8,9 +9,18 @@ from hypothesis import strategies as st
 
 from retraining.errors import IntegrityError, NotFoundError, StoreError
 from retraining.store.documents import FORMAT, Frame, decompress, pack_bytes
-from retraining.store.packs import Blob, Record, StoredRecord, build_pack, pack_key, read_blob, read_footer
+from retraining.store.packs import (
+    Blob,
+    Record,
+    StoredRecord,
+    build_pack,
+    pack_key,
+    read_blob,
+    read_blobs,
+    read_footer,
+)
 
-from .places import MemoryObjects
+from .places import InterceptedObjects, MemoryObjects
 from .rows import fit, write_pack
 
 KEY = pack_key("1795000000000-00c0ffee", 1, 1)
@@ -133,6 +143,44 @@ def test_a_pointer_that_does_not_fit_is_refused_before_it_costs_memory():
     ]:
         with pytest.raises(IntegrityError, match=KEY):
             read_blob(objects, dataclasses.replace(good, **change))
+
+
+@settings(derandomize=True, max_examples=50, deadline=None)
+@given(st.lists(st.lists(st.binary(max_size=90_000), max_size=5), min_size=1, max_size=3), st.randoms())
+def test_blobs_read_together_are_those_read_alone(packs, chosen):
+    objects = MemoryObjects()
+    pointers = []
+    for batch, bodies in enumerate(packs):
+        for record in write_pack(objects, "r", batch, *(fit(str(n), body) for n, body in enumerate(bodies))):
+            pointers += record.blobs
+    chosen.shuffle(pointers)
+    assert read_blobs(objects, pointers) == [read_blob(objects, pointer) for pointer in pointers]
+
+
+def test_neighbours_are_read_with_one_request_and_distant_blobs_apart():
+    asked = []
+
+    def around(name, arguments, run):
+        asked.append(arguments)
+        return run()
+
+    near = [fit(str(number), bytes([number]) * 100) for number in range(20)]
+    far = fit("far", random.Random(0).randbytes(200_000))
+    objects, stored = stored_pack(*near, far, fit("last", b"last"))
+    pointers = [record.blob("model") for record in stored if record.fingerprint != "far"]
+    assert len(read_blobs(InterceptedObjects(objects, around), pointers)) == 21
+    assert [key for key, *_ in asked] == [KEY, KEY]
+
+
+def test_one_damaged_blob_among_neighbours_is_found():
+    objects, stored = stored_pack(fit("a", b"one" * 50), fit("b", b"two" * 50))
+    pointers = [record.blob("model") for record in stored]
+    damaged = bytearray(objects.bodies[KEY])
+    damaged[pointers[1].offset] ^= 1
+    objects.bodies[KEY] = bytes(damaged)
+    with pytest.raises(IntegrityError):
+        read_blobs(objects, pointers)
+    assert read_blob(objects, pointers[0]) == b"one" * 50
 
 
 def test_a_pack_that_is_gone_is_not_found():

@@ -10,6 +10,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -147,7 +148,7 @@ class RayBackend:
             return BatchResult(batch=batch, lost="it was killed, or crashed in compiled code")
         except ray.exceptions.RayError as error:
             return BatchResult(batch=batch, lost=_plain(error))
-        return BatchResult(batch=batch, results=result.results, fatal=result.fatal)
+        return replace(result, batch=batch)
 
 
 def _needs(batch: Batch) -> tuple[set[str], list[str]]:
