@@ -105,7 +105,8 @@ def fit(
         except (FitError, MemoryError):
             raise
         except Exception as error:
-            rows = f"{len(features):,} rows x {len(features.names)} columns"
+            columns = len(features.names)
+            rows = f"{len(features):,} rows x {columns} column{'' if columns == 1 else 's'}"
             raise FitError(f"{spec.type} failed on {rows}{_odd(spec, features)}: {_brief(error)}") from error
     notes = tuple(dict.fromkeys(f"{warning.category.__name__}: {warning.message}" for warning in caught))
     return FittedModel(

@@ -66,7 +66,10 @@ def build_dataset(name: str, reading: Reading) -> Dataset:
 
 def build_model(model: ModelReading, scheme: Scheme, estimator: EstimatorInfo) -> Model:
     """The model of a reading without problems, with the defaults merged in."""
-    metrics = model.value(Models.METRICS) or (DEFAULT_METRIC[estimator.task],)
+    gate = _gate(model.value(Models.GATE))
+    written = model.value(Models.METRICS) or (DEFAULT_METRIC[estimator.task],)
+    # what a limit is kept for is measured, whether it is listed or not
+    metrics = (*map(canonical_metric, written), *(limit.metric for limit in gate.limits))
     columns = model.value(Models.PARTITION_BY) or ()
     inputs = model.value(Models.INPUTS) or {}
     return Model(
@@ -76,7 +79,7 @@ def build_model(model: ModelReading, scheme: Scheme, estimator: EstimatorInfo) -
         features=model.value(Models.FEATURES) or (),
         inputs=tuple(_input(upstream, item) for upstream, item in inputs.items()),
         estimator=_estimator(model, estimator),
-        metrics=tuple(dict.fromkeys(canonical_metric(metric) for metric in metrics)),
+        metrics=tuple(dict.fromkeys(metrics)),
         retrain_when=model.value(Models.RETRAIN_WHEN) or _default_rule(scheme),
         partition_by=columns,
         partitions=_partitions(model.value(Models.PARTITIONS)) if columns else Partitions(),
@@ -85,7 +88,7 @@ def build_model(model: ModelReading, scheme: Scheme, estimator: EstimatorInfo) -
         train_where=model.value(Models.TRAIN_WHERE),
         preprocess=cast("Literal['auto', 'none']", model.value(Models.PREPROCESS) or "auto"),
         ship=cast("Literal['refit', 'gated']", model.value(Models.SHIP) or "refit"),
-        gate=_gate(model.value(Models.GATE)),
+        gate=gate,
         description=model.value(Models.DESCRIPTION) or "",
         owner=model.value(Models.OWNER) or "",
         tags=model.value(Models.TAGS) or (),

@@ -71,7 +71,7 @@ class Observation:
         Raises `DataError` where the files are no longer those that were observed.
         """
         extra = extra_columns or {}
-        before = set(self._tables.items())
+        read = False
         for name, dataset in self.datasets.items():
             wanted = _columns_used(self.manifest, dataset) | _existing(
                 dataset, self.files[name], extra.get(name, ())
@@ -79,6 +79,10 @@ class Observation:
             table = self._tables.get(name)
             if table is None or not wanted <= table.columns.keys():
                 self._tables[name] = _read(dataset, self.files[name], wanted, self.manifest.timezone)
+                read = True
+        # a plan that was made from a hint must not be carried out on other rows
+        if read and _signature(self.manifest, _stamps(self.files)) != self.signature:
+            raise _changed()
         return self._tables
 
     def rows(self, recipe: Recipe, classes: Classes) -> NodeRows:
@@ -128,14 +132,14 @@ def observe(
         name: find_files(dataset, manifest.directory, overrides.get(name))
         for name, dataset in datasets.items()
     }
-    stamps = {name: signatures(paths) for name, paths in files.items()}
+    stamps = _stamps(files)
     signature = _signature(manifest, stamps)
     hint = store.read_hint(_hint_key(manifest)) if store is not None else None
     if hint is not None and _valid(hint, signature, as_of):
         return _from_hint(hint, manifest, as_of, datasets, files, signature)
     seen, changes_at = _look(manifest, as_of, datasets, files, signature)
-    if {name: signatures(paths) for name, paths in files.items()} != stamps:
-        raise DataError("a dataset changed while it was read", "run again when the files are complete")
+    if _stamps(files) != stamps:
+        raise _changed()
     if not _racy(stamps):
         seen.hint = _to_hint(seen, changes_at)
     if store is not None:
@@ -151,6 +155,14 @@ def leave_hint(seen: Observation, store: Store) -> None:
 
 def _hint_key(manifest: Manifest) -> str:
     return f"hints/snapshots/{manifest.name}"
+
+
+def _changed() -> DataError:
+    return DataError("a dataset changed while it was read", "run again when the files are complete")
+
+
+def _stamps(files: Mapping[str, Sequence[Path]]) -> dict[str, tuple[FileSignature, ...]]:
+    return {name: signatures(paths) for name, paths in files.items()}
 
 
 def _signature(manifest: Manifest, stamps: Mapping[str, Sequence[FileSignature]]) -> str:

@@ -30,6 +30,9 @@ MODULE = 'import pytest\npytest.importorskip("no_such_package")\n'
 
 def outcome(folder: Path, *, no_skips: bool) -> tuple[int, str]:
     shutil.copy(CONFTEST, folder)
+    (folder / "store").mkdir()  # where the shared fixtures read which S3 server there is
+    (folder / "store" / "__init__.py").touch()
+    shutil.copy(CONFTEST.parent / "store" / "s3_server.py", folder / "store")
     settings = {key: value for key, value in os.environ.items() if key != "RETRAINING_NO_SKIPS"}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rfE", str(folder)],

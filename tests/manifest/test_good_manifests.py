@@ -86,6 +86,18 @@ def test_edges_keep_their_order_and_settings(read):
     assert read("customers").models["complaint"].inputs[0].match == (("account", "account"),)
 
 
+def test_a_limit_on_a_metric_that_is_not_listed_is_measured_too(catalog):
+    text = """
+manifest: 1
+name: t
+datasets: {d: {path: d.csv, key: [id]}}
+models:
+  a: {dataset: d, target: y, features: [x], estimator: Ridge, gate: {limits: {r2: {min: 0}}}}
+"""
+    model = parse_manifest(text.encode(), Path("m.yaml"), catalog).models["a"]
+    assert model.metrics == ("mean_squared_error", "r2")
+
+
 def test_partition_values_stay_as_written(read):
     values = (("UA",), ("9E",), ("AA",), ("007",), ("NO",), ("1.50",))
     assert read("flights").models["arrival_delay"].partitions.only == values

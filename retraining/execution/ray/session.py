@@ -13,10 +13,11 @@ import contextlib
 import os
 import secrets
 import shutil
+import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,8 @@ class RaySession:
         if not ray.is_initialized():
             # stdout is not redirected meanwhile: it is the process's own, and the run writes to it
             try:
-                ray.init(**self._options(local))
+                with _importable_in_workers():
+                    ray.init(**self._options(local))
                 self._owned = True
             finally:
                 self._agents = _processes_of(self._folder) if self._folder is not None else []
@@ -224,6 +226,22 @@ def _kill(processes: Sequence[Any]) -> None:
 
 def _folder_prefix() -> str:
     return f"retrain-ray-{os.getpid()}-"
+
+
+@contextlib.contextmanager
+def _importable_in_workers() -> Iterator[None]:
+    """While Ray's servers start: their workers find this package also where `sys.path` alone leads to it."""
+    root = str(Path(__file__).parents[3])
+    before = os.environ.get("PYTHONPATH")
+    if root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+        os.environ["PYTHONPATH"] = root if before is None else f"{before}{os.pathsep}{root}"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("PYTHONPATH", None)
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 def _suspects(address: str) -> str:
