@@ -213,6 +213,23 @@ def trained_labels(candidate: Candidate, left_out: LeftOut) -> NDArray[np.bool_]
     return candidate.rows.learnable(left_out)
 
 
+def row_counts(candidate: Candidate) -> dict[str, int]:
+    """The rows in each state of MANIFEST 1; those that lack an upstream column train nothing and judge nothing."""
+    counts = dict(candidate.data.counts)
+    shipped = shipped_fit(candidate)
+    usable = candidate.usable.get(fit_context(shipped))
+    if usable is None:
+        return counts
+    rows = candidate.rows
+    judged = rows.labelled
+    if candidate.cut is not None:
+        judged = rows.known_now & np.isin(rows.part, candidate.data.holdout)
+    counts["trained"] = len(candidate.training_rows(shipped))
+    counts["judged"] = int((judged & usable).sum())
+    counts["no_upstream"] = int((~usable).sum())
+    return counts
+
+
 def block_days(candidate: Candidate) -> int:
     """The length of a candidate's blocks; 1 in the fold scheme, which has none."""
     scheme = candidate.recipe.scheme

@@ -113,6 +113,8 @@ def _shift_check(candidate: Candidate, gate: Floats, shipped: Floats, limit: flo
     # the last output: the value, or the probability of the last class
     shift = psi(gate[chosen, -1], shipped[chosen, -1]) if chosen.any() else 0.0
     note = f"predictions shift by PSI {shift:.3f} between gate fit and shipped fit {where}"
+    if blocking and shift > limit:
+        note += f"; `refit_shift` allows {limit:g}"
     return Check(
         name="shift",
         value=shift,

@@ -13,7 +13,7 @@ from typing import Any
 
 from retraining.decide.calendar import Calendar, moment
 from retraining.decide.fits import Before
-from retraining.execution.candidates import Candidate, shipped_fit
+from retraining.execution.candidates import Candidate, row_counts, shipped_fit
 from retraining.execution.study import NodeResult
 from retraining.graph.graph import Graph
 from retraining.manifest.values import Json, TimeScheme
@@ -228,6 +228,7 @@ def version_document(
         "cut_block": candidate.cut,
         "cut": _cut_time(candidate),
         "data": candidate.data.to_json(),
+        "counts": _plain(row_counts(candidate)),
         "parts": result.parts.to_json(),
         "wiring": dict(result.wiring),
         "sources": {column: [name for name, _ in sources] for column, sources in candidate.sources.items()},

@@ -145,7 +145,7 @@ def _making(store: Store, pointer: BlobPointer, outcome: str, because: str, time
             {"column": column, "upstreams": names, "coverage": coverage.get(column)}
             for column, names in sources.items()
         ],
-        "rows": document["data"]["counts"],
+        "rows": document.get("counts", document["data"]["counts"]),
     }
     return Making(
         view=read_record({"format": 1, "nodes": [node]}).nodes[0],

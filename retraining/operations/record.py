@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from retraining.decide.calendar import Calendar
-from retraining.decide.fits import fit_context
 from retraining.decide.plan import Decision
-from retraining.execution.candidates import shipped_fit
+from retraining.execution.candidates import row_counts
 from retraining.execution.driver import Execution, Ran
 from retraining.execution.study import NodeResult
 from retraining.manifest.values import Json, TimeScheme
@@ -154,13 +153,10 @@ def fit_name(session: Session, ran: Ran) -> str:
 
 
 def _rows(session: Session, result: NodeResult) -> dict[str, int]:
-    """The rows in each state of MANIFEST 1, those without an upstream column among them."""
-    counts = dict(session.observation.data[result.node].counts)
-    candidate = result.candidate
-    usable = candidate.usable.get(fit_context(shipped_fit(candidate))) if candidate is not None else None
-    if usable is not None:
-        counts["no_upstream"] = int((~usable).sum())
-    return counts
+    """The rows in each state of MANIFEST 1, those without an upstream column among them where it was made."""
+    if result.candidate is None:
+        return dict(session.observation.data[result.node].counts)
+    return row_counts(result.candidate)
 
 
 def _decision(decision: Decision) -> dict[str, Json]:

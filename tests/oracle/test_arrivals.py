@@ -173,3 +173,16 @@ def test_a_class_that_appears_late_is_a_column_of_zeros_before(bench: Bench):
     assert early.shape[1] == 3
     assert np.all(early[:, 0] == 0.0)
     assert np.allclose(early.sum(axis=1), 1.0)
+
+
+def test_rows_that_lack_an_upstream_column_are_not_told_as_trained_on(bench: Bench):
+    text = TEXT.replace("{area: {}}", "{area: {missing: drop, coverage: 10%}}").replace(
+        "partition_by: [place]", 'partition_by: [place]\n    partitions: {except: ["NO"]}'
+    )
+    frame = rows()
+    bench.write(text, d=frame)
+    bench.run(at(20))
+    document = bench.version("all").document
+    counts, known = document["counts"], document["data"]["counts"]["trained"]
+    assert counts["no_upstream"] >= (frame["place"] == "NO").sum() / 2
+    assert 0 < counts["trained"] <= counts["total"] - counts["no_upstream"] < known
