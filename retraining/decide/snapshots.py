@@ -59,21 +59,6 @@ class NodeData:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """What a dataset contained when a run read it.
-
-    `visible_through` is the newest moment in it (microseconds UTC), so that a later `as_of` sees the
-    same rows; `signature` is the digest of its files' metadata and `digest` that of its content.
-    """
-
-    dataset: str
-    signature: str
-    digest: str
-    rows: int
-    visible_through: int | None
-
-
 def cells_digest(cells: Iterable[Cell], classes: Iterable[object] = ()) -> str:
     """The digest of some cells and of the classes that their labels are drawn from."""
     state = hashlib.sha256(repr(tuple(classes)).encode())
