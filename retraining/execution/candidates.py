@@ -213,6 +213,15 @@ def trained_labels(candidate: Candidate, left_out: LeftOut) -> NDArray[np.bool_]
     return candidate.rows.learnable(left_out)
 
 
+def judged_rows(candidate: Candidate) -> NDArray[np.bool_]:
+    """True for the rows of the holdout (fold scheme: all) whose label is known and counts."""
+    rows = candidate.rows
+    counting = rows.labelled if rows.weight is None else rows.labelled & (rows.weight > 0)
+    if candidate.cut is None:
+        return counting
+    return counting & rows.known_now & np.isin(rows.part, candidate.data.holdout)
+
+
 def row_counts(candidate: Candidate) -> dict[str, int]:
     """The rows in each state of MANIFEST 1; those that lack an upstream column train nothing and judge nothing."""
     counts = dict(candidate.data.counts)
@@ -220,12 +229,8 @@ def row_counts(candidate: Candidate) -> dict[str, int]:
     usable = candidate.usable.get(fit_context(shipped))
     if usable is None:
         return counts
-    rows = candidate.rows
-    judged = rows.labelled
-    if candidate.cut is not None:
-        judged = rows.known_now & np.isin(rows.part, candidate.data.holdout)
     counts["trained"] = len(candidate.training_rows(shipped))
-    counts["judged"] = int((judged & usable).sum())
+    counts["judged"] = int((judged_rows(candidate) & usable).sum())
     counts["no_upstream"] = int((~usable).sum())
     return counts
 

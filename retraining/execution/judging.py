@@ -30,6 +30,7 @@ from retraining.execution.candidates import (
     block_days,
     fresh_parts,
     gate_fits,
+    judged_rows,
     shipped_fit,
     trained_labels,
 )
@@ -74,7 +75,7 @@ def judge_challenger(study: Study, node: str, decision: Decision, candidate: Can
         result.verdict, result.because = insufficient(why), why
         return result
     fits = candidate.possible(gate_fits(candidate))
-    judged = _judged_rows(candidate)
+    judged = judged_rows(candidate)
     extra = fresh_parts(candidate)
     wide = {left_out: sorted({*own, *extra}) for left_out, own in fits.items()}
     values, error = yield from predictions(study, candidate, wide, "gate", keep_model=True)
@@ -107,7 +108,7 @@ def _not_judgeable(study: Study, candidate: Candidate) -> str:
         if candidate.cut is None:
             return "no fold has rows to learn from"
         return _no_gate_fit(candidate, Before(holdout[0]))
-    if not _judged_rows(candidate).any():
+    if not judged_rows(candidate).any():
         return "the holdout has no labelled rows" + (
             "" if candidate.rows.weight is None else " of any weight"
         )
@@ -127,14 +128,6 @@ def _no_gate_fit(candidate: Candidate, gate: Before) -> str:
     )
     wanted = f"{scheme.min_rows:,} in {counted(scheme.min_blocks, 'block')}"
     return f"{known} before the holdout, and min_train asks for {wanted}"
-
-
-def _judged_rows(candidate: Candidate) -> NDArray[np.bool_]:
-    rows = candidate.rows
-    counting = rows.labelled if rows.weight is None else rows.labelled & (rows.weight > 0)
-    if candidate.cut is None:
-        return counting
-    return counting & rows.known_now & np.isin(rows.part, candidate.data.holdout)
 
 
 def _comparison_kind(
