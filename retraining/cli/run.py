@@ -158,7 +158,9 @@ def _text(outcome: RunOutcome) -> str:
 
     paint = paint_for(sys.stdout)
     release = paint("title", release_line(outcome.before.release, outcome.after.release))
-    counted = last_line(outcome.counts, outcome.fits_made, outcome.fits_reused, outcome.seconds)
+    counted = last_line(
+        outcome.counts, outcome.fits_made, outcome.fits_reused, outcome.seconds, again=outcome.fits_again
+    )
     body = outcome_text(outcome.outcomes, _errors(outcome), paint=paint)
     return f"{release}\n{body}{paint('title', counted)}\n"
 
@@ -173,7 +175,7 @@ def _document(outcome: RunOutcome) -> dict[str, Json]:
         "run": outcome.run or None,
         "release": {"before": outcome.before.release, "after": outcome.after.release},
         "counts": dict(outcome.counts),
-        "fits": {"made": outcome.fits_made, "reused": outcome.fits_reused},
+        "fits": {"made": outcome.fits_made, "again": outcome.fits_again, "reused": outcome.fits_reused},
         "seconds": outcome.seconds,
         "exit_code": outcome.exit_code,
         "nodes": nodes,

@@ -7,7 +7,7 @@ the store starts none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,11 +17,11 @@ from retraining.errors import StoreError
 from retraining.execution.backends import Backend
 from retraining.execution.engine import open_flow
 from retraining.execution.flows import Flows
-from retraining.execution.scheduler import Added, Deliver, Finished, Scheduler, Stopped, Submit
+from retraining.execution.journal import Journal
+from retraining.execution.scheduler import Added, Deliver, Finished, Scheduler, Shared, Stopped, Submit
 from retraining.execution.study import Done, NodeResult, Settle, Ship, Study, World
 from retraining.execution.tasks import BatchResult, FitTask, ScoreTask, Task, TaskResult
-from retraining.manifest.values import Dataset
-from retraining.store.packs import StoredRecord
+from retraining.manifest.values import Dataset, Json
 from retraining.store.results import ResultIndex
 
 #: How long an interrupted run waits for the batches in flight.
@@ -56,22 +56,27 @@ class Progress:
 
 @dataclass(slots=True, kw_only=True)
 class Execution:
-    """What a run did: each node's result, what ran where, the packs with their records."""
+    """What a run did: each node's result, and what ran where.
+
+    Of the fits made, `fits_again` had been begun before: by a run that was cut off, by a worker that
+    died, or in a pack that turned out to be damaged.
+    """
 
     results: dict[str, NodeResult] = field(default_factory=dict)
     timeline: list[Ran] = field(default_factory=list)
-    packs: dict[str, list[StoredRecord]] = field(default_factory=dict)
     interrupted: bool = False
     fatal: StoreError | None = None
     fits_made: int = 0
+    fits_again: int = 0
     slots: int = 0
 
 
 class Driver:
     """Executes a plan on a backend that is opened when the first task is ready.
 
-    `progress` is called after every change; `stop_asked` ends the run at the next turn; `flush`
-    is called with the records of new packs, so that a later run finds them without reading packs.
+    `progress` is called after every change; `stop_asked` ends the run at the next turn. `journal`
+    is told what happens, and tells what other runs finish meanwhile; `begun` are the fingerprints of
+    fits that were under way when an earlier run was cut off.
     """
 
     def __init__(
@@ -82,6 +87,8 @@ class Driver:
         open_backend: Callable[[], Backend],
         *,
         run: str,
+        journal: Journal,
+        begun: Collection[str] = (),
         stop_asked: Callable[[], bool] = lambda: False,
         progress: Callable[[Progress], None] = lambda _: None,
         finished: Callable[[NodeResult], None] = lambda _: None,
@@ -91,6 +98,9 @@ class Driver:
         self._results = results
         self._open_backend = open_backend
         self._run_id = run
+        self._journal = journal
+        self._begun = begun
+        self._lost: set[str] = set()
         self._stop_asked = stop_asked
         self._progress = progress
         self._finished = finished
@@ -102,9 +112,9 @@ class Driver:
         self._unjudged = [node.name for node in world.graph.nodes]
         self._made: set[tuple[str, str]] = set()
         self.execution = Execution()
-        study = Study(world, results, self._submit, self._put_array, self._made)
-        self._columns = study.columns
-        self._flows = Flows(lambda key: open_flow(study, key))
+        self._study = Study(world, results, self._submit, self._put_array, self._made)
+        self._columns = self._study.columns
+        self._flows = Flows(lambda key: open_flow(self._study, key))
 
     def run(self) -> Execution:
         """Runs until every node has its result, or until it is stopped."""
@@ -119,6 +129,7 @@ class Driver:
         finally:
             if self._backend is not None:
                 self._backend.close()
+            self._journal.close([] if self._scheduler is None else self._scheduler.under_way())
         for node in nodes:
             key = Settle(node=node)
             if key in self._flows and (
@@ -158,6 +169,7 @@ class Driver:
         backend, scheduler = self._backend, self._scheduler
         assert backend is not None
         self._tell(scheduler)
+        self._share(scheduler)
         for result in backend.finished(timeout_seconds=0.25):
             self._take(scheduler, result)
         return not self.execution.fatal
@@ -175,14 +187,33 @@ class Driver:
             self._arrays.clear()
         return self._scheduler
 
+    def _share(self, scheduler: Scheduler) -> None:
+        """Writes down what is due, and takes up what other runs finished; they need not do it, nor we."""
+        found = self._journal.turn(scheduler.under_way())
+        if found:
+            self._results.add(found)
+            done = {task.id for task in scheduler.queued() if self._finished_elsewhere(task)}
+            self._carry_out(scheduler.handle(Shared(done=done)))
+
+    def _finished_elsewhere(self, task: Task) -> bool:
+        if not isinstance(task, FitTask) or self._study.forced(task.node):
+            return False
+        fit = self._results.find("fit", task.fingerprint)
+        kept = not task.keep_model or (fit is not None and fit.blob("model") is not None)
+        return kept and all(self._results.find("column", piece.fingerprint) for piece in task.pieces)
+
     def _take(self, scheduler: Scheduler, result: BatchResult) -> None:
         if result.fatal is not None:
             self.execution.fatal = result.fatal
             return
+        if result.lost is not None:
+            self._lost |= {task.id for task in result.batch.tasks}
+            labels: list[Json] = [task.label for task in result.batch.tasks]
+            self._journal.note("worker lost", why=result.lost, tasks=labels)
         self._columns.keep(result.columns)
         records = [record for one in result.results for record in one.records]
         if records:
-            self.execution.packs[result.batch.pack] = records
+            self._journal.packed(result.batch.pack, records)
             self._results.add(records, replace=True)
             self._made |= {(record.action, record.fingerprint) for record in records}
         self._carry_out(scheduler.handle(Finished(result=result)))
@@ -197,10 +228,26 @@ class Driver:
 
     def _deliver(self, result: TaskResult) -> None:
         task = self._tasks[result.id]
-        self.execution.timeline.append(_ran(task, result))
-        if isinstance(task, FitTask) and task.model is None and result.error is None:
-            self.execution.fits_made += 1
+        if not result.shared:
+            ran = _ran(task, result)
+            self.execution.timeline.append(ran)
+            seconds = round(ran.ended - ran.started, 3)
+            self._journal.note(
+                ran.kind, node=ran.node, fit=ran.fit, worker=ran.worker, seconds=seconds, error=ran.error
+            )
+            if isinstance(task, FitTask) and task.model is None and result.error is None:
+                self.execution.fits_made += 1
+                self.execution.fits_again += self._begun_before(task)
         self._flows.feed(Done(task=result.id), result)
+
+    def _begun_before(self, task: FitTask) -> bool:
+        """True for a fit that was lost once, in this run or another, and is made again."""
+        fingerprints = {task.fingerprint, *(piece.fingerprint for piece in task.pieces)}
+        return (
+            task.fingerprint in self._begun
+            or task.id in self._lost
+            or not fingerprints.isdisjoint(self._results.discarded)
+        )
 
     def _end_early(self) -> None:
         self.execution.interrupted = True
@@ -216,7 +263,9 @@ class Driver:
     def _note_judged(self) -> None:
         for node in [name for name in self._unjudged if Settle(node=name) in self._flows]:
             self._unjudged.remove(node)
-            self._finished(self._flows[Settle(node=node)])
+            result = self._flows[Settle(node=node)]
+            self._journal.note("judged", node=node, outcome=result.outcome, because=result.because)
+            self._finished(result)
 
     def _tell(self, scheduler: Scheduler) -> None:
         running = sorted({task.node for batch in scheduler.flight.values() for task in batch.tasks})

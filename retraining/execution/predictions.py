@@ -185,7 +185,7 @@ def _count(candidate: Candidate, tasks: Sequence[FitTask], done: Sequence[TaskRe
     for task, result in zip(tasks, done, strict=True):
         if result.damaged:
             continue
-        word = "made" if task.model is None else "reused"
+        word = "made" if task.model is None and not result.shared else "reused"
         candidate.counts[word] = candidate.counts.get(word, 0) + 1
         candidate.seconds += result.ended - result.started
         candidate.peak_bytes = max(candidate.peak_bytes, result.peak_bytes)

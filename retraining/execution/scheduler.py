@@ -1,7 +1,8 @@
 """Which task runs next, as a state machine without I/O: events in, commands out (STORE 9).
 
-Ready tasks wait in one queue, the longest remaining path first, ties by the order of arrival. Small
-tasks are batched by learned costs. A worker that died costs its batch: its tasks then run one by one;
+Ready tasks wait in one queue, the longest remaining path first, ties by the order of arrival. Where
+another run works on the same, each run takes the nodes in an order of its own, so that they meet
+less often. Small tasks are batched by learned costs. A worker that died costs its batch: its tasks then run one by one;
 a single task has three attempts and then fails as itself.
 
 Invariants (see `validate`): a task is in exactly one of queue, flight or done; late answers of an
@@ -10,8 +11,10 @@ attempt that was given up are ignored.
 
 from __future__ import annotations
 
+import hashlib
 import heapq
-from collections.abc import Iterable
+import math
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from retraining.execution.tasks import Batch, BatchResult, Task, TaskResult
@@ -41,6 +44,13 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """Event: other runs are at work, and have finished these waiting tasks."""
+
+    done: Collection[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
     """Event: start nothing more."""
 
@@ -59,7 +69,7 @@ class Deliver:
     result: TaskResult
 
 
-Event = Added | Finished | Stopped
+Event = Added | Finished | Shared | Stopped
 Command = Submit | Deliver
 
 
@@ -80,11 +90,13 @@ class Scheduler:
 
     run: str
     slots: int
-    queue: list[tuple[float, int, str]] = field(default_factory=list)  # (-priority, arrival, task id)
+    # (-priority, place among equals, arrival, task id)
+    queue: list[tuple[float, int, int, str]] = field(default_factory=list)
     entries: dict[str, _Entry] = field(default_factory=dict)  # every task that is not done
     flight: dict[str, Batch] = field(default_factory=dict)  # batch id -> batch
     done: int = 0
     stopped: bool = False
+    mixed: bool = False  # other runs are at work
     _arrival: int = 0
     _batches: int = 0
     _costs: dict[str, float] = field(default_factory=dict)  # group -> seconds of a task, moving average
@@ -96,6 +108,8 @@ class Scheduler:
             self._add(event)
         elif isinstance(event, Finished):
             commands += self._finish(event.result)
+        elif isinstance(event, Shared):
+            commands += self._share(event.done)
         else:
             self.stopped = True
         return commands + list(self._dispatch())
@@ -110,14 +124,22 @@ class Scheduler:
         """True where nothing is in flight and nothing will be started."""
         return not self.flight and (self.stopped or not self.queue)
 
+    def queued(self) -> list[Task]:
+        """The tasks that no worker has yet."""
+        return [self.entries[task].task for *_, task in self.queue]
+
+    def under_way(self) -> list[Task]:
+        """The tasks that workers have."""
+        return [task for batch in self.flight.values() for task in batch.tasks]
+
     def seconds_left(self) -> float:
         """Estimated seconds of work in queue and flight."""
         return sum(self._costs.get(entry.group, 0.1) for entry in self.entries.values())
 
     def validate(self) -> None:
         """Raises `AssertionError` where an invariant of the module's docstring does not hold."""
-        queued = [task for _, _, task in self.queue]
-        flying = [task.id for batch in self.flight.values() for task in batch.tasks]
+        queued = [task for *_, task in self.queue]
+        flying = [task.id for task in self.under_way()]
         assert len(set(queued)) == len(queued), "a task is queued twice"
         assert not set(queued) & set(flying), "a task is both queued and in flight"
         assert set(queued) | set(flying) == set(self.entries), "a task is lost"
@@ -130,8 +152,31 @@ class Scheduler:
             if task.id in self.entries:
                 continue
             self.entries[task.id] = _Entry(task, event.group)
-            self._arrival += 1
-            heapq.heappush(self.queue, (-event.priority, self._arrival, task.id))
+            self._push(task, event.priority)
+
+    def _push(self, task: Task, priority: float) -> None:
+        self._arrival += 1
+        heapq.heappush(self.queue, self._place(task, priority, self._arrival))
+
+    def _place(self, task: Task, priority: float, arrival: int) -> tuple[float, int, int, str]:
+        if not self.mixed or not 0 < priority < math.inf:
+            return -priority, 0, arrival, task.id
+        # paths of about the same length are equals, in an order that depends on the run; nodes stay together
+        own = hashlib.sha256(f"{self.run} {task.node}".encode()).digest()
+        return -(2.0 ** round(math.log2(priority))), int.from_bytes(own[:6], "big"), arrival, task.id
+
+    def _share(self, done: Collection[str]) -> Iterable[Command]:
+        self.mixed = True
+        waiting = [place for place in self.queue if place[3] not in done]
+        found = [place[3] for place in self.queue if place[3] in done]
+        self.queue = [
+            self._place(self.entries[task].task, -priority, arrival) for priority, _, arrival, task in waiting
+        ]
+        heapq.heapify(self.queue)
+        for task in found:
+            del self.entries[task]
+            self.done += 1
+            yield Deliver(result=TaskResult(id=task, shared=True))
 
     def _finish(self, result: BatchResult) -> Iterable[Command]:
         batch = self.flight.pop(result.batch.id, None)
@@ -170,8 +215,7 @@ class Scheduler:
 
     def _requeue(self, tasks: Iterable[Task]) -> None:
         for task in tasks:
-            self._arrival += 1
-            heapq.heappush(self.queue, (-float("inf"), self._arrival, task.id))
+            self._push(task, math.inf)
 
     def _dispatch(self) -> Iterable[Command]:
         while not self.stopped and self.queue and len(self.flight) < self.slots:
@@ -186,7 +230,7 @@ class Scheduler:
         group = ""
         spent = 0.0
         while self.queue:
-            entry = self.entries[self.queue[0][2]]
+            entry = self.entries[self.queue[0][3]]
             cost = self._costs.get(entry.group)
             if tasks and (entry.alone or entry.group != group or cost is None or spent + cost > budget):
                 break

@@ -108,6 +108,7 @@ class TaskResult:
     """What became of one task; `error` is the text of what a fit raised (None: it succeeded).
 
     `damaged` is True where the stored model that the task named cannot be read: it can be made again.
+    `shared` is True where another run finished the task: its results are in the store.
     `records` are the footers of what the task stored; `scores` the answer of a score task; times are
     in seconds since the epoch, on the worker's clock.
     """
@@ -117,6 +118,7 @@ class TaskResult:
     scores: Mapping[str, Json] = field(default_factory=dict)
     error: str | None = None
     damaged: bool = False
+    shared: bool = False
     started: float = 0.0
     ended: float = 0.0
     worker: str = ""

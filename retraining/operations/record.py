@@ -66,6 +66,7 @@ def run_record(
         "counts": dict(sorted(counts.items())),
         "fits": {
             "made": execution.fits_made,
+            "again": execution.fits_again,
             "reused": sum(r.candidate.counts.get("reused", 0) for r in results.values() if r.candidate),
             "comparisons": sum(
                 r.candidate.counts.get("comparisons", 0) for r in results.values() if r.candidate

@@ -12,7 +12,7 @@ import platform
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -21,6 +21,7 @@ from retraining.data.declarations import declaration_of
 from retraining.errors import InterruptedRunError, StoreError
 from retraining.execution.backends import Backend
 from retraining.execution.driver import Driver, Execution, Progress
+from retraining.execution.journal import Journal, Pace
 from retraining.execution.serial import SerialBackend
 from retraining.execution.study import NodeResult, World
 from retraining.manifest.values import Json
@@ -29,17 +30,21 @@ from retraining.operations.record import exit_code_of, run_record
 from retraining.operations.session import Request, Session, open_session, read_document
 from retraining.release.update import requirements
 from retraining.store.log import Head, Store
-from retraining.store.results import ResultIndex, load_results, write_segment
+from retraining.store.results import ResultIndex, load_results
 from retraining.store.runs import new_run_id, outcome_key, run_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How to run. `workers` is the number of local slots (None: the machine's cores)."""
+    """How to run. `workers` is the number of local slots (None: the machine's cores).
+
+    `pace` says how often a run writes down where it stands and looks for what other runs finished.
+    """
 
     backend: Literal["ray", "serial"] = "ray"
     workers: int | None = None
     address: str = "local"
+    pace: Pace = field(default_factory=Pace)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +75,7 @@ class RunOutcome:
     seconds: float
     fits_made: int = 0
     fits_reused: int = 0
+    fits_again: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -117,9 +123,13 @@ def _carry_out(
     run_id = new_run_id(int(started * 1000), os.urandom(4))
     with _backend(session, store, options, watcher) as open_backend:
         index = load_results(store.objects)
+        journal = Journal(store.objects, run_id, pace=options.pace, loose=index.loose)
         store.create_json(run_key(run_id), _run_document(session, run_id, started))
-        execution = _execute(session, store, run_id, index, open_backend, watcher)
-    return _finish(session, store, run_id, execution, index, options, started)
+        try:
+            execution = _execute(session, store, run_id, index, journal, open_backend, watcher)
+            return _finish(session, store, run_id, execution, index, options, started)
+        finally:
+            journal.end()
 
 
 def _execute(
@@ -127,6 +137,7 @@ def _execute(
     store: Store,
     run_id: str,
     index: ResultIndex,
+    journal: Journal,
     open_backend: Callable[[], Backend],
     watcher: Watcher,
 ) -> Execution:
@@ -152,14 +163,13 @@ def _execute(
         index,
         open_backend,
         run=run_id,
+        journal=journal,
+        begun=journal.begin(),
         stop_asked=watcher.stop_asked,
         progress=watcher.progress,
         finished=watcher.finished,
     )
-    try:
-        execution = driver.run()
-    finally:
-        _keep_segment(store, run_id, driver.execution)
+    execution = driver.run()
     if execution.fatal is not None:
         raise execution.fatal
     if execution.interrupted:
@@ -205,6 +215,7 @@ def _finish(
         seconds=time.time() - started,
         fits_made=execution.fits_made,
         fits_reused=_reused(execution),
+        fits_again=execution.fits_again,
         counts=counts,
     )
 
@@ -311,17 +322,6 @@ def _declarations(session: Session) -> dict[str, Json]:
         name: declaration_of(session.manifest, seen.datasets[name], table)
         for name, table in seen.tables().items()
     }
-
-
-def _keep_segment(store: Store, run_id: str, execution: Execution) -> None:
-    """Leaves the records of the run's packs where the next run finds them with one read.
-
-    Without it they are found by the packs' own footers, so that a store which takes no more bytes is
-    no second error.
-    """
-    if execution.packs:
-        with suppress(StoreError):
-            write_segment(store.objects, run_id, 1, int(time.time() * 1000), execution.packs)
 
 
 def _run_document(session: Session, run_id: str, started: float) -> dict[str, Json]:

@@ -49,11 +49,17 @@ def outcome_text(
     return "".join(f"{line}\n" for line in lines)
 
 
-def last_line(counts: Mapping[str, int], fits_made: int, fits_reused: int, seconds: float) -> str:
-    """One line that counts every outcome, the fits made and reused, and the time."""
+def last_line(
+    counts: Mapping[str, int], fits_made: int, fits_reused: int, seconds: float, *, again: int = 0
+) -> str:
+    """One line that counts every outcome, the fits made and reused, and the time.
+
+    `again` of the fits made had been begun before and were cut off, or were found damaged.
+    """
     ordered = sorted(counts.items(), key=lambda item: order_of_outcome(item[0]))
     parts = ", ".join(f"{number:,} {word}" for word, number in ordered)
-    fits = f"{plural(fits_made, 'fit')} made, {fits_reused:,} reused"
+    repeated = f" ({again:,} of them again)" if again else ""
+    fits = f"{plural(fits_made, 'fit')} made{repeated}, {fits_reused:,} reused"
     return f"{plural(sum(counts.values()), 'node')}: {parts or 'none'}; {fits}; {format_duration(seconds)}"
 
 

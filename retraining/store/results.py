@@ -7,29 +7,43 @@ fingerprint the first by key is taken, so that every reader takes the same.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from retraining.errors import IntegrityError, StoreError
+from retraining.errors import IntegrityError, NotFoundError, StoreError
 from retraining.manifest.values import Json
 from retraining.release import fields
 from retraining.store.documents import Frame
 from retraining.store.objects import Objects
 from retraining.store.packs import Action, StoredRecord, read_footer
 
-__all__ = ["ResultIndex", "load_results", "write_segment"]
+__all__ = ["NewSegments", "ResultIndex", "load_results", "write_segment"]
 
 _FRAME = Frame(magic=b"RTRS1")
 _SEGMENT = re.compile(r"results/[0-9]{13}-[^/]+-[0-9]{6}")
 _PACK = re.compile(r"packs/[^/]+/[^/]+")
+_CLOCKS_DIFFER_MS = 120_000
 
 
 class ResultIndex:
-    """Finished actions by fingerprint; `damaged` names the objects that could not be read."""
+    """Finished actions by fingerprint.
 
-    def __init__(self, records: Iterable[StoredRecord] = (), damaged: Iterable[str] = ()) -> None:
+    `damaged` names the objects that could not be read; `loose` has the records of the packs that no
+    segment names, by pack: who writes the next segment takes them in, so that they are read once.
+    `discarded` are the fingerprints that were forgotten.
+    """
+
+    def __init__(
+        self,
+        records: Iterable[StoredRecord] = (),
+        damaged: Iterable[str] = (),
+        loose: Mapping[str, Sequence[StoredRecord]] | None = None,
+    ) -> None:
         self._records: dict[tuple[Action, str], StoredRecord] = {}
         self.damaged = tuple(damaged)
+        self.loose = dict(loose or {})
+        self.discarded: set[str] = set()
         self.add(records)
 
     def __len__(self) -> int:
@@ -49,6 +63,7 @@ class ResultIndex:
     def discard(self, action: Action, fingerprint: str) -> None:
         """Forget a record whose blobs turned out to be damaged or gone, so that it is made again."""
         self._records.pop((action, fingerprint), None)
+        self.discarded.add(fingerprint)
 
     def find(self, action: Action, fingerprint: str) -> StoredRecord | None:
         """The record of this action with this fingerprint, None if there is none."""
@@ -77,6 +92,7 @@ def load_results(objects: Objects) -> ResultIndex:
     Read the head of the log before this, so that nothing the head condemns is taken up again.
     """
     damaged: list[str] = []
+    loose: dict[str, tuple[StoredRecord, ...]] = {}
     found: dict[str, tuple[StoredRecord, ...]] = {}
     for info in objects.list("results/"):
         if _SEGMENT.fullmatch(info.key):
@@ -89,10 +105,49 @@ def load_results(objects: Objects) -> ResultIndex:
         if not _PACK.fullmatch(info.key):
             continue
         try:
-            records.extend(found.get(info.key) or read_footer(objects, info.key))
+            if info.key not in found:
+                loose[info.key] = read_footer(objects, info.key)
         except StoreError:
             damaged.append(info.key)
-    return ResultIndex(records, damaged)
+        else:
+            records.extend(found.get(info.key) or loose[info.key])
+    return ResultIndex(records, damaged, loose)
+
+
+class NewSegments:
+    """What other runs have finished since the last look, found with one listing and a read for each segment.
+
+    Parameters
+    ----------
+    objects
+        The object-store port.
+    run
+        The run that looks; its own segments are passed over.
+    since_ms
+        Milliseconds since 1970 in UTC: segments of a time well before it are known.
+    """
+
+    def __init__(self, objects: Objects, run: str, since_ms: int) -> None:
+        self._objects = objects
+        self._run = run
+        # another machine's clock may be behind
+        self._after = f"results/{max(since_ms - _CLOCKS_DIFFER_MS, 0):013d}"
+        self._seen: set[str] = set()
+
+    def look(self) -> list[StoredRecord]:
+        """The records of the segments that other runs wrote since the last look; StoreError."""
+        records: list[StoredRecord] = []
+        for info in self._objects.list("results/", self._after):
+            if info.key in self._seen or not _SEGMENT.fullmatch(info.key):
+                continue
+            self._seen.add(info.key)
+            if f"-{self._run}-" in info.key:
+                continue
+            # a damaged one is a miss; it is named by whoever reads all
+            with contextlib.suppress(IntegrityError, NotFoundError):
+                for found in _read_segment(self._objects, info.key).values():
+                    records.extend(found)
+        return records
 
 
 def _read_segment(objects: Objects, key: str) -> dict[str, tuple[StoredRecord, ...]]:

@@ -1,10 +1,33 @@
-"""The names of runs and of what a run writes under `runs/`."""
+"""The names of runs, of what a run writes under `runs/`, and which of them still work.
+
+The hint `alive` of a run says only that it lived when it was written. Ages are differences of the
+store's own times, never of a local clock.
+"""
 
 from __future__ import annotations
 
-__all__ = ["new_run_id", "outcome_key", "run_key"]
+import datetime as dt
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
+from retraining.store.objects import Objects
+
+__all__ = [
+    "LastRun",
+    "alive_key",
+    "events_key",
+    "last_run",
+    "living_runs",
+    "new_run_id",
+    "outcome_key",
+    "run_key",
+]
+
+#: A run overwrites its `alive` ten times in this time; who has not is taken for dead.
+DEAD_AFTER_SECONDS = 300.0
 _MILLISECONDS_DIGITS = 13
+_WEEK_MS = 7 * 24 * 3600 * 1000
 
 
 def new_run_id(now_ms: int, random_bytes: bytes) -> str:
@@ -25,3 +48,72 @@ def run_key(run: str) -> str:
 def outcome_key(run: str) -> str:
     """The key of the document that says what became of a run."""
     return f"runs/{run}/outcome.json"
+
+
+def alive_key(run: str) -> str:
+    """The key of the hint that a run overwrites while it works, and removes when it ends."""
+    return f"runs/{run}/alive"
+
+
+def events_key(run: str, number: int) -> str:
+    """The key of a run's events number `number`, counted from 1."""
+    return f"runs/{run}/events/{number:06d}.jsonl"
+
+
+def living_runs(objects: Objects, now: dt.datetime) -> frozenset[str]:
+    """The runs whose `alive` was written within the last five minutes.
+
+    `now` is the store's own time: the `modified` of an object that was just written.
+    """
+    return frozenset(
+        info.key.split("/")[1]
+        for info in objects.list("runs/")
+        if info.key.endswith("/alive") and (now - info.modified).total_seconds() < DEAD_AFTER_SECONDS
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastRun:
+    """The newest run before another: its name, whether it ended, its `alive`, the key of its last events."""
+
+    name: str
+    ended: bool
+    alive_seconds_ago: float | None
+    last_events: str | None
+
+
+def last_run(objects: Objects, run: str) -> LastRun | None:
+    """The newest run of the last week that is older than `run`, whose own `alive` was just written."""
+    found: dict[str, dict[str, dt.datetime]] = {}
+    since = f"runs/{max(int(run[:_MILLISECONDS_DIGITS]) - _WEEK_MS, 0):0{_MILLISECONDS_DIGITS}d}"
+    for info in objects.list("runs/", since):
+        name = info.key.split("/")[1]
+        found.setdefault(name, {})[info.key] = info.modified
+    earlier = [name for name in found if name < run]
+    if not earlier:
+        return None
+    name = max(earlier)
+    keys = found[name]
+    now, alive = found.get(run, {}).get(alive_key(run)), keys.get(alive_key(name))
+    return LastRun(
+        name=name,
+        ended=outcome_key(name) in keys,
+        alive_seconds_ago=None if now is None or alive is None else (now - alive).total_seconds(),
+        last_events=max((key for key in keys if "/events/" in key), default=None),
+    )
+
+
+def write_events(lines: Iterable[dict[str, object]]) -> bytes:
+    """Events as JSON lines."""
+    return b"".join(json.dumps(line, sort_keys=True, default=str).encode() + b"\n" for line in lines)
+
+
+def read_events(data: bytes) -> Iterator[dict[str, object]]:
+    """The lines of an object of events that can be read; what cannot is passed over, since nothing relies on it."""
+    for line in data.splitlines():
+        try:
+            document = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(document, dict):
+            yield document

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from retraining.execution.scheduler import (
     Deliver,
     Finished,
     Scheduler,
+    Shared,
     Stopped,
     Submit,
 )
@@ -26,6 +28,7 @@ class Work:
     """As much of a task as a scheduler may know."""
 
     id: str
+    node: str = "n"
 
 
 def answered(batch, tasks=None, seconds=0.01, **more):
@@ -71,6 +74,11 @@ class Machine(RuleBasedStateMachine):
         tasks = tuple(Work(f"{len(self.added) + i}") for i in range(n))
         self.added += [task.id for task in tasks]
         self.take(Added(tasks=tasks, priority=priority, group=group, seconds=seconds))
+
+    @rule(data=st.data())
+    def share(self, data):
+        waiting = [task.id for task in self.scheduler.queued()]
+        self.take(Shared(done=frozenset(data.draw(st.lists(st.sampled_from([*waiting, "no task"]))))))
 
     @precondition(lambda self: self.flying)
     @rule(data=st.data(), seconds=st.sampled_from([0.0, 0.005, 3.0, -1.0]))
@@ -194,3 +202,34 @@ def test_after_a_stop_nothing_is_started_and_what_was_finished_is_taken():
     assert delivered(scheduler.handle(answered(second, tasks=()))) == []
     assert scheduler.idle
     assert scheduler.waiting == 5 - len(first.tasks)
+
+
+def order(run, mixed):
+    scheduler = Scheduler(run=run, slots=1)
+    scheduler.handle(Added(tasks=(Work("first"),), priority=9.0, group="g"))
+    for node in "abcdefgh":
+        scheduler.handle(
+            Added(
+                tasks=tuple(Work(f"{node}{i}", node) for i in range(3)), priority=3.0, group="g", seconds=1e9
+            )
+        )
+    scheduler.handle(Added(tasks=(Work("urgent", "z"),), priority=8.0, group="g"))
+    if mixed:
+        scheduler.handle(Shared(done=frozenset()))
+    seen = []
+    while scheduler.flight:
+        (batch,) = scheduler.flight.values()
+        seen += [task.id for task in batch.tasks]
+        scheduler.handle(answered(batch))
+    return seen
+
+
+def test_runs_that_know_of_each_other_take_the_nodes_of_a_level_in_orders_of_their_own():
+    assert order("r1", mixed=False) == order("r2", mixed=False)
+    one, two = order("r1", mixed=True), order("r2", mixed=True)
+    assert sorted(one) == sorted(two)
+    assert one != two
+    assert one[:2] == two[:2] == ["first", "urgent"]  # the longest path still goes first
+    nodes = [task[0] for task in one[2:]]
+    # a node's fits stay together
+    assert sum(a != b for a, b in pairwise(nodes)) == 7
