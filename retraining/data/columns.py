@@ -67,12 +67,16 @@ def unite(
     """The column that an upstream model's nodes make together, `(n_rows, n_outputs)`; NaN where none predicts.
 
     Each part has a node's rows, its predictions `(len(rows), its outputs)` and its classes. A node that
-    does not know one of `classes` gives it the probability 0; a class that only it knows is left out.
+    does not know one of `classes` gives it the probability 0; a class that only it knows is left out. A part
+    fills only what those before it left: a pool, which predicts every row, comes last.
     """
     width = 1 if task == "regression" or len(classes) <= 2 else len(classes)
     values = np.full((n_rows, width), np.nan)
     for rows, prediction, own in parts:
-        values[rows] = handed_down(align_classes(prediction, own, classes), task, len(classes))
+        lacking = np.isnan(values[rows]).any(axis=1)
+        values[rows[lacking]] = handed_down(
+            align_classes(prediction[lacking], own, classes), task, len(classes)
+        )
     return values
 
 

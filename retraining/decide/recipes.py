@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from retraining.decide.calendar import Calendar
 from retraining.decide.fits import Before, LeftOut
+from retraining.graph.nodes import is_pool
 from retraining.manifest.catalog import EstimatorInfo
 from retraining.manifest.values import (
     FoldScheme,
@@ -56,6 +57,11 @@ class Recipe:
     weight: Weight = field(default_factory=Weight)
     window: dt.timedelta | None = None
     train_where: str | None = None
+
+    @property
+    def pool(self) -> bool:
+        """True for a model's pool: it learns from all rows, and serves those of values that have no node."""
+        return is_pool(self.node)
 
     def definition(self) -> dict[str, Json]:
         """The fields whose change changes a fit, as JSON: the reason `definition` names those that differ."""
@@ -145,7 +151,8 @@ def recipe_of(
         node=node,
         model=model.name,
         dataset=model.dataset,
-        partition=tuple(zip(model.partition_by, values, strict=True)),
+        # a pool has no values
+        partition=tuple(zip(model.partition_by, values, strict=True)) if values else (),
         target=model.target,
         features=model.features,
         inputs=model.inputs,

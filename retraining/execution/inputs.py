@@ -35,6 +35,7 @@ from retraining.execution.study import (
     Study,
 )
 from retraining.execution.tasks import InputSpec
+from retraining.graph.nodes import is_pool
 from retraining.manifest.values import Input, Json, TimeScheme
 
 
@@ -100,7 +101,10 @@ def _assembled(
     dataset = upstream.dataset if upstream else candidate.recipe.dataset
     if key not in study.arrays:
         task = upstream.task if upstream else "regression"
-        pieces = [(part.rows, part.values, _side_classes(study, name, side)) for name, side, part in parts]
+        pieces = [
+            (part.rows, part.values, _side_classes(study, name, side))
+            for name, side, part in sorted(parts, key=lambda one: is_pool(one[0]))
+        ]
         united = unite(study.world.tables[dataset].n_rows, task, classes, pieces)
         _share(study, key, united)
     united = np.asarray(study.arrays[key], np.float64)

@@ -12,7 +12,21 @@ from dataclasses import dataclass
 
 from retraining.errors import SelectionError
 
-__all__ = ["Node", "PartitionValue", "node_name", "parse_node_name", "read_partition", "unreadable"]
+__all__ = [
+    "POOL",
+    "Node",
+    "PartitionValue",
+    "is_pool",
+    "node_name",
+    "parse_node_name",
+    "pool_name",
+    "read_partition",
+    "unreadable",
+]
+
+#: What follows the model's name in the name of its pool.
+POOL = "[*]"
+
 
 _NEEDS_QUOTES = frozenset(" ,[]=\"'\\*?")
 
@@ -21,12 +35,18 @@ _NEEDS_QUOTES = frozenset(" ,[]=\"'\\*?")
 class Node:
     """One model, or one partition of one.
 
-    `partition` holds one text per column of the model's `partition_by`; it is empty without one.
+    `partition` holds one text per column of the model's `partition_by`; it is empty without one, and for
+    the model's pool (`model[*]`), which learns from all rows and serves those of values without a node.
     """
 
     name: str
     model: str
     partition: tuple[str, ...] = ()
+
+    @property
+    def pool(self) -> bool:
+        """True for the model's pool."""
+        return is_pool(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +63,29 @@ class PartitionValue:
 
 
 def node_name(model: str, columns: Sequence[str], values: Sequence[str]) -> str:
-    """The name of a model's partition: `m`, `m[a=1]` or `m[a=1,b=x]`.
+    """The name of a model's partition: `m`, `m[a=1]` or `m[a=1,b=x]`; without values that of its pool, `m[*]`.
 
     A column or value that is empty or holds a space, comma, bracket, equals sign, quote, backslash,
     wildcard or unprintable character is written as a JSON string.
     """
+    if columns and not values:
+        return pool_name(model)
     pairs = (f"{_quoted(column)}={_quoted(value)}" for column, value in zip(columns, values, strict=True))
     return f"{model}[{','.join(pairs)}]" if columns else model
 
 
+def pool_name(model: str) -> str:
+    """The name of a model's pool."""
+    return model + POOL
+
+
+def is_pool(name: str) -> bool:
+    """True for the name of a pool; a partition whose value is a star has it in quotes, behind its column."""
+    return name.endswith(POOL) and len(name) > len(POOL)
+
+
 def parse_node_name(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """The model and its (column, value) pairs that a node's name stands for.
+    """The model and its (column, value) pairs that a node's name stands for; a pool has no pairs.
 
     Raises `SelectionError` with the place of the first character that does not belong.
     """
@@ -61,7 +93,7 @@ def parse_node_name(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     model = text if bracket < 0 else text[:bracket]
     if not model:
         raise unreadable(text, 0, "expected the name of a model")
-    if bracket < 0:
+    if bracket < 0 or text[bracket:] == POOL:
         return model, ()
     values, end = read_partition(text, bracket)
     if end != len(text):

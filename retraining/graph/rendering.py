@@ -34,7 +34,8 @@ class _Box:
         """`arrival_delay[carrier=…] x10`, or the node's own name if there is only one."""
         if len(self.nodes) == 1:
             return self.nodes[0].name
-        columns = (f"{column}=…" for column, _ in parse_node_name(self.nodes[0].name)[1])
+        named = next((node for node in self.nodes if not node.pool), self.nodes[0])
+        columns = (f"{column}=…" for column, _ in parse_node_name(named.name)[1])
         return f"{self.model}[{','.join(columns)}] x{len(self.nodes)}"
 
 
@@ -86,7 +87,7 @@ def as_mermaid(graph: Graph, selected: Collection[str], most_edges: int = 400) -
         return "\n".join(lines) + "\n"
     ids = {node.name: f"n{position}" for position, node in enumerate(graph.nodes)}
     for position, box in enumerate(boxes.values()):
-        if not box.nodes[0].partition:
+        if not box.nodes[0].partition and not box.nodes[0].pool:
             lines.append(f'  {ids[box.nodes[0].name]}["{_escaped(box.model)}"]')
             continue
         lines.append(f'  subgraph m{position}["{_escaped(box.model)}"]')
@@ -107,6 +108,7 @@ def as_json(graph: Graph, selected: Collection[str]) -> dict[str, Json]:
             "name": node.name,
             "model": node.model,
             "partition": dict(parse_node_name(node.name)[1]),
+            "pool": node.pool,
             "level": graph.level(node.name),
         }
         for node in graph.nodes

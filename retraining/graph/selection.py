@@ -5,12 +5,12 @@
     expression    =  intersection { space intersection }          union
     intersection  =  term { "," term }                            no spaces around the comma
     term          =  "@" atom  |  [ [depth] "+" ] atom [ "+" [depth] ]
-    atom          =  method ":" pattern  |  model pattern [ "[" value { "," value } "]" ]
+    atom          =  method ":" pattern  |  model pattern [ "[*]" | "[" value { "," value } "]" ]
     value         =  column "=" text                              text: bare or a JSON string
 
 `+name` adds everything that the node depends on, `name+` everything that depends on it, a depth limits
 the number of edges, and `@name` means the node, its dependents, and all that any of them depends on.
-Methods are `tag` and `state`. Patterns may hold `*` and `?`; a quoted value is literal.
+`model[*]` is the model's pool. Methods are `tag` and `state`. Patterns may hold `*` and `?`; a quoted value is literal.
 
 The invariant: reading knows no graph and evaluating knows no grammar, so what an expression selects
 depends on the sets alone. What names nothing is an error; only a state may be empty.
@@ -26,7 +26,7 @@ from typing import TypeAlias, assert_never
 
 from retraining.errors import SelectionError
 from retraining.graph.graph import Graph
-from retraining.graph.nodes import PartitionValue, parse_node_name, read_partition, unreadable
+from retraining.graph.nodes import POOL, Node, PartitionValue, parse_node_name, read_partition, unreadable
 from retraining.manifest.values import Manifest
 
 __all__ = [
@@ -49,10 +49,11 @@ _TAIL = re.compile(r"(?P<down>\+)(?P<down_depth>\d*)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelAtom:
-    """Nodes by the name of their model and, if `values` is not empty, by their partition."""
+    """Nodes by the name of their model and, if `values` is not empty, by their partition; or its `pool`."""
 
     model: str
     values: tuple[PartitionValue, ...] = ()
+    pool: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,9 +195,12 @@ def _read_term(text: str, start: int) -> Term:
         hint = "a comma joins two terms without a space" if text[position - 1 : position] == "," else ""
         raise unreadable(text, position, "expected the name of a model, tag:… or state:… here", hint)
     values: tuple[PartitionValue, ...] = ()
-    if text[position : position + 1] == "[":
+    pool = text.startswith(POOL, position)
+    if pool:
+        position += len(POOL)
+    elif text[position : position + 1] == "[":
         values, position = read_partition(text, position)
-    atom = _atom(text, head.start("word"), word, values)
+    atom = _atom(text, head.start("word"), word, values, pool)
     tail = _TAIL.match(text, position)
     if tail and head["at"]:
         raise unreadable(
@@ -221,7 +225,7 @@ def _depth(plus: str | None, digits: str) -> int | None:
 
 
 def _atom(
-    text: str, start: int, word: str, values: tuple[PartitionValue, ...]
+    text: str, start: int, word: str, values: tuple[PartitionValue, ...], pool: bool
 ) -> ModelAtom | TagAtom | StateAtom:
     method, colon, value = word.partition(":")
     if not colon:
@@ -234,7 +238,7 @@ def _atom(
                     f"the column {column!r} is named twice, and no partition has two values of it",
                     f"select both with a space: {word}[…] {word}[…]",
                 )
-        return ModelAtom(model=word, values=values)
+        return ModelAtom(model=word, values=values, pool=pool)
     if method not in _METHODS:
         raise unreadable(
             text,
@@ -242,7 +246,7 @@ def _atom(
             f"there is no selection method {method!r}",
             f"the methods are {_listed(_METHODS, ':')}",
         )
-    if values:
+    if values or pool:
         raise unreadable(text, start + len(word), f"{method}: cannot be followed by a partition")
     if not value:
         raise unreadable(text, start + len(word), f"expected the name of a {method} here")
@@ -275,6 +279,8 @@ def _model_nodes(term: Term, atom: ModelAtom, graph: Graph, manifest: Manifest) 
             f"{_where(term)}: {_listed(sorted(models))} has no nodes: no partition of it has enough rows",
             "look at partition_by and partitions in the manifest",
         )
+    if atom.pool:
+        return _pools(term, models, nodes)
     if not atom.values:
         return frozenset(node.name for node in nodes)
     columns = {column for model in models for column in manifest.models[model].partition_by}
@@ -287,6 +293,16 @@ def _model_nodes(term: Term, atom: ModelAtom, graph: Graph, manifest: Manifest) 
                 f"its partition columns are {_listed(sorted(columns))}",
             )
     return _nodes_of_partition(term, atom, {node.name: dict(parse_node_name(node.name)[1]) for node in nodes})
+
+
+def _pools(term: Term, models: Collection[str], nodes: Sequence[Node]) -> frozenset[str]:
+    found = frozenset(node.name for node in nodes if node.pool)
+    if not found:
+        raise SelectionError(
+            f"{_where(term)}: {_listed(sorted(models))} has no pool",
+            "write `partitions: {small: pool}` in the manifest to have one",
+        )
+    return found
 
 
 def _nodes_of_partition(

@@ -155,7 +155,7 @@ def _partitions(reading: Reading | None) -> Partitions:
         only=reading.value(Partitioning.ONLY),
         except_=reading.value(Partitioning.EXCEPT) or (),
         min_rows=reading.value(Partitioning.MIN_ROWS) or Partitions().min_rows,
-        small=cast("Literal['skip', 'error']", reading.value(Partitioning.SMALL) or "skip"),
+        small=cast("Literal['skip', 'pool', 'error']", reading.value(Partitioning.SMALL) or "skip"),
         max=reading.value(Partitioning.MAX) or Partitions().max,
     )
 

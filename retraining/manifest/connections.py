@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from retraining.manifest.durations import duration_text
-from retraining.manifest.grammar import Datasets, Edges, Models
+from retraining.manifest.grammar import Datasets, Edges, Models, Partitioning
 from retraining.manifest.problems import Problems
 from retraining.manifest.readings import ModelReading
 from retraining.manifest.records import Reading
@@ -107,9 +107,15 @@ def _check_edge(
 
 
 def _check_unions(models: Mapping[str, ModelReading], edges: list[Edge], problems: Problems) -> None:
-    """The models of one union are on one dataset, so that it is clear which rows each of them predicts."""
+    """The models of one union are on one dataset and none has a pool: it must be clear who predicts a row."""
     first: dict[str, Edge] = {}
     for edge in edges:
+        if edge.reading.has(Edges.FROM) and _has_pool(models[edge.upstream]):
+            found = f"`{edge.upstream}` has a pool, which predicts every row: no other model can be beside it"
+            step = "read it by itself, or write `small: skip` in its `partitions`"
+            problems.add(
+                edge.reading.where(Edges.FROM), edge.reading.at(Edges.FROM), found, step, once="pool"
+            )
         other = first.setdefault(edge.reading.path, edge)
         one, two = _dataset(models[other.upstream]), _dataset(models[edge.upstream])
         if None not in (one, two) and one != two:
@@ -124,6 +130,11 @@ def _check_unions(models: Mapping[str, ModelReading], edges: list[Edge], problem
                 "write two inputs",
                 once="union",
             )
+
+
+def _has_pool(model: ModelReading) -> bool:
+    partitions = model.value(Models.PARTITIONS) if model.value(Models.PARTITION_BY) else None
+    return partitions is not None and partitions.value(Partitioning.SMALL) == "pool"
 
 
 def _check_cycles(models: Mapping[str, ModelReading], edges: list[Edge], problems: Problems) -> bool:

@@ -36,6 +36,8 @@ MAX_DEPTH = 40
 MAX_ENTRIES = 500_000
 MAX_ALIASED = 100_000
 
+_TOO_DEEP = f"brackets or indentation go deeper than {MAX_DEPTH} levels"
+_FLATTEN = "flatten this part"
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 # YAML forbids most of these; U+0085, U+2028 and U+2029 are line breaks in YAML 1.1 and not in 1.2.
@@ -104,6 +106,9 @@ def _events(text: str, problems: Problems) -> Iterator[yaml.Event]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        if "nesting depth" in (error.problem or ""):  # newer parsers have a limit of their own
+            problems.add(place, "", _TOO_DEEP, _FLATTEN)
+            raise _Stop from None
         context = f" {error.context}" if error.context else ""
         found = f"this is not YAML: {error.problem or 'it cannot be parsed'}{context}"
         problems.add(place, "", found, _syntax_hint(text, *place))
@@ -208,9 +213,7 @@ class _Builder:
     def _open(self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent) -> None:
         self._refuse_tag(event)
         if len(self._stack) == MAX_DEPTH:
-            self._stop(
-                event, f"brackets or indentation go deeper than {MAX_DEPTH} levels", "flatten this part"
-            )
+            self._stop(event, _TOO_DEEP, _FLATTEN)
         if event.anchor:
             self._anchors.pop(event.anchor, None)
         line, column = _place(event)

@@ -169,8 +169,8 @@ class Partitioning:
     )
     SMALL: Final = Field(
         name="small",
-        shape=Choice(options=("skip", "error")),
-        about="What becomes of a value of fewer rows",
+        shape=Choice(options=("skip", "pool", "error")),
+        about="What becomes of a value of fewer rows; pool: one more node, of all rows, serves what has no node",
         default="skip",
     )
     MAX: Final = Field(

@@ -103,12 +103,15 @@ class Weight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partitions:
-    """Which values of `partition_by` become nodes. Each entry of `only`/`except_` has one text per column."""
+    """Which values of `partition_by` become nodes. Each entry of `only`/`except_` has one text per column.
+
+    `small: pool` adds a node of all rows, which serves the rows of values that have no node.
+    """
 
     only: tuple[tuple[str, ...], ...] | None = None
     except_: tuple[tuple[str, ...], ...] = ()
     min_rows: int = 100
-    small: Literal["skip", "error"] = "skip"
+    small: Literal["skip", "pool", "error"] = "skip"
     max: int = 1000
 
 

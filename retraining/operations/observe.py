@@ -396,18 +396,26 @@ def _links(seen: Observation, model: Model, item: Input) -> list[tuple[str, str]
         (seen.manifest.schemes[model.dataset], seen.manifest.schemes[upstream]),
         seen.manifest.seed,
     )
-    down_names, down = _owners(seen, [model], own.n_rows)
-    up_names, up = _owners(seen, models, theirs.n_rows)
-    return [(up_names[int(a)], down_names[int(b)]) for a, b in linked_pairs(link, up, down)]
+    return [
+        (up_names[int(a)], down_names[int(b)])
+        for down_names, down in _owners(seen, [model], own.n_rows)
+        for up_names, up in _owners(seen, models, theirs.n_rows)
+        for a, b in linked_pairs(link, up, down)
+    ]
 
 
-def _owners(seen: Observation, models: Sequence[Model], n_rows: int) -> tuple[list[str], NDArray[np.int64]]:
+def _owners(
+    seen: Observation, models: Sequence[Model], n_rows: int
+) -> list[tuple[list[str], NDArray[np.int64]]]:
     """The nodes of some models, and for each row of their dataset the index of its node (-1: none).
 
-    DataError where a row belongs to two of the models, or where their classes differ.
+    A pool comes as a second answer of this kind: it learns from every row, and predicts what the row's own
+    node does not. DataError where a row belongs to two of the models, or where their classes differ.
     """
     wanted = [model.name for model in models]
     recipes = [recipe for recipe in seen.recipes.values() if recipe.model in wanted]
+    pools = [recipe for recipe in recipes if recipe.pool]
+    recipes = [recipe for recipe in recipes if not recipe.pool]
     owner = np.full(n_rows, -1, np.int64)
     for index, recipe in enumerate(recipes):
         rows = seen.rows(recipe, seen.data[recipe.node].classes).rows
@@ -424,4 +432,9 @@ def _owners(seen: Observation, models: Sequence[Model], n_rows: int) -> tuple[li
             f"`from: [{', '.join(wanted)}]` unites models whose targets have different classes",
             "write the same `classes` in the target of each",
         )
-    return [recipe.node for recipe in recipes], owner
+    owners = [([recipe.node for recipe in recipes], owner)]
+    for pool in pools:
+        every = np.full(n_rows, -1, np.int64)
+        every[seen.rows(pool, seen.data[pool.node].classes).rows] = 0
+        owners.append(([pool.node], every))
+    return owners

@@ -11,13 +11,14 @@ from retraining.data.labels import Classes
 from retraining.data.rows import available_from
 from retraining.data.tables import Table
 from retraining.errors import DataError
+from retraining.graph.nodes import node_name, pool_name
 from retraining.manifest.catalog import METRICS, estimators
 from retraining.manifest.values import Dataset, Model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """A partition that is no node, and why."""
+    """A partition that is no node, and why; a pool may serve its rows all the same."""
 
     model: str
     partition: str
@@ -28,7 +29,7 @@ class Skipped:
 def partitions_of(
     model: Model, table: Table, dataset: Dataset, as_of: int
 ) -> tuple[list[tuple[str, ...]], list[Skipped]]:
-    """The partition values that are nodes, and those that are not."""
+    """The partition values that are nodes, `()` for the pool, and those that are not."""
     if not model.partition_by:
         return [()], []
     exists = available_from(table, dataset)
@@ -39,15 +40,16 @@ def partitions_of(
     skipped: list[Skipped] = []
 
     def skip(values: tuple[str, ...], rows: int, why: str) -> None:
-        text = ",".join(f"{column}={value}" for column, value in zip(model.partition_by, values, strict=True))
+        text = node_name(model.name, model.partition_by, values)[len(model.name) + 1 : -1]
+        why += f": served by {pool_name(model.name)}" if rule.small == "pool" and rows else ""
         skipped.append(Skipped(model=model.name, partition=text, rows=rows, why=why))
 
     for values, rows in sorted(counts.items()):
-        if rule.only is not None and values not in rule.only:
-            continue
-        if values in rule.except_:
-            continue
-        if rows < rule.min_rows:
+        named = rule.only is None or values in rule.only
+        if not named or values in rule.except_:
+            if rule.small == "pool":
+                skip(values, rows, "not among `only`" if not named else "under `except`")
+        elif rows < rule.min_rows:
             skip(values, rows, f"{rows} rows, and min_rows is {rule.min_rows}")
         else:
             chosen.append(values)
@@ -59,9 +61,9 @@ def partitions_of(
         raise DataError(
             f"model {model.name}: partition {small[0].partition} has {small[0].rows} rows, and min_rows is "
             f"{rule.min_rows}" + (f" ({len(small) - 1} more are as small)" if len(small) > 1 else ""),
-            "lower min_rows, name the partition under `except`, or write `small: skip`",
+            "lower min_rows, name the partition under `except`, or write `small: skip` or `small: pool`",
         )
-    if not chosen:
+    if not chosen and rule.small != "pool":
         listed = ", ".join(",".join(values) for values in sorted(counts)[:8]) or "none"
         raise DataError(
             f"model {model.name}: no partition of {', '.join(model.partition_by)} becomes a node "
@@ -74,7 +76,7 @@ def partitions_of(
             f"and `max` is {rule.max:,}",
             "raise `max` under `partitions` if that is meant; else raise `min_rows`, or partition by fewer columns",
         )
-    return chosen, skipped
+    return [()] * (rule.small == "pool") + chosen, skipped
 
 
 def _count_partitions(model: Model, table: Table, visible: NDArray[np.bool_]) -> dict[tuple[str, ...], int]:

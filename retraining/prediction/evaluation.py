@@ -37,7 +37,7 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeValues:
-    """A node's predictions on the rows of its partition.
+    """A node's predictions on the rows of its partition; a pool's on those that no node beside it predicts.
 
     `rows` are positions in the dataset's table and `values` the outputs, `(len(rows), n_outputs)`; rows
     that are not `usable` (an upstream column is missing, and its policy is drop) are NaN. `missing`
@@ -57,19 +57,21 @@ class Evaluation:
     versions: Mapping[str, ServedVersion]
     tables: Mapping[str, Table]
     load: Callable[[ServedVersion], FittedModel]
+    _asked: tuple[str, ...] = ()
     _values: dict[str, NodeValues] = field(default_factory=dict)
     _links: dict[tuple[str, str, LinkKey], Link] = field(default_factory=dict)
     _columns: dict[tuple[str, ...], Floats] = field(default_factory=dict)
 
     def run(self, nodes: Sequence[str]) -> dict[str, NodeValues]:
         """The predictions of `nodes`; DataError where a model refuses its rows."""
+        self._asked = tuple(nodes)
         for node in upstream_order(nodes, self.versions):
             self._values[node] = self._evaluate(self.versions[node])
         return {node: self._values[node] for node in nodes}
 
     def _evaluate(self, version: ServedVersion) -> NodeValues:
         table = self.tables[version.dataset]
-        rows = partition_rows(version.recipe, table)
+        rows = self._rows(version, table)
         inputs = [self._input(version, item) for item in version.recipe.inputs]
         missing = _missing(version, rows, inputs)
         usable = usable_rows(rows, inputs)
@@ -82,6 +84,23 @@ class Evaluation:
             except FitError as error:
                 raise DataError(f"{version.node}: {error.message}", error.next_step) from error
         return NodeValues(rows=rows, values=values, usable=usable, missing=missing)
+
+    def _rows(self, version: ServedVersion, table: Table) -> Rows:
+        """The rows that a version predicts: of its partition, or what no node beside a pool does."""
+        if not version.recipe.pool:
+            return partition_rows(version.recipe, table)
+        wanted = np.zeros(table.n_rows, bool)
+        together = {self._asked, *(names for one in self.versions.values() for names in one.sources.values())}
+        for names in together:
+            if version.node not in names:
+                continue
+            left = np.ones(table.n_rows, bool)
+            for name in names:
+                other = self.versions[name].recipe
+                if other.model == version.recipe.model and not other.pool:
+                    left[partition_rows(other, table)] = False
+            wanted |= left
+        return np.flatnonzero(wanted)
 
     def _input(self, version: ServedVersion, item: Input) -> UpstreamColumn:
         names = version.sources.get(item.column, ())
@@ -100,7 +119,7 @@ class Evaluation:
         n_rows = self.tables[first.dataset].n_rows
         parts = [
             (self._values[name].rows, self._values[name].values, self.versions[name].classes)
-            for name in names
+            for name in sorted(names, key=lambda name: self.versions[name].recipe.pool)
         ]
         return unite(n_rows, first.recipe.task, first.classes, parts)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from retraining.data.declarations import Declaration
 from retraining.errors import IntegrityError, NotFoundError
-from retraining.graph.nodes import parse_node_name
+from retraining.graph.nodes import is_pool, parse_node_name
 from retraining.learn.fitting import FittedModel
 from retraining.learn.persistence import load
 from retraining.learn.threads import one_thread
@@ -78,7 +78,7 @@ class Release:
         home = first[0].dataset
         _require_routing(sources, first, versions, target)
         served = {home: _read(sources[home], needed[home])}
-        whole = not parse_node_name(target)[1]
+        whole = not parse_node_name(target)[1] and not is_pool(target)
         routing = route(target, first, served[home].table, whole=whole, unknown=unknown)
         active = {name: versions[name] for name in upstream_order(routing.nodes, versions)}
         wanted = [*_wanted(active)]

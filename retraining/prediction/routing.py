@@ -1,4 +1,4 @@
-"""Which released node predicts which row: rows go to the node whose partition values they hold."""
+"""Which released node predicts which row: the node whose partition values it holds, else the model's pool."""
 
 from __future__ import annotations
 
@@ -42,10 +42,12 @@ def route(
 ) -> Routing:
     """The routing of a table's rows over the versions of the asked nodes; the first that holds a row takes it.
 
+    A pool takes what is left.
+
     DataError where rows belong to no node and `unknown` is "error", and where an asked node has no row.
     """
     owner = np.full(table.n_rows, -1, np.intp)
-    for index, version in enumerate(versions):
+    for index, version in sorted(enumerate(versions), key=lambda one: one[1].recipe.pool):
         rows = partition_rows(version.recipe, table)
         owner[rows[owner[rows] < 0]] = index
     lost = np.flatnonzero(owner < 0)

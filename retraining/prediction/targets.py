@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Collection, Mapping, Sequence
 
 from retraining.errors import InputError
-from retraining.graph.nodes import parse_node_name
+from retraining.graph.nodes import is_pool, parse_node_name
 from retraining.release.values import NodeState
 
 _SHOWN = 8
@@ -24,16 +24,22 @@ def find_nodes(target: str, states: Mapping[str, NodeState]) -> tuple[str, ...]:
     """The released nodes that a model's or a node's name asks for, sorted.
 
     Of a model whose partitions have changed since, nodes that left the manifest serve only where they are
-    cut along the same columns as those that stayed. InputError for a name that nothing released has.
+    cut along the same columns as those that stayed; a pool that left it does not. InputError for a name that
+    nothing released has.
     """
     model, pairs = parse_node_name(target)
     nodes = [name for name in released(states) if parse_node_name(name)[0] == model]
-    if not pairs:
+    if is_pool(target):
+        if target in nodes:
+            return (target,)
+    elif not pairs:
         whole = _of_one_cut(nodes, states)
         if whole:
             return whole
     else:
-        exact = [name for name in nodes if dict(parse_node_name(name)[1]) == dict(pairs)]
+        exact = [
+            name for name in nodes if dict(parse_node_name(name)[1]) == dict(pairs) and not is_pool(name)
+        ]
         if exact:
             return (exact[0],)
     raise _unknown(target, model, nodes, states)
@@ -56,8 +62,8 @@ def _of_one_cut(nodes: Sequence[str], states: Mapping[str, NodeState]) -> tuple[
     staying = [name for name in nodes if not states[name].orphaned]
     if not staying:
         return tuple(nodes)
-    cuts = {_columns(name) for name in staying}
-    gone = [name for name in nodes if states[name].orphaned and _columns(name) in cuts]
+    cuts = {_columns(name) for name in staying if not is_pool(name)}
+    gone = [name for name in nodes if states[name].orphaned and not is_pool(name) and _columns(name) in cuts]
     return tuple(sorted([*staying, *gone]))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from retraining.graph.nodes import parse_node_name
+from retraining.graph.nodes import is_pool, parse_node_name
 from retraining.reporting.text import plural
 
 __all__ = ["by_cause", "counted_texts", "list_nodes", "partition_values", "title_of", "wrapped"]
@@ -21,7 +21,8 @@ def title_of(nodes: Sequence[str]) -> str:
     """`arrdelay[carrier=…] x10` for partitions of one model, the name of a single node."""
     if len(nodes) == 1:
         return nodes[0]
-    model, values = parse_node_name(nodes[0])
+    # a pool has no columns to tell
+    model, values = parse_node_name(next((node for node in nodes if not is_pool(node)), nodes[0]))
     inside = ",".join(f"{column}=…" for column, _ in values)
     return f"{model}[{inside}] x{len(nodes):,}" if inside else f"{model} x{len(nodes):,}"
 
@@ -30,7 +31,10 @@ def partition_values(nodes: Sequence[str], most: int = _FEW_VALUES) -> str:
     """The partition values of some nodes of one model, at most so many: `EWR, JFK, LGA`; '' for single nodes."""
     if len(nodes) < 2:
         return ""
-    values = sorted("/".join(value for _, value in parse_node_name(node)[1]) for node in nodes)
+    values = sorted(
+        "/".join(value for _, value in parse_node_name(node)[1]) for node in nodes if not is_pool(node)
+    )
+    values = ["*" for node in nodes if is_pool(node)] + values
     more = f" and {len(nodes) - most:,} more" if len(nodes) > most else ""
     return ", ".join(values[:most]) + more
 

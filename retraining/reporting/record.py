@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from retraining.errors import RetrainingError, SelectionError
-from retraining.graph.nodes import parse_node_name
+from retraining.graph.nodes import is_pool, parse_node_name
 from retraining.manifest.values import Json
 from retraining.reporting.outcomes import order_of_outcome, tally
 from retraining.reporting.text import format_number
@@ -181,7 +181,9 @@ def _timeline(part: _Part) -> tuple[Bar, ...]:
 
 
 def partition_label(node: str, model: str) -> str:
-    """The partition values of a node's name (`EWR`, `US / 9E`), or "" for a model without partitions."""
+    """The partition values of a node's name (`EWR`, `US / 9E`), "*" for a pool, "" for a model without partitions."""
+    if is_pool(node):
+        return "*"
     try:
         named, values = parse_node_name(node)
     except SelectionError:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retraining.errors import SelectionError
-from retraining.graph.nodes import node_name, parse_node_name
+from retraining.graph.nodes import is_pool, node_name, parse_node_name, pool_name
 
 models = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,10}", fullmatch=True)
 awkward = st.text(alphabet=st.sampled_from(" ,[]=\"'\\*?\n\t\u2028é9+@:"), max_size=6)
@@ -36,6 +36,13 @@ def test_a_name_gives_back_what_it_was_made_of(model: str, values: list[tuple[st
     name = node_name(model, [column for column, _ in values], [value for _, value in values])
     assert (model, tuple(values)) == parse_node_name(name)
     assert name.isprintable()
+
+
+def test_a_pool_is_no_partition_whatever_values_hold() -> None:
+    assert pool_name("m") == node_name("m", ["a"], []) == "m[*]"
+    assert parse_node_name("m[*]") == ("m", ())
+    others = [node_name("m", ["a"], [value]) for value in ("*", "[*]", "m[*]", "")] + ["m", "[*]"]
+    assert [name for name in ["m[*]", *others] if is_pool(name)] == ["m[*]"]
 
 
 @given(models, pairs, pairs)

@@ -70,6 +70,23 @@ def test_an_expression_selects(text: str, expected: set[str]) -> None:
     assert expected == nodes_of(text)
 
 
+def test_a_pool_is_selected_by_its_name() -> None:
+    document = manifest(model("delay", partition_by=["origin"]), model("late", ["delay"]))
+    nodes = ["delay[*]", 'delay[origin="*"]']
+    links = {("late", "delay"): [(node, "late") for node in nodes]}
+    graph = build_graph(document, {"delay": [(), ("*",)]}, links)
+
+    def chosen(text: str) -> set[str]:
+        return set(select(parse_selection(text), graph, document, {}))
+
+    assert chosen("delay[*]") == {"delay[*]"}
+    assert chosen("*[*]+") == {"delay[*]", "late"}
+    assert chosen("delay[origin=*]") == {'delay[origin="*"]'}
+    assert chosen("delay") == {*nodes}
+    with pytest.raises(SelectionError, match="has no pool"):
+        chosen("late[*]")
+
+
 def test_the_tree_says_what_was_written() -> None:
     tree = parse_selection('2+a+1 @b,tag:x,state:due m[c="x, y",d=*]')
     assert isinstance(tree, Union)

@@ -118,7 +118,7 @@ datasets:
     # partitions
     "partitions without partition_by": (in_sales("partitions: {min_rows: 5}"), 12, 17, "models.sales.partitions", "without `partition_by`", "partition_by"),
     "partitioned by the target": (in_sales("partition_by: [sold]"), 12, 20, "models.sales.partition_by[0]", "the target `sold`", "known when"),
-    "partition pool comes later": (in_sales("partition_by: [shop]\n    partitions: {small: pool}"), 13, 25, "models.sales.partitions.small", "one of skip, error", ""),
+    "no such word for small partitions": (in_sales("partition_by: [shop]\n    partitions: {small: pol}"), 13, 25, "models.sales.partitions.small", "one of skip, pool, error", "pool"),
     "partition value of two columns": (in_sales("partition_by: [shop, kind]\n    partitions: {only: [a]}"), 13, 25, "models.sales.partitions.only[0]", "1 values for the 2 columns", "one list"),
     "partition value is nothing": (in_sales("partition_by: [shop]\n    partitions: {only: [a, null]}"), 13, 28, "models.sales.partitions.only[1]", "found nothing", ""),
     "partition both in and out": (in_sales("partition_by: [shop]\n    partitions: {only: [a, b], except: [b]}"), 13, 40, "models.sales.partitions.except", "b stands in both", "keep one"),
@@ -398,6 +398,17 @@ def test_nearest_names_stay_affordable(problems_of):
         for i in range(1500)
     )
     assert len(problems_of(BASE + models)) == 1500
+
+
+def test_a_model_with_a_pool_is_united_with_no_other(problems_of):
+    text = BASE.replace("inputs: {sales: {}}", "inputs: {both: {from: [sales, cost]}}")
+    text += (
+        "  cost: {dataset: days, target: {column: c, known_after: 0d}, features: [x], estimator: Ridge,\n"
+        "    partition_by: [shop], partitions: {small: pool}}\n"
+    )
+    problem = one(problems_of(text))
+    assert problem.path == "models.visits.inputs.both.from"
+    assert "`cost` has a pool" in problem.message
 
 
 def test_a_union_is_of_one_dataset(problems_of):
