@@ -2,76 +2,34 @@
 
 `judge` is a pure function of numbers that workers computed on honest columns (MANIFEST 1, DESIGN 3).
 A refresh must not be worse by more than the margin, a recipe change must be better; both bounds are
-one-sided 95 % ends of a paired bootstrap over days or leak groups.
+one-sided 95 % ends from drawing days or leak groups again (`learn.intervals`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
+from retraining.decide.evidence import LEVEL, Check, Difference, GateEvidence, Kind, finite_or_none
 from retraining.decide.wording import counted, number, signed
-from retraining.manifest.values import GateRules, Json
+from retraining.manifest.values import GateRules, Json, Limit
 
-Kind: TypeAlias = Literal["first", "incomparable", "refresh", "recipe", "same recipe"]
+__all__ = [
+    "Check",
+    "Difference",
+    "GateEvidence",
+    "Kind",
+    "Verdict",
+    "Word",
+    "finite_or_none",
+    "insufficient",
+    "judge",
+    "with_checks",
+]
+
 Word: TypeAlias = Literal["promoted", "rejected", "insufficient"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """Challenger's loss minus champion's (positive: worse) with its one-sided 95 % bounds."""
-
-    metric: str
-    value: float
-    lower: float
-    upper: float
-    champion_loss: float
-    rows: int
-    clusters: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One rule with its number; `blocking` checks reject, others are shown."""
-
-    name: str
-    value: float | None
-    limit: float | None
-    passed: bool
-    note: str = ""
-    blocking: bool = True
-
-    def to_json(self) -> dict[str, Json]:
-        """The check as a document."""
-        return {
-            "name": self.name,
-            "value": finite_or_none(self.value),
-            "limit": self.limit,
-            "passed": self.passed,
-            "note": self.note,
-            "blocking": self.blocking,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateEvidence:
-    """The numbers that a verdict is made from.
-
-    Metrics are in natural sign on the same rows; `champion` is None without one (or where it has no
-    honest prediction there). `holdout` describes the rows: from and to (its first
-    and last day), rows, clusters, blocks.
-    """
-
-    kind: Kind
-    metrics: tuple[str, ...]
-    challenger: Mapping[str, float]
-    champion: Mapping[str, float] | None
-    dummy: Mapping[str, float]
-    difference: Difference | None
-    holdout: Mapping[str, Json]
-    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +43,7 @@ class Verdict:
     checks: tuple[Check, ...] = ()
     margin: float | None = None
     notes: tuple[str, ...] = field(default=())
+    rules: GateRules | None = None
 
     def to_json(self) -> dict[str, Json]:
         """The verdict as a document (format 1), complete enough to be read years later."""
@@ -99,27 +58,41 @@ class Verdict:
         evidence = self.evidence
         if evidence is None:
             return doc
-        doc |= {
-            "comparison": evidence.kind,
-            "metric": evidence.metrics[0],
-            "holdout": dict(evidence.holdout),
-            "challenger": _numbers(evidence.challenger),
-            "champion": None if evidence.champion is None else _numbers(evidence.champion),
-            "dummy": _numbers(evidence.dummy),
-        }
+        doc |= {**evidence.to_json(), "rules": rules_to_json(self.rules) if self.rules is not None else None}
         if evidence.difference is not None:
-            difference = evidence.difference
-            doc["difference"] = {
-                "metric": difference.metric,
-                "value": finite_or_none(difference.value),
-                "lower": finite_or_none(difference.lower),
-                "upper": finite_or_none(difference.upper),
-                "margin": self.margin,
-                "kind": evidence.kind,
-                "rows": difference.rows,
-                "clusters": difference.clusters,
-            }
+            doc["difference"] = _difference_to_json(evidence.difference, evidence.kind, self.margin)
         return doc
+
+
+def _difference_to_json(difference: Difference, kind: Kind, margin: float | None) -> dict[str, Json]:
+    by_cluster = None if difference.by_cluster is None else dict(difference.by_cluster)
+    return {
+        "metric": difference.metric,
+        "value": finite_or_none(difference.value),
+        "lower": finite_or_none(difference.lower),
+        "upper": finite_or_none(difference.upper),
+        "margin": margin,
+        "kind": kind,
+        "champion_loss": finite_or_none(difference.champion_loss),
+        "rows": difference.rows,
+        "clusters": difference.clusters,
+        "level": LEVEL,
+        "draws": difference.draws,
+        "seed": difference.seed,
+        "by_cluster": by_cluster,
+    }
+
+
+def rules_to_json(rules: GateRules) -> dict[str, Json]:
+    """The settings that a verdict was made under, as a document."""
+    return {
+        "margin": rules.margin.value,
+        "margin_is_absolute": rules.margin.absolute,
+        "limits": {limit.metric: {"max": limit.max, "min": limit.min} for limit in rules.limits},
+        "min_clusters": rules.min_clusters,
+        "refit_shift": rules.refit_shift,
+        "dummy": rules.dummy,
+    }
 
 
 def insufficient(because: str) -> Verdict:
@@ -130,16 +103,13 @@ def insufficient(because: str) -> Verdict:
 def judge(evidence: GateEvidence, rules: GateRules, greater_is_better: Mapping[str, bool]) -> Verdict:
     """The verdict on a challenger by its gate fit; the shipped fit's own checks come later (`with_checks`)."""
     limits = tuple(_limit_checks(evidence, rules))
-    notes = tuple(_dummy_notes(evidence, greater_is_better))
-    margin: float | None = None
-    if evidence.difference is not None and evidence.kind == "refresh":
-        margin = (
-            rules.margin.value
-            if rules.margin.absolute
-            else rules.margin.value * abs(evidence.difference.champion_loss)
-        )
-    elif evidence.difference is not None:
-        margin = 0.0
+    worse = tuple(_dummy_notes(evidence, greater_is_better))
+    unmeasured = tuple(
+        f"{name} has no value on the holdout: {_why_unmeasured(evidence, name)}"
+        for name in evidence.metrics
+        if not math.isfinite(evidence.challenger[name])
+    )
+    margin = _margin(evidence, rules)
 
     def verdict(word: Word, because: str) -> Verdict:
         return Verdict(
@@ -149,26 +119,39 @@ def judge(evidence: GateEvidence, rules: GateRules, greater_is_better: Mapping[s
             limits=limits,
             checks=evidence.checks,
             margin=margin,
-            notes=notes,
+            notes=(*worse, *unmeasured),
+            rules=rules,
         )
 
-    not_finite = [name for name, value in evidence.challenger.items() if not math.isfinite(value)]
-    if not_finite:
-        return verdict("rejected", f"{not_finite[0]} of the challenger is not a finite number")
+    if evidence.not_finite:
+        count = counted(evidence.not_finite, "prediction")
+        return verdict(
+            "rejected", f"{count} of the challenger on the holdout {_is_are(evidence.not_finite)} not finite"
+        )
     failed = [check for check in evidence.checks if check.blocking and not check.passed]
     if failed:
         return verdict("rejected", f"suspect data: {failed[0].note}")
-    missed = [check for check in limits if not check.passed]
+    needed = dict.fromkeys((evidence.metrics[0], *(limit.metric for limit in rules.limits)))
+    lacking = [name for name in needed if not math.isfinite(evidence.challenger[name])]
+    for name in lacking:
+        if evidence.measurable(name):
+            return verdict("rejected", f"{name} has no value: {_why_unmeasured(evidence, name)}")
+    missed = [check for check in limits if not check.passed and math.isfinite(check.value or 0.0)]
     if missed:
         return verdict("rejected", f"limit missed: {missed[0].note}")
-    if notes and rules.dummy == "reject":
-        return verdict("rejected", notes[0])
+    if lacking:
+        return verdict(
+            "insufficient",
+            f"{lacking[0]} has no value on the holdout: {_why_unmeasured(evidence, lacking[0])}",
+        )
+    if worse and rules.dummy == "reject":
+        return verdict("rejected", worse[0])
     if evidence.kind == "first":
         return verdict("promoted", "first release: limits and sanity checks passed")
     if evidence.kind == "incomparable":
         return verdict(
             "promoted",
-            "its champion cannot be compared (another target, or its columns left the data): "
+            "its champion cannot be compared (another target, columns that left the data, or no value of the metric): "
             "limits and sanity checks passed",
         )
     if evidence.kind == "same recipe":
@@ -176,27 +159,35 @@ def judge(evidence: GateEvidence, rules: GateRules, greater_is_better: Mapping[s
     return _compared(evidence, rules, margin or 0.0, verdict)
 
 
+def _is_are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _why_unmeasured(evidence: GateEvidence, metric: str) -> str:
+    if evidence.measurable(metric):
+        return "predictions of the challenger are outside its domain"
+    return "its rows lack what the metric needs (of one class, or too few)"
+
+
+def _margin(evidence: GateEvidence, rules: GateRules) -> float | None:
+    """How much worse the challenger may be, in units of the loss; None where nothing is compared."""
+    if evidence.difference is None:
+        return None
+    return allowed(rules, evidence.difference.champion_loss) if evidence.kind == "refresh" else 0.0
+
+
+def allowed(rules: GateRules, champion_loss: float) -> float:
+    """The margin of a refresh in units of the loss."""
+    return rules.margin.value if rules.margin.absolute else rules.margin.value * abs(champion_loss)
+
+
 def with_checks(verdict: Verdict, checks: tuple[Check, ...]) -> Verdict:
     """The verdict after the shipped fit's own checks, which can only take a promotion back."""
-    together = (*verdict.checks, *checks)
     failed = [check for check in checks if check.blocking and not check.passed]
     word, because = verdict.word, verdict.because
     if verdict.word == "promoted" and failed:
         word, because = "rejected", f"the shipped fit failed its check: {failed[0].note}"
-    return Verdict(
-        word=word,
-        because=because,
-        evidence=verdict.evidence,
-        limits=verdict.limits,
-        checks=together,
-        margin=verdict.margin,
-        notes=verdict.notes,
-    )
-
-
-def finite_or_none(value: float | None) -> float | None:
-    """The number, or None where JSON has none for it."""
-    return value if value is not None and math.isfinite(value) else None
+    return replace(verdict, word=word, because=because, checks=(*verdict.checks, *checks))
 
 
 def _compared(
@@ -210,8 +201,14 @@ def _compared(
     if difference.clusters < rules.min_clusters:
         return verdict(
             "insufficient",
-            f"the holdout has {counted(difference.clusters, _cluster(evidence))}, "
+            f"the holdout has {counted(difference.clusters, evidence.cluster())}, "
             f"and min_clusters asks for {rules.min_clusters}",
+        )
+    if math.isnan(difference.upper):
+        return verdict(
+            "insufficient",
+            f"the difference in {difference.metric} has no bounds: it hangs on few {evidence.cluster()}s, "
+            "without which it has no value",
         )
     numbers = (
         f"{difference.metric}: difference in loss {signed(difference.value)}, "
@@ -234,31 +231,29 @@ def _compared(
     )
 
 
-def _cluster(evidence: GateEvidence) -> str:
-    """What the bootstrap draws: days in the time scheme, leak groups (or rows) in the fold scheme."""
-    return "day" if "blocks" in evidence.holdout else "group"
-
-
 def _limit_checks(evidence: GateEvidence, rules: GateRules) -> list[Check]:
     checks = []
     for limit in rules.limits:
         value = evidence.challenger[limit.metric]
-        if limit.max is not None:
-            checks.append(_limit_check(limit.metric, value, limit.max, value <= limit.max, "at most"))
-        if limit.min is not None:
-            checks.append(_limit_check(limit.metric, value, limit.min, value >= limit.min, "at least"))
+        for bound, passed, word in (
+            (limit.max, limit.max is not None and value <= limit.max, "at most"),
+            (limit.min, limit.min is not None and value >= limit.min, "at least"),
+        ):
+            if bound is not None:
+                checks.append(_limit_check(limit, value, bound, passed, word))
     return checks
 
 
-def _limit_check(metric: str, value: float, limit: float, passed: bool, word: str) -> Check:
-    note = f"{metric} is {number(value)}, {word} {number(limit)} is allowed"
-    return Check(name=f"{metric} {word}", value=value, limit=limit, passed=passed, note=note)
+def _limit_check(limit: Limit, value: float, bound: float, passed: bool, word: str) -> Check:
+    said = f"is {number(value)}" if math.isfinite(value) else "has no value"
+    note = f"{limit.metric} {said}, {word} {number(bound)} is allowed"
+    return Check(name=f"{limit.metric} {word}", value=value, limit=bound, passed=passed, note=note)
 
 
 def _dummy_notes(evidence: GateEvidence, greater_is_better: Mapping[str, bool]) -> list[str]:
     metric = evidence.metrics[0]
     own, dummy = evidence.challenger.get(metric), evidence.dummy.get(metric)
-    if own is None or dummy is None:
+    if own is None or dummy is None or not (math.isfinite(own) and math.isfinite(dummy)):
         return []
     worse = own <= dummy if greater_is_better[metric] else own >= dummy
     return (
@@ -266,7 +261,3 @@ def _dummy_notes(evidence: GateEvidence, greater_is_better: Mapping[str, bool]) 
         if worse
         else []
     )
-
-
-def _numbers(values: Mapping[str, float]) -> dict[str, Json]:
-    return {name: finite_or_none(value) for name, value in values.items()}

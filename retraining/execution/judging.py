@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -50,6 +51,8 @@ from retraining.manifest.values import Input, TimeScheme
 
 #: The name under which the comparison without any upstream column is recorded.
 ALL_INPUTS = "*"
+#: A verdict's document has the sums of each day of a holdout up to so many days.
+_MOST_DAYS = 100
 
 
 def judge_challenger(study: Study, node: str, decision: Decision, candidate: Candidate) -> Flow:
@@ -236,27 +239,20 @@ def _conclude(
     judged: NDArray[np.bool_],
 ) -> None:
     model = study.world.manifest.models[candidate.recipe.model]
-    difference = answer["difference"]
     labels = answer["labels"]
+    main = model.metrics[0]
+    if answer["champion"] is not None and _no_value(answer["champion"][main], answer["challenger"][main]):
+        kind = "incomparable"
     evidence = GateEvidence(
         kind=kind,
         metrics=model.metrics,
         challenger=answer["challenger"],
         champion=answer["champion"],
         dummy=answer["dummy"],
-        difference=None
-        if difference is None
-        else Difference(
-            metric=difference["metric"],
-            value=difference["value"],
-            lower=difference["lower"],
-            upper=difference["upper"],
-            champion_loss=difference["without"],
-            rows=difference["rows"],
-            clusters=difference["clusters"],
-        ),
+        difference=None if kind == "incomparable" else _difference(answer["difference"]),
         holdout=_holdout_of(candidate, judged),
         checks=() if labels is None else (Check(**labels),),
+        not_finite=answer["not_finite"],
     )
     better = {name: METRICS[name].greater_is_better for name in model.metrics}
     result.verdict = judge(evidence, model.gate, better)
@@ -271,6 +267,33 @@ def _conclude(
         }
         for column, numbers in answer["without"].items()
     ]
+
+
+def _no_value(champion: float, challenger: float) -> bool:
+    """True where the champion alone has no value of the deciding metric: it cannot win, nor be compared with."""
+    return math.isfinite(challenger) and not math.isfinite(champion)
+
+
+def _difference(numbers: Mapping[str, Any] | None) -> Difference | None:
+    if numbers is None:
+        return None
+    days = numbers["by_cluster"]
+    by_cluster = None
+    if days is not None and len(days["day"]) <= _MOST_DAYS:
+        epoch = dt.date(1970, 1, 1)
+        by_cluster = {**days, "day": [(epoch + dt.timedelta(days=day)).isoformat() for day in days["day"]]}
+    return Difference(
+        metric=numbers["metric"],
+        value=numbers["value"],
+        lower=numbers["lower"],
+        upper=numbers["upper"],
+        champion_loss=numbers["without"],
+        rows=numbers["rows"],
+        clusters=numbers["clusters"],
+        draws=numbers["draws"],
+        seed=numbers["seed"],
+        by_cluster=by_cluster,
+    )
 
 
 def _holdout_of(candidate: Candidate, judged: NDArray[np.bool_]) -> dict[str, Any]:

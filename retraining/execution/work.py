@@ -23,15 +23,13 @@ from numpy.typing import NDArray
 from retraining.data.columns import Matrix, UpstreamColumn, assemble, usable_rows
 from retraining.data.rows import NodeRows, node_rows
 from retraining.data.tables import Table
-from retraining.decide.labels import label_check
 from retraining.decide.recipes import Recipe
 from retraining.errors import IntegrityError, NotFoundError, StoreError
-from retraining.execution.tasks import Batch, BatchResult, FitTask, ScoreTask, Task, TaskResult
-from retraining.learn.comparison import compare
+from retraining.execution.scoring import score_task
+from retraining.execution.tasks import Batch, BatchResult, FitTask, Task, TaskResult
 from retraining.learn.estimators import EstimatorSpec, FitError
 from retraining.learn.features import Features
 from retraining.learn.fitting import FittedModel, fit
-from retraining.learn.metrics import dummy_prediction, score
 from retraining.learn.persistence import FORMAT, dump, load
 from retraining.learn.threads import one_thread
 from retraining.manifest.values import Dataset, Json
@@ -143,7 +141,7 @@ def _attempt(task: Task, resources: Resources, cache: _Cache) -> tuple[TaskResul
         if isinstance(task, FitTask):
             records = _fit_records(task, resources, cache)
         else:
-            scores = _scores(task)
+            scores = score_task(task)
     except FitError as failure:
         error = str(failure)
     except (IntegrityError, NotFoundError) as failure:
@@ -276,71 +274,3 @@ def array_from(data: bytes) -> NDArray[np.float64]:
     """The inverse of `array_bytes`."""
     loaded = np.load(io.BytesIO(data), allow_pickle=False)
     return np.asarray(loaded, np.float64)
-
-
-def _scores(task: ScoreTask) -> dict[str, Json]:
-    """Metrics, the paired comparison, the dummy's score, the comparisons without each input, the label check."""
-    main = task.metrics[0]
-
-    def of(prediction: NDArray[np.float64]) -> dict[str, Json]:
-        return {
-            name: score(name, task.target, prediction, task.classes, task.weights) for name in task.metrics
-        }
-
-    answer: dict[str, Json] = {"challenger": of(task.challenger), "champion": None, "difference": None}
-    answer["dummy"] = {
-        name: score(name, task.target, _dummy(task, name), task.classes, task.weights)
-        for name in task.metrics
-    }
-    if task.champion is not None:
-        answer["champion"] = of(task.champion)
-        answer["difference"] = _compared(task, main, task.champion)
-    without: dict[str, Json] = {}
-    for name, prediction in task.without.items():
-        other = prediction
-        if other is None:  # nothing is left without this input: a constant guess stands for it
-            other = _dummy(task, main)
-        without[name] = _compared(task, main, other)
-    answer["without"] = without
-    answer["labels"] = _labels(task)
-    return answer
-
-
-def _dummy(task: ScoreTask, metric: str) -> NDArray[np.float64]:
-    return dummy_prediction(metric, task.task, task.train, len(task.target), task.classes, task.train_weights)
-
-
-def _compared(task: ScoreTask, metric: str, other: NDArray[np.float64]) -> dict[str, Json]:
-    found = compare(
-        metric,
-        task.target,
-        task.challenger,
-        other,
-        task.clusters,
-        task.classes,
-        task.weights,
-        seed=task.seed,
-    )
-    return {
-        "metric": metric,
-        "with": found.challenger,
-        "without": found.champion,
-        "value": found.difference,
-        "lower": found.lower,
-        "upper": found.upper,
-        "rows": found.rows,
-        "clusters": found.clusters,
-    }
-
-
-def _labels(task: ScoreTask) -> Json:
-    if task.train_days is None or task.fresh_days is None:
-        return None
-    found = label_check(
-        task.train.astype(np.float64),
-        task.train_days,
-        task.fresh.astype(np.float64),
-        task.fresh_days,
-        len(task.classes),
-    )
-    return None if found is None else found.to_json()

@@ -6,15 +6,16 @@ whole clusters (facts/domain.md B3: by rows the variance came out 8 to 24 times 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retraining.learn.intervals import Resampled, resample
 from retraining.learn.metrics import metric_info, score
-from retraining.learn.resampling import Sample, Statistic, reads_rows, statistic
+from retraining.learn.resampling import Sample, is_smooth, reads_rows, statistic
 
 __all__ = ["Comparison", "compare", "psi"]
 
@@ -23,8 +24,6 @@ _MAX_CLUSTERS = 512
 _RESAMPLES_OF_ROWS = 400
 # The part of the range over which a value is spread before the values in a bin are counted.
 _SMOOTHING = 0.1
-# Above this share of resamples without a value (a class is missing) an interval would be of other rows.
-_MAX_UNDEFINED = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +31,8 @@ class Comparison:
     """Two predictions of the same rows.
 
     `challenger` and `champion` are scores in natural sign. `difference` is of losses: positive means that the
-    challenger is worse. `lower` and `upper` are its one-sided 95 % bounds, NaN where they are undefined.
+    challenger is worse. `lower` and `upper` are its one-sided 95 % bounds, NaN where they are undefined, from
+    `draws` resamples. `beyond` is the p-value of "worse by at most the threshold" (None: it was not asked for).
     """
 
     metric: str
@@ -43,6 +43,8 @@ class Comparison:
     upper: float
     rows: int
     clusters: int
+    draws: int
+    beyond: float | None = None
 
 
 def compare(
@@ -56,39 +58,24 @@ def compare(
     *,
     resamples: int = 2000,
     seed: int = 0,
+    threshold: Callable[[float], float] | None = None,
 ) -> Comparison:
-    """The difference of two predictions with the bounds of a paired percentile bootstrap over clusters.
+    """The difference of two predictions with bounds from drawing whole clusters (`learn.intervals`).
 
-    `clusters` labels each row, shape (n_rows,). Both predictions are scored on the same draws. The bounds
-    are the ends of the 90 % interval: the 5th and 95th of 100 parts of `resamples` draws (at most 400 for
-    the median and for average precision, where a draw reads every row). With few clusters a percentile
-    interval is somewhat short: measured on normal data, the upper bound covers 91 % with 8 clusters, 93 %
-    with 14 and 94 % with 30.
+    `clusters` labels each row, shape (n_rows,). Both predictions are scored on the same draws: `resamples`
+    of them, at most 400 for the median and for average precision, where a draw reads every row. `threshold`
+    makes of the champion's score the difference that `beyond` is about.
     """
     labels, cluster = np.unique(clusters, return_inverse=True)
     scores = [score(metric, target, prediction, classes, weights) for prediction in (challenger, champion)]
     sign = -1.0 if metric_info(metric).greater_is_better else 1.0
-    lower = upper = float("nan")
+    found = None
     if np.isfinite(scores).all():
-        rng = np.random.default_rng(seed)
-        cluster, n_clusters = _bundled(cluster, len(labels), rng)
         row_weights = np.ones(len(target)) if weights is None else weights
-        first, second = (
-            statistic(
-                metric,
-                Sample(
-                    target=target,
-                    prediction=prediction,
-                    cluster=cluster,
-                    n_clusters=n_clusters,
-                    weights=row_weights,
-                ),
-            )
-            for prediction in (challenger, champion)
+        found = _resampled(
+            metric, target, (challenger, champion), cluster, len(labels), row_weights, resamples, seed
         )
-        count = min(resamples, _RESAMPLES_OF_ROWS) if reads_rows(metric) else resamples
-        draws = rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), size=count)
-        lower, upper = _bounds(sign * _differences(first, second, draws))
+    lower, upper = (float("nan"), float("nan")) if found is None else found.bounds()
     return Comparison(
         metric=metric,
         challenger=scores[0],
@@ -98,6 +85,34 @@ def compare(
         upper=upper,
         rows=len(target),
         clusters=len(labels),
+        draws=0 if found is None else found.draws,
+        beyond=None if found is None or threshold is None else found.beyond(threshold(scores[1])),
+    )
+
+
+def _resampled(
+    metric: str,
+    target: NDArray[Any],
+    predictions: tuple[NDArray[np.float64], NDArray[np.float64]],
+    cluster: NDArray[np.int64],
+    n_clusters: int,
+    weights: NDArray[np.float64],
+    resamples: int,
+    seed: int,
+) -> Resampled:
+    rng = np.random.default_rng(seed)
+    cluster, n_clusters = _bundled(cluster, n_clusters, rng)
+    first, second = (
+        statistic(
+            metric,
+            Sample(target=target, prediction=one, cluster=cluster, n_clusters=n_clusters, weights=weights),
+        )
+        for one in predictions
+    )
+    sign = -1.0 if metric_info(metric).greater_is_better else 1.0
+    draws = min(resamples, _RESAMPLES_OF_ROWS) if reads_rows(metric) else resamples
+    return resample(
+        lambda times: sign * (first(times) - second(times)), n_clusters, draws, rng, smooth=is_smooth(metric)
     )
 
 
@@ -133,16 +148,3 @@ def _bundled(
         return cluster, n_clusters
     bundle = rng.permutation(n_clusters) % _MAX_CLUSTERS
     return bundle[cluster], _MAX_CLUSTERS
-
-
-def _differences(first: Statistic, second: Statistic, draws: NDArray[np.int64]) -> NDArray[np.float64]:
-    times = draws.astype(np.float64)  # once: each product of matrices would convert them again
-    return first(times) - second(times)
-
-
-def _bounds(differences: NDArray[np.float64]) -> tuple[float, float]:
-    defined = differences[np.isfinite(differences)]
-    if len(defined) < (1 - _MAX_UNDEFINED) * len(differences):
-        return float("nan"), float("nan")
-    lower, upper = np.quantile(defined, [0.05, 0.95])
-    return float(lower), float(upper)

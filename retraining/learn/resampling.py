@@ -17,7 +17,7 @@ from retraining.learn.metrics import metric_info, outputs, row_losses
 from retraining.learn.ranking import average_precision_statistic, roc_auc_statistic
 from retraining.manifest.catalog import MetricInfo
 
-__all__ = ["Sample", "Statistic", "reads_rows", "statistic"]
+__all__ = ["Sample", "Statistic", "is_smooth", "reads_rows", "statistic"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Statistic: TypeAlias = Callable[[Floats], Floats]
@@ -43,6 +43,11 @@ class Sample:
 def reads_rows(metric: str) -> bool:
     """Whether each resample of the metric reads all rows again, so that fewer are affordable."""
     return metric in ("median_absolute_error", "average_precision")
+
+
+def is_smooth(metric: str) -> bool:
+    """Whether a small change of the clusters' weights changes the metric a little: what a jackknife needs."""
+    return metric not in ("median_absolute_error", "max_error")
 
 
 def statistic(metric: str, sample: Sample) -> Statistic:

@@ -67,6 +67,16 @@ class MetricInfo:
     mean_over_rows: bool
     binary_only: bool = False
 
+    @property
+    def made_of_sums(self) -> bool:
+        """Whether sums of a loss over rows are all it needs, so that parts of the rows can be added up."""
+        return self.mean_over_rows or self.name == "root_mean_squared_error"
+
+    @property
+    def loss(self) -> str:
+        """The metric whose row losses are summed for this one."""
+        return "mean_squared_error" if self.name == "root_mean_squared_error" else self.name
+
 
 SHORT_NAMES: Mapping[str, str] = MappingProxyType(
     {

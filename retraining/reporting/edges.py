@@ -28,8 +28,8 @@ MOST_EDGES = 600
 _NOTE = (
     "Each node was fitted once with and once without the column, and both were scored on the same later "
     "rows; where nothing is left without it, a constant guess stands in. Left of zero the column helps; the "
-    "line is the 90% interval of a bootstrap over days (by folds: groups). Where a node reads several columns, "
-    "one more fit has none of them: that is what they bring together."
+    "ends of the line are 95% bounds from drawing days (by folds: groups) again. Where a node reads several "
+    "columns, one more fit has none of them: that is what they bring together."
 )
 _ALL = "all upstream columns"
 _FINDINGS = {"better": "helps", "unclear": "unclear", "worse": "hurts"}

@@ -45,8 +45,8 @@ __all__ = ["describe_period", "draw_verdicts"]
 
 _NOTE = (
     "Challenger and champion are compared on the same held-out rows, which neither was trained on. The "
-    "difference is in loss, so left of zero the challenger is better; its line is the 90% interval of a "
-    "bootstrap over clusters (days or groups of rows), so each end is a one-sided 95% bound. A refresh "
+    "difference is in loss, so left of zero the challenger is better; each end of its line is a "
+    "one-sided 95% bound from drawing clusters (days or groups of rows) again. A refresh "
     "passes while its right end stays left of the margin (the dashed mark), a changed "
     "recipe only left of zero."
 )

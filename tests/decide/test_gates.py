@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -50,7 +51,7 @@ def word(*arguments, rules=None, **more):
         (0.4, Margin(value=0.5, absolute=True), "promoted"),
         (0.6, Margin(value=0.5, absolute=True), "rejected"),
         (0.0, Margin(value=0.0), "rejected"),
-        (math.nan, Margin(), "rejected"),
+        (math.nan, Margin(), "insufficient"),
         (math.inf, Margin(), "rejected"),
     ],
 )
@@ -59,7 +60,8 @@ def test_a_refresh_must_not_be_worse_by_more_than_the_margin(upper, margin, expe
 
 
 @pytest.mark.parametrize(
-    ("upper", "expected"), [(-0.01, "promoted"), (0.0, "rejected"), (0.1, "rejected"), (math.nan, "rejected")]
+    ("upper", "expected"),
+    [(-0.01, "promoted"), (0.0, "rejected"), (0.1, "rejected"), (math.nan, "insufficient")],
 )
 def test_a_changed_recipe_must_be_better(upper, expected):
     assert (
@@ -79,6 +81,7 @@ def test_a_first_release_is_decided_by_limits_and_sanity():
     assert word("first") == "promoted"
     assert word("first", rules=GateRules(limits=(Limit(metric="mean_squared_error", max=8.0),))) == "rejected"
     assert word("first", challenger=math.nan) == "rejected"
+    assert word("first", challenger=math.nan, dummy=math.nan) == "insufficient"
     assert word("first", challenger=math.inf) == "rejected"
 
 
@@ -103,9 +106,44 @@ def test_a_missed_limit_rejects_whatever_the_comparison_says(limit, passes):
     assert len(found.limits) >= 1
 
 
-def test_a_limit_on_a_metric_that_is_no_number_rejects():
-    rules = GateRules(limits=(Limit(metric="accuracy", min=0.1),))
-    assert judge(evidence(accuracy=math.nan), rules, LOSS).word == "rejected"
+def measured(deciding=9.0, other=0.8, guess=0.5, not_finite=0):
+    """Evidence with a second metric, `accuracy`, of the challenger and of a constant guess."""
+    found = evidence(challenger=deciding, accuracy=other)
+    dummy = {"mean_squared_error": guess if math.isnan(deciding) else 12.0, "accuracy": guess}
+    return replace(found, metrics=("mean_squared_error", "accuracy"), dummy=dummy, not_finite=not_finite)
+
+
+LIMITED = GateRules(limits=(Limit(metric="accuracy", min=0.1),))
+
+
+def test_a_metric_that_the_holdout_cannot_measure_is_noted_or_insufficient_by_its_role():
+    other = judge(measured(other=math.nan, guess=math.nan), GateRules(), LOSS)
+    assert other.word == "promoted"
+    assert other.notes == (
+        "accuracy has no value on the holdout: its rows lack what the metric needs (of one class, or too few)",
+    )
+    assert judge(measured(other=math.nan, guess=math.nan), LIMITED, LOSS).word == "insufficient"
+    assert judge(measured(deciding=math.nan, guess=math.nan), GateRules(), LOSS).word == "insufficient"
+
+
+def test_a_metric_that_only_the_challenger_has_no_value_of_rejects_where_it_counts():
+    assert judge(measured(other=math.nan), GateRules(), LOSS).word == "promoted"
+    assert judge(measured(other=math.nan), LIMITED, LOSS).word == "rejected"
+    found = judge(measured(deciding=math.nan), GateRules(), LOSS)
+    assert (found.word, "outside its domain" in found.because) == ("rejected", True)
+
+
+def test_a_missed_limit_rejects_though_another_cannot_be_measured():
+    rules = replace(LIMITED, limits=(*LIMITED.limits, Limit(metric="mean_squared_error", max=1.0)))
+    assert judge(measured(other=math.nan, guess=math.nan), rules, LOSS).word == "rejected"
+
+
+def test_predictions_that_are_not_finite_reject_whatever_the_metrics_say():
+    found = judge(measured(not_finite=3), GateRules(), LOSS)
+    assert (found.word, found.because) == (
+        "rejected",
+        "3 predictions of the challenger on the holdout are not finite",
+    )
 
 
 def test_suspect_labels_reject_before_anything_else():
