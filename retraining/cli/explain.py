@@ -13,13 +13,12 @@ from retraining.cli.options import (
     as_of_option,
     data_option,
     format_option,
-    manifest_and,
     manifest_option,
+    nodes_and,
     store_option,
 )
 from retraining.cli.output import paint_for, write_json, write_text
 from retraining.cli.places import look, stored_at
-from retraining.errors import InputError
 
 if TYPE_CHECKING:
     from retraining.reporting.story import Story
@@ -58,11 +57,7 @@ def command(
     """
     from retraining.reporting.story_text import story_text
 
-    choice = manifest_and(arguments, manifest)
-    if not choice.rest:
-        raise InputError(
-            "no node was named", "`retrain ls` lists the nodes, `retrain status` those of a store"
-        )
+    choice = nodes_and(arguments, manifest)
     stories = _stories(choice, store, as_of, data)
     if output == "json":
         write_json({"nodes": [story.to_json() for story in stories]})

@@ -13,6 +13,7 @@ __all__ = ["Verbs", "root"]
 _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Begin": ("init", "validate", "schema"),
     "Decide and do": ("plan", "run", "predict"),
+    "Overrule": ("pin", "unpin"),
     "Look": ("status", "releases", "explain", "report", "ls", "graph"),
 }
 

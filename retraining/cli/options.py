@@ -9,14 +9,18 @@ from typing import Any, TypeAlias
 
 import click
 
+from retraining.errors import InputError
+
 __all__ = [
     "Choice",
     "as_of_option",
+    "because_option",
     "data_option",
     "format_option",
     "manifest_and",
     "manifest_argument",
     "manifest_option",
+    "nodes_and",
     "selection_options",
     "store_option",
 ]
@@ -74,6 +78,16 @@ def format_option(command: Decorated) -> Decorated:
     )(command)
 
 
+def because_option(*, required: bool) -> Decorated:
+    """Adds `--because TEXT`."""
+    return click.option(
+        "--because",
+        metavar="TEXT",
+        required=required,
+        help="Why, for whoever reads the history." + (" Required." if required else ""),
+    )
+
+
 def data_option(command: Decorated) -> Decorated:
     """Adds `--data NAME=PATH`, which may be repeated."""
     return click.option(
@@ -122,3 +136,13 @@ def manifest_and(arguments: tuple[str, ...], manifest: Path | None) -> Choice:
     if arguments and arguments[0].endswith(_SUFFIXES):
         return Choice(manifest=Path(arguments[0]), rest=arguments[1:])
     return Choice(manifest=None, rest=arguments)
+
+
+def nodes_and(arguments: tuple[str, ...], manifest: Path | None) -> Choice:
+    """`[MANIFEST] NODE...` as `manifest_and`, with at least one node; InputError without."""
+    choice = manifest_and(arguments, manifest)
+    if not choice.rest:
+        raise InputError(
+            "no node was named", "`retrain ls` lists the nodes, `retrain status` those of a store"
+        )
+    return choice

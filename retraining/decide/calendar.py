@@ -21,6 +21,11 @@ def micros(moment: dt.datetime) -> int:
     return round(moment.timestamp() * MICROSECONDS)
 
 
+def iso_of(seconds: float) -> str:
+    """Seconds since 1970 as an ISO instant in UTC, to the second."""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def moment(micros_utc: int) -> dt.datetime:
     """The aware UTC moment of so many microseconds since 1970."""
     return dt.datetime.fromtimestamp(micros_utc / MICROSECONDS, dt.UTC)

@@ -17,7 +17,7 @@ from retraining.decide.snapshots import NodeData
 from retraining.decide.triggers import NOTHING_CHANGED, Change, Reason, changes_between, due_reasons
 from retraining.graph.graph import Graph
 from retraining.manifest.values import FoldScheme, Json, Rule, TimeScheme
-from retraining.release.values import NodeState, Parts
+from retraining.release.values import NodeState, Parts, Pin
 
 SERVED_NOTE = "what is served was made from exactly this"
 
@@ -183,6 +183,8 @@ def _decide(
     if not selected:
         note = "not selected" if released else "not selected, and never released"
         return Decision(node=node, action="keep", note=note)
+    if state is not None and state.pin is not None:
+        return Decision(node=node, action="keep", note=pin_note(state.pin))
     lacking = _lacking_inputs(node, graph, states, above)
     if lacking:
         return Decision(node=node, action="blocked", note=_lacking_note(lacking, above))
@@ -215,6 +217,11 @@ def _decide(
         )
     note = SERVED_NOTE if served else _keep_note(state, bool(reasons), change)
     return Decision(node=node, action="keep", reasons=tuple(reasons), note=note)
+
+
+def pin_note(pin: Pin) -> str:
+    """Who pinned a node, when, and why."""
+    return f"pinned by {pin.who} on {pin.time[:10]}: {pin.because}"
 
 
 def _lacking_inputs(

@@ -22,16 +22,17 @@ import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, assert_never
+from typing import Protocol, TypeAlias, assert_never
 
 from retraining.errors import SelectionError
 from retraining.graph.graph import Graph
 from retraining.graph.nodes import POOL, Node, PartitionValue, parse_node_name, read_partition, unreadable
-from retraining.manifest.values import Manifest
 
 __all__ = [
     "Intersection",
     "ModelAtom",
+    "ModelNames",
+    "Models",
     "Selection",
     "StateAtom",
     "TagAtom",
@@ -45,6 +46,29 @@ __all__ = [
 _METHODS = ("state", "tag")
 _TERM = re.compile(r"(?P<at>@)?(?:(?P<up_depth>\d*)(?P<up>\+))?(?P<word>[^\s,+@\[\]\"=]*)")
 _TAIL = re.compile(r"(?P<down>\+)(?P<down_depth>\d*)")
+
+
+class ModelNames(Protocol):
+    """What a selection may ask of a model."""
+
+    @property
+    def tags(self) -> Collection[str]:
+        """Its tags."""
+        ...
+
+    @property
+    def partition_by(self) -> Collection[str]:
+        """The columns that its nodes are partitions by."""
+        ...
+
+
+class Models(Protocol):
+    """What has models by name: a manifest, or what a store knows of one."""
+
+    @property
+    def models(self) -> Mapping[str, ModelNames]:
+        """The models by name."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +157,7 @@ def parse_selection(text: str) -> Selection:
 
 
 def select(
-    tree: Selection, graph: Graph, manifest: Manifest, states: Mapping[str, Collection[str]]
+    tree: Selection, graph: Graph, manifest: Models, states: Mapping[str, Collection[str]]
 ) -> frozenset[str]:
     """The names of the nodes that a tree selects.
 
@@ -163,7 +187,7 @@ def resolve_selection(
     selected: Sequence[str],
     excluded: Sequence[str],
     graph: Graph,
-    manifest: Manifest,
+    manifest: Models,
     states: Mapping[str, Collection[str]],
 ) -> frozenset[str]:
     """The nodes that any of `selected` names and none of `excluded`; without `selected`, of all nodes.
@@ -254,7 +278,7 @@ def _atom(
 
 
 def _atom_nodes(
-    term: Term, graph: Graph, manifest: Manifest, states: Mapping[str, Collection[str]]
+    term: Term, graph: Graph, manifest: Models, states: Mapping[str, Collection[str]]
 ) -> frozenset[str]:
     match term.atom:
         case ModelAtom():
@@ -271,7 +295,7 @@ def _atom_nodes(
             assert_never(term.atom)
 
 
-def _model_nodes(term: Term, atom: ModelAtom, graph: Graph, manifest: Manifest) -> frozenset[str]:
+def _model_nodes(term: Term, atom: ModelAtom, graph: Graph, manifest: Models) -> frozenset[str]:
     models = _matching(term, atom.model, manifest.models, "model")
     nodes = [node for node in graph.nodes if node.model in models]
     if not nodes:

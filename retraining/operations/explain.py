@@ -95,6 +95,7 @@ def _planned(session: Session, name: str) -> Story:
         as_of=session.plan.as_of,
         timezone=session.manifest.timezone,
         orphaned=state is not None and state.orphaned,
+        pin=state.pin if state is not None else None,
     )
 
 
@@ -118,6 +119,7 @@ def _stored(store: Store, nodes: Mapping[str, NodeState], name: str) -> Story:
         attempt=attempt,
         timezone=recipe.get("timezone") or "UTC",
         orphaned=state.orphaned,
+        pin=state.pin,
     )
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from retraining.decide.calendar import Calendar
+from retraining.decide.calendar import Calendar, iso_of
 from retraining.decide.plan import Decision
 from retraining.execution.candidates import row_counts
 from retraining.execution.driver import Execution, Ran
@@ -49,8 +48,8 @@ def run_record(
     document: dict[str, Any] = {
         "format": 1,
         "run": run,
-        "started": _iso(started),
-        "ended": _iso(ended),
+        "started": iso_of(started),
+        "ended": iso_of(ended),
         "as_of": session.plan.as_of,
         "manifest": {
             "name": session.manifest.name,
@@ -162,7 +161,3 @@ def _rows(session: Session, result: NodeResult) -> dict[str, int]:
 
 def _decision(decision: Decision) -> dict[str, Json]:
     return decision.to_json()
-
-
-def _iso(seconds: float) -> str:
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

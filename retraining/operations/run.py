@@ -6,7 +6,6 @@ It reads like the picture in docs/architecture.md: look, plan, execute, conclude
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 import os
 import platform
 import socket
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from retraining.data.declarations import declaration_of
+from retraining.decide.calendar import iso_of
 from retraining.errors import InterruptedRunError, StoreError
 from retraining.execution.backends import Backend
 from retraining.execution.driver import Driver, Execution, Progress
@@ -26,6 +26,7 @@ from retraining.execution.serial import SerialBackend
 from retraining.execution.study import NodeResult, World
 from retraining.manifest.values import Json
 from retraining.operations.conclude import Conclusion, conclude
+from retraining.operations.people import who_am_i
 from retraining.operations.record import exit_code_of, run_record
 from retraining.operations.session import Request, Session, open_session, read_document
 from retraining.release.update import requirements
@@ -190,7 +191,7 @@ def _finish(
     started: float,
 ) -> RunOutcome:
     graph = session.observation.graph
-    now = _iso(time.time())
+    now = iso_of(time.time())
     conclusion = conclude(
         graph,
         execution.results,
@@ -292,13 +293,13 @@ def _backend(
 
 
 def _champion_columns(session: Session, store: Store) -> dict[str, set[str]]:
-    """The columns that champions of changed recipes read, so that they can be compared."""
+    """The columns that champions of changed recipes read: to be compared, or to go on feeding their readers."""
     wanted: dict[str, set[str]] = {}
-    for node, facts in session.facts.items():
+    for facts in session.facts.values():
         state = facts.state
         if state is None or state.document is None or state.parts is None:
             continue
-        if state.parts.recipe == facts.recipe.digest() or session.plan[node].action != "retrain":
+        if state.parts.recipe == facts.recipe.digest():
             continue
         definition = read_document(store, state.document)["recipe"]["definition"]
         columns = wanted.setdefault(facts.recipe.dataset, set())
@@ -332,18 +333,9 @@ def _run_document(session: Session, run_id: str, started: float) -> dict[str, Js
         "python": platform.python_version(),
         "manifest": {"name": session.manifest.name, "digest": session.manifest.digest},
         "as_of": session.plan.as_of,
-        "started": _iso(started),
+        "started": iso_of(started),
         "plan": session.plan.to_json(),
     }
-
-
-def who_am_i() -> str:
-    """user@host of this process."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
 
 
 def _counts(conclusion: Conclusion) -> dict[str, int]:
@@ -360,7 +352,3 @@ def _reason_kinds(session: Session) -> list[Json]:
 def _reused(execution: Execution) -> int:
     candidates = [result.candidate for result in execution.results.values() if result.candidate is not None]
     return sum(candidate.counts.get("reused", 0) for candidate in candidates)
-
-
-def _iso(seconds: float) -> str:
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -215,4 +215,6 @@ def selection_states(
         "rejected": by_outcome("rejected"),
         "insufficient": by_outcome("insufficient"),
         "waiting": by_outcome("waiting"),
+        "pending": by_outcome("pending"),
+        "pinned": frozenset(n for n in names if (s := states.get(n)) and s.pin is not None),
     }

@@ -94,4 +94,5 @@ def _node(state: NodeState) -> NodeStanding:
         because=attempt.because if attempt is not None else "",
         attempted=attempt.time if attempt is not None else "",
         orphaned=state.orphaned,
+        pin=state.pin,
     )

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from retraining.manifest.values import Json
-from retraining.release.values import Attempt, NodeState
+from retraining.release.values import Attempt, NodeState, Pin
 
 __all__ = [
     "Conflict",
@@ -32,36 +32,47 @@ class Update:
     """What one run changes.
 
     `set` holds the new row of each promoted node, `attempts` what became of each node that was
-    tried, `orphaned` the nodes that left the manifest or the data, `returned` orphans that came back.
+    tried, `orphaned` the nodes that left the manifest or the data, `returned` orphans that came back,
+    `pins` the pin that a node gets, or None where it loses it.
     """
 
     set: Mapping[str, NodeState] = field(default_factory=dict)
     attempts: Mapping[str, Attempt] = field(default_factory=dict)
     orphaned: frozenset[str] = frozenset()
     returned: frozenset[str] = frozenset()
+    pins: Mapping[str, Pin | None] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to commit."""
-        return not (self.set or self.attempts or self.orphaned or self.returned)
+        return not (self.set or self.attempts or self.orphaned or self.returned or self.pins)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
-    """A node must have this version for the update to make sense; None: no version at all."""
+    """A node must have this version for the update to make sense; None: no version at all.
+
+    `pinned` says whether it must be pinned; None where that does not matter.
+    """
 
     node: str
     version: str | None
+    pinned: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """A requirement that the head does not meet; `run` is the run that made the version found."""
+    """A requirement that the head does not meet; `run` is the run that made the version found.
+
+    `pin` is the pin that should not be there; `unpinned` is true where one is missing.
+    """
 
     node: str
     expected: str | None
     found: str | None
     run: str
+    pin: Pin | None = None
+    unpinned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +90,8 @@ def requirements(
 ) -> tuple[Requirement, ...]:
     """What must still hold when the update is committed, sorted by node.
 
-    It is the version, in `before`, of each node in `update.set` and of its direct neighbours.
+    It is the version, in `before`, of each node in `update.set` and of its direct neighbours, and of
+    each node whose pin changes; and whether the changed nodes themselves are pinned.
     `edges` are the graph's (upstream, downstream) pairs; edges that only a recorded wiring knows
     (the manifest has changed since) count too.
     """
@@ -90,35 +102,37 @@ def requirements(
         for upstream, downstream in pairs:
             if upstream in changed or downstream in changed:
                 nodes.update((upstream, downstream))
-    return tuple(Requirement(node=node, version=_version(before, node)) for node in sorted(nodes))
+    touched = changed | update.pins.keys()
+    return tuple(
+        Requirement(
+            node=node,
+            version=_version(before, node),
+            pinned=_pin(before, node) is not None if node in touched else None,
+        )
+        for node in sorted(nodes | update.pins.keys())
+    )
 
 
 def check(nodes: Mapping[str, NodeState], requires: Collection[Requirement]) -> tuple[Conflict, ...]:
     """The requirements that `nodes` does not meet, in the order given; empty when all hold."""
-    return tuple(
-        Conflict(
-            node=required.node,
-            expected=required.version,
-            found=_version(nodes, required.node),
-            run=nodes[required.node].run if required.node in nodes else "",
-        )
-        for required in requires
-        if _version(nodes, required.node) != required.version
-    )
+    return tuple(conflict for required in requires if (conflict := _conflict(nodes, required)) is not None)
 
 
 def apply(nodes: Mapping[str, NodeState], update: Update) -> dict[str, NodeState]:
     """The node table after the update, sorted by node; rows that it does not name are as they were.
 
-    A row in `set` keeps the attempt of the row it replaces unless it brings its own; an attempt on
-    a node without a row makes a row without a version.
+    A row in `set` keeps the pin of the row it replaces, and its attempt unless it brings its own; an
+    attempt on a node without a row makes a row without a version.
     """
     rows = dict(nodes)
     for node, row in update.set.items():
         old = rows.get(node)
-        rows[node] = replace(row, attempt=old.attempt) if old is not None and row.attempt is None else row
-    for node, attempt in update.attempts.items():
-        rows[node] = replace(rows.get(node) or NodeState(node=node), attempt=attempt)
+        attempt = row.attempt or (None if old is None else old.attempt)
+        rows[node] = replace(row, attempt=attempt, pin=None if old is None else old.pin)
+    for node, tried in update.attempts.items():
+        rows[node] = replace(rows.get(node) or NodeState(node=node), attempt=tried)
+    for node, pin in update.pins.items():
+        rows[node] = replace(rows.get(node) or NodeState(node=node), pin=pin)
     for names, orphaned in ((update.orphaned, True), (update.returned, False)):
         for node in names & rows.keys():
             rows[node] = replace(rows[node], orphaned=orphaned)
@@ -157,12 +171,32 @@ def _version(nodes: Mapping[str, NodeState], node: str) -> str | None:
     return None if row is None else row.version
 
 
+def _pin(nodes: Mapping[str, NodeState], node: str) -> Pin | None:
+    row = nodes.get(node)
+    return None if row is None else row.pin
+
+
+def _conflict(nodes: Mapping[str, NodeState], required: Requirement) -> Conflict | None:
+    version, pin = _version(nodes, required.node), _pin(nodes, required.node)
+    wrong_pin = required.pinned is not None and required.pinned != (pin is not None)
+    if version == required.version and not wrong_pin:
+        return None
+    return Conflict(
+        node=required.node,
+        expected=required.version,
+        found=version,
+        run=nodes[required.node].run if required.node in nodes else "",
+        pin=pin if wrong_pin else None,
+        unpinned=wrong_pin and pin is None,
+    )
+
+
 def _logical(row: NodeState) -> list[Json]:
     attempt: list[Json] | None = None
     if row.attempt is not None:
         tried = row.attempt
         attempt = [tried.fingerprint, tried.outcome, tried.parts.to_json(), tried.version]
-    return [
+    logical: list[Json] = [
         row.node,
         row.version,
         None if row.parts is None else row.parts.to_json(),
@@ -172,3 +206,5 @@ def _logical(row: NodeState) -> list[Json]:
         attempt,
         row.orphaned,
     ]
+    # only where there is one, so that the digests of stores written before there were pins stay what they were
+    return logical if row.pin is None else [*logical, {"pinned": row.pin.because}]

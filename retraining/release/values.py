@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from retraining.manifest.values import Json
 from retraining.release import fields
 
-__all__ = ["Attempt", "BlobPointer", "Codec", "NodeState", "Parts"]
+__all__ = ["Attempt", "BlobPointer", "Codec", "NodeState", "Parts", "Pin"]
 
 Codec: TypeAlias = Literal["zstd", "none"]
 _CODECS: Mapping[str, Codec] = {"zstd": "zstd", "none": "none"}
@@ -119,6 +119,19 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """A person's word that a node stays as it is: who said so, when (an ISO instant in UTC), and why."""
+
+    who: str
+    time: str
+    because: str
+
+    def to_json(self) -> dict[str, Json]:
+        """The pin as a JSON object."""
+        return {"who": self.who, "time": self.time, "because": self.because}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeState:
     """What the store remembers of one node: its champion, its last attempt, what it cost.
 
@@ -126,7 +139,8 @@ class NodeState:
     the fold scheme. `wiring` maps each upstream node to the version that the champion was trained
     with. `document` is the version document, `artifact` the shipped model. `run` and `time` say
     which run made the version and when; the commit fills them in where they are empty.
-    An `orphaned` node left the manifest or the data: not planned, still served.
+    An `orphaned` node left the manifest or the data: not planned, still served. A node with a `pin`
+    keeps its champion, or stays without one, until the pin is taken away.
     """
 
     node: str
@@ -143,3 +157,4 @@ class NodeState:
     time: str = ""
     run: str = ""
     orphaned: bool = False
+    pin: Pin | None = None

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from retraining.manifest.values import Json
+from retraining.release.values import Pin
 from retraining.reporting.grouping import by_cause, list_nodes, wrapped
 from retraining.reporting.outcomes import describe_outcome, tally
 from retraining.reporting.paint import Paint, plain, role_of_outcome
@@ -26,6 +27,7 @@ class NodeStanding:
 
     `version` is None for a node that was never released. `trained_through` is the moment of the
     version's cut (None in the fold scheme). Moments are ISO texts. An orphaned node left the manifest.
+    `pin` says who keeps it as it is, since when, and why.
     """
 
     node: str
@@ -38,6 +40,7 @@ class NodeStanding:
     because: str
     attempted: str
     orphaned: bool
+    pin: Pin | None = None
 
     def to_json(self) -> dict[str, Json]:
         """The node as a document."""
@@ -49,6 +52,7 @@ class NodeStanding:
             "released": self.released or None,
             "run": self.run or None,
             "orphaned": self.orphaned,
+            "pin": None if self.pin is None else self.pin.to_json(),
             "last_attempt": {"outcome": self.outcome, "because": self.because, "time": self.attempted}
             if self.outcome
             else None,
@@ -97,6 +101,7 @@ class Standing:
             "released": sum(node.version is not None for node in self.nodes),
             "never_released": sum(node.version is None for node in self.nodes),
             "orphaned": sum(node.orphaned for node in self.nodes),
+            "pinned": sum(node.pin is not None for node in self.nodes),
             "last_attempts": attempts,
         }
 
@@ -108,6 +113,9 @@ def standing_text(standing: Standing, *, every_node: bool = False, paint: Paint 
         rows = _node_rows if every_node or len(standing.nodes) <= _MOST_NODES else _model_rows
         lines += [*_table(rows(standing), standing, paint), ""]
     attention = _attention(standing, paint)
+    pinned = _pinned(standing)
+    if pinned:
+        lines += [paint("title", "pinned"), *pinned, ""]
     if attention:
         lines += [paint("title", "needs a look"), *attention, ""]
     return "\n".join([*lines, paint("title", _counted(standing))]) + "\n"
@@ -132,7 +140,7 @@ def _node_rows(standing: Standing) -> list[_Cells]:
     zone = standing.timezone
     return [
         (
-            node.node + (" (orphaned)" if node.orphaned else ""),
+            node.node + (" (orphaned)" if node.orphaned else "") + (" (pinned)" if node.pin else ""),
             node.version or "never released",
             _day(node.trained_through, zone) if node.version else "",
             _day(node.released, zone),
@@ -190,6 +198,26 @@ def _attention(standing: Standing, paint: Paint) -> list[str]:
     return lines
 
 
+def _pinned(standing: Standing) -> list[str]:
+    """Who keeps which nodes as they are, and why: told once for what was pinned together."""
+    words = {
+        (node.pin.because, node.pin.who, _day(node.pin.time, standing.timezone)): None
+        for node in standing.nodes
+        if node.pin is not None
+    }
+    lines: list[str] = []
+    for because, who, day in words:
+        names = [
+            node.node
+            for node in standing.nodes
+            if node.pin is not None
+            and (node.pin.because, node.pin.who, _day(node.pin.time, standing.timezone))
+            == (because, who, day)
+        ]
+        lines += wrapped(f"{list_nodes(names)}: by {who} on {day}: {because}", "  ", "    ")
+    return lines
+
+
 def _counted(standing: Standing) -> str:
     released = sum(node.version is not None for node in standing.nodes)
     orphaned = sum(node.orphaned for node in standing.nodes)
@@ -199,6 +227,9 @@ def _counted(standing: Standing) -> str:
         parts.append(f"{len(standing.nodes) - released:,} never released")
     if orphaned:
         parts.append(f"{orphaned:,} orphaned")
+    pinned = sum(node.pin is not None for node in standing.nodes)
+    if pinned:
+        parts.append(f"{pinned:,} pinned")
     text = f"{plural(len(standing.nodes), 'node')}: {', '.join(parts)}"
     return f"{text}; last attempts: {attempts}" if attempts else text
 

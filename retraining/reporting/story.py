@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from retraining.decide.plan import Decision
 from retraining.manifest.values import Json
+from retraining.release.values import Pin
 from retraining.reporting.view import NodeView
 
 __all__ = ["Making", "Story"]
@@ -63,6 +64,7 @@ class Story:
     as_of: str = ""
     timezone: str = "UTC"
     orphaned: bool = False
+    pin: Pin | None = None
     no_node: str = ""
 
     def to_json(self) -> dict[str, Json]:
@@ -84,5 +86,6 @@ class Story:
             "last_attempt": None if self.attempt is None else self.attempt.to_json(),
             "now": None if self.decision is None else {"as_of": self.as_of, **self.decision.to_json()},
             "orphaned": self.orphaned,
+            "pin": None if self.pin is None else self.pin.to_json(),
             "no_node": self.no_node or None,
         }

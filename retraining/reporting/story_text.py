@@ -73,6 +73,9 @@ def _what_it_is(story: Story) -> list[str]:
         lines += wrapped(f"read by {list_nodes(story.readers)}", "  ", "    ")
     if story.orphaned:
         lines.append("  it left the manifest or the data: no longer planned, still served")
+    if story.pin is not None:
+        day = format_day(story.pin.time, story.timezone)
+        lines += wrapped(f"pinned by {story.pin.who} on {day}: {story.pin.because}", "  ", "    ")
     if story.rows:
         lines += wrapped(f"rows now: {_rows(story.rows)}", "  ", "    ")
     return lines

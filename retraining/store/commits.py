@@ -216,15 +216,20 @@ class Commit:
 
 def _conflict(conflicts: Sequence[Conflict], head: Head) -> ReleaseConflictError:
     newest = "" if head.entry is None else head.entry.run
-    lines = [
-        f"  {conflict.node}: expected {conflict.expected or 'no version'}, found "
-        f"{conflict.found or 'no version'} (run {conflict.run or newest})"
-        for conflict in conflicts[:_SHOWN]
-    ]
+    lines = [f"  {conflict.node}: {_found(conflict, newest)}" for conflict in conflicts[:_SHOWN]]
     if len(conflicts) > _SHOWN:
         lines.append(f"  and {len(conflicts) - _SHOWN} more")
     count = f"{len(conflicts)} node{'s' if len(conflicts) > 1 else ''}"
     return ReleaseConflictError(
-        f"another run released {count} since this run read the store:\n" + "\n".join(lines),
+        f"{count} changed since this command read the store:\n" + "\n".join(lines),
         "run again: it starts from the new release and takes up every finished fit",
     )
+
+
+def _found(conflict: Conflict, newest: str) -> str:
+    if conflict.expected != conflict.found:
+        found = f"expected {conflict.expected or 'no version'}, found {conflict.found or 'no version'}"
+        return f"{found} (run {conflict.run or newest})"
+    if conflict.pin is not None:
+        return f"{conflict.pin.who} pinned it: {conflict.pin.because}"
+    return "somebody unpinned it"

@@ -18,7 +18,7 @@ from retraining.errors import IntegrityError, StoreError
 from retraining.manifest.values import Json
 from retraining.release import fields
 from retraining.release.update import logical_digest
-from retraining.release.values import Attempt, BlobPointer, NodeState, Parts
+from retraining.release.values import Attempt, BlobPointer, NodeState, Parts, Pin
 from retraining.store.documents import FORMAT, digest_of
 from retraining.store.objects import Objects
 
@@ -34,6 +34,10 @@ _PARTS = ("recipe", "data", "environment")
 _POINTER_TEXTS = ("pack", "role", "format", "digest", "codec")
 _POINTER_NUMBERS = ("offset", "stored", "raw")
 _ATTEMPT_TEXTS = ("fingerprint", "outcome", "because", "run", "time", "version")
+_PIN_TEXTS = ("who", "time", "because")
+
+#: Columns that tables of earlier versions lack.
+_LATER = frozenset(f"pin_{name}" for name in _PIN_TEXTS)
 
 
 def _schema() -> pa.Schema:
@@ -49,6 +53,7 @@ def _schema() -> pa.Schema:
         names |= {prefix + name: pa.int64() for name in _POINTER_NUMBERS}
     names |= {"seconds": pa.float64(), "peak_bytes": pa.int64(), "fits": pa.int64()}
     names |= {"time": pa.string(), "run": pa.string(), "orphaned": pa.bool_()}
+    names |= {f"pin_{name}": pa.string() for name in _PIN_TEXTS}
     return pa.schema(list(names.items()), metadata={_FORMAT_FIELD: str(FORMAT)})
 
 
@@ -121,12 +126,20 @@ def read_rows(data: bytes, shard: Shard) -> tuple[NodeState, ...]:
                 f"{shard.at}: written by a newer version of retraining (format {written})",
                 "upgrade with `pip install --upgrade retraining`",
             )
-        columns = {name: table.column(name).to_pylist() for name in _schema().names}
+        columns = {name: _values(table, name) for name in _schema().names}
         return tuple(
             _row(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)
         )
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise IntegrityError(f"{shard.at}: not a node table ({error!s:.200})", _REMEDY) from error
+
+
+def _values(table: pa.Table, name: str) -> list[Any]:
+    """A column's values; nulls for one that came after the table was written."""
+    if name in _LATER and name not in table.column_names:
+        return [None] * table.num_rows
+    values: list[Any] = table.column(name).to_pylist()
+    return values
 
 
 def read_nodes(objects: Objects, shards: Iterable[Shard]) -> dict[str, NodeState]:
@@ -179,6 +192,8 @@ def _flat(row: NodeState) -> dict[str, object]:
         **_flat_pointer("document_", row.document),
         **_flat_pointer("artifact_", row.artifact),
     }
+    if row.pin is not None:
+        flat |= {f"pin_{name}": getattr(row.pin, name) for name in _PIN_TEXTS}
     if row.attempt is not None:
         flat |= {f"attempt_{name}": getattr(row.attempt, name) for name in (*_ATTEMPT_TEXTS, "sequence")}
         flat |= _flat_parts("attempt_", row.attempt.parts)
@@ -215,7 +230,14 @@ def _row(flat: Mapping[str, Any]) -> NodeState:
         time=flat["time"],
         run=flat["run"],
         orphaned=flat["orphaned"],
+        pin=_pin(flat),
     )
+
+
+def _pin(flat: Mapping[str, Any]) -> Pin | None:
+    if flat["pin_who"] is None:
+        return None
+    return Pin(**{name: flat[f"pin_{name}"] for name in _PIN_TEXTS})
 
 
 def _attempt(flat: Mapping[str, Any]) -> Attempt | None:

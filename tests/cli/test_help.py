@@ -14,13 +14,13 @@ from retraining.cli.verb import Verb
 from tests.cli.conftest import PROGRAM, ROOT, Type, environment
 
 VERBS = {
-    "init", "validate", "schema", "plan", "run", "predict", "status", "releases", "explain", "report", "ls", "graph",
+    "init", "validate", "schema", "plan", "run", "predict", "pin", "unpin",
+    "status", "releases", "explain", "report", "ls", "graph",
 }  # fmt: skip
 LATER = (
     "audit",
     "rollback",
     "promote",
-    "pin",
     "drift",
     "feedback",
     "tick",

@@ -16,8 +16,15 @@ WORDS = re.compile(r"`([a-z_]+)`")
 
 def told() -> Mapping[str, set[str]]:
     """The fields that the page's table gives for each verb."""
-    rows = re.findall(r"^\| (?:`([a-z]+)`(?: \(.*\))?|any, when it fails) \| (.*) \|$", PAGE, re.MULTILINE)
-    return {verb or "error": set(WORDS.findall(fields)) for verb, fields in rows if verb != "format"}
+    rows = re.findall(
+        r"^\| ((?:`[a-z]+`(?:, )?)+)?(?: \(.*\))?(?:any, when it fails)? \| (.*) \|$", PAGE, re.MULTILINE
+    )
+    return {
+        verb: set(WORDS.findall(fields))
+        for verbs, fields in rows
+        for verb in (WORDS.findall(verbs) or ["error"])
+        if verb != "format"
+    }
 
 
 def beginnings(text: str) -> set[str]:
@@ -32,6 +39,7 @@ def beginnings(text: str) -> set[str]:
         ["plan"],
         ["run", "--backend", "serial"],
         ["predict", "progression", "--data", "diabetes.csv", "-o", "out.csv"],
+        ["pin", "examination", "--because", "audited"],
         ["status"],
         ["releases"],
         ["explain", "progression"],

@@ -17,7 +17,7 @@ from retraining.release.update import (
     mismatches,
     requirements,
 )
-from retraining.release.values import Attempt, BlobPointer, NodeState, Parts
+from retraining.release.values import Attempt, BlobPointer, NodeState, Parts, Pin
 
 NAMES = ["a", "b", "c", "d", "e"]
 PARTS = Parts(recipe="r", data="d", upstream={"x": "1", "y": "2"}, environment="e")
@@ -25,7 +25,10 @@ POINTER = BlobPointer(
     pack="packs/r/1-1", role="model", format="f", digest="sha256:1", offset=0, stored=1, raw=1, codec="none"
 )
 
+PIN = Pin(who="ann@host", time="2026-11-26T00:00:00Z", because="audited")
+
 names = st.sampled_from(NAMES)
+pins = st.none() | st.builds(Pin, who=st.just("ann"), time=st.just("t"), because=st.sampled_from(["x", "y"]))
 attempts = st.builds(
     Attempt,
     fingerprint=st.sampled_from("fgh"),
@@ -45,6 +48,7 @@ def rows_of(node: str) -> st.SearchStrategy[NodeState]:
         version=st.sampled_from([None, "v1", "v2", "v3"]),
         attempt=st.none() | attempts,
         orphaned=st.booleans(),
+        pin=pins,
         wiring=st.dictionaries(names, st.sampled_from(["v1", "v2"]), max_size=2),
     )
 
@@ -56,6 +60,7 @@ updates = st.builds(
     attempts=st.dictionaries(names, attempts, max_size=3),
     orphaned=st.frozensets(names, max_size=2),
     returned=st.frozensets(names, max_size=2),
+    pins=st.dictionaries(names, pins, max_size=2),
 )
 edges = st.lists(st.tuples(names, names), max_size=6)
 quick = settings(derandomize=True, max_examples=150, deadline=None)
@@ -68,15 +73,20 @@ def test_apply_changes_what_the_update_names_and_nothing_else(before, update):
     after = apply(before, update)
     assert before == copy
     assert list(after) == sorted(after)
-    named = update.set.keys() | update.attempts.keys() | update.orphaned | update.returned
+    named = (
+        update.set.keys() | update.attempts.keys() | update.orphaned | update.returned | update.pins.keys()
+    )
     for node in NAMES:
         if node not in named:
             assert after.get(node) == before.get(node)
     for node, row in update.set.items():
         assert after[node].version == row.version
-        assert replace(after[node], attempt=None, orphaned=False) == replace(
-            row, attempt=None, orphaned=False
-        )
+        changed = {"attempt": None, "orphaned": False, "pin": None}
+        assert replace(after[node], **changed) == replace(row, **changed)
+        if node not in update.pins and node in before:
+            assert after[node].pin == before[node].pin
+    for node, pin in update.pins.items():
+        assert after[node].pin == pin
     for node, attempt in update.attempts.items():
         assert after[node].attempt == attempt
         if node not in update.set:
@@ -96,7 +106,7 @@ def test_requirements_hold_where_they_were_computed_and_cover_the_neighbours(bef
     assert check(before, needed) == ()
     nodes = [required.node for required in needed]
     assert nodes == sorted(set(nodes))
-    assert update.set.keys() <= set(nodes)
+    assert update.set.keys() | update.pins.keys() <= set(nodes)
     for upstream, downstream in pairs:
         if upstream in update.set or downstream in update.set:
             assert {upstream, downstream} <= set(nodes)
@@ -136,6 +146,26 @@ def test_a_conflict_names_what_was_expected_what_was_found_and_who_did_it():
     )
 
 
+def test_a_run_cannot_replace_a_node_that_was_pinned_meanwhile_and_an_attempt_on_it_can_land():
+    before = {"a": NodeState(node="a", version="v1")}
+    update = Update(set={"a": NodeState(node="a", version="v2")})
+    needed = requirements(update, before, ())
+    pinned = apply(before, Update(pins={"a": PIN}))
+    (conflict,) = check(pinned, needed)
+    assert (conflict.expected, conflict.found, conflict.pin) == ("v1", "v1", PIN)
+    assert check(pinned, requirements(Update(), before, ())) == ()
+
+
+def test_a_pin_keeps_the_champion_that_was_seen_and_no_other():
+    before = {"a": NodeState(node="a", version="v1")}
+    needed = requirements(Update(pins={"a": PIN}), before, ())
+    after = apply(before, Update(set={"a": NodeState(node="a", version="v2")}))
+    (conflict,) = check(after, needed)
+    assert (conflict.expected, conflict.found) == ("v1", "v2")
+    lost = check(before, requirements(Update(pins={"a": None}), {"a": replace(before["a"], pin=PIN)}, ()))
+    assert [one.unpinned for one in lost] == [True]
+
+
 def test_a_wiring_that_the_graph_has_forgotten_is_required_too():
     before = {
         "up": NodeState(node="up", version="v1"),
@@ -144,7 +174,7 @@ def test_a_wiring_that_the_graph_has_forgotten_is_required_too():
     update = Update(set={"up": NodeState(node="up", version="v2")})
     assert requirements(update, before, []) == (
         Requirement(node="down", version="v1"),
-        Requirement(node="up", version="v1"),
+        Requirement(node="up", version="v1", pinned=False),
     )
 
 

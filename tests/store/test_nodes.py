@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retraining.errors import IntegrityError, StoreError
-from retraining.release.values import Attempt, BlobPointer, NodeState, Parts
+from retraining.release.values import Attempt, BlobPointer, NodeState, Parts, Pin
 from retraining.store import nodes
 from retraining.store.documents import digest_of
 from retraining.store.log import open_store
@@ -64,6 +66,7 @@ any_state = st.builds(
     time=texts,
     run=texts,
     orphaned=st.booleans(),
+    pin=st.none() | st.builds(Pin, who=texts, time=texts, because=texts),
 )
 
 
@@ -94,6 +97,16 @@ def test_bytes_that_are_no_node_table_are_refused_even_with_the_right_digest():
         shard = Shard(first="a", rows=1, at="index/r/n0", bytes=len(data), digest=digest_of(data), logical="")
         with pytest.raises(IntegrityError, match="not a node table"):
             read_rows(data, shard)
+
+
+def test_a_table_that_was_written_before_there_were_pins_is_read(monkeypatch):
+    later, schema = nodes._LATER, nodes._schema()
+    old = pa.schema([field for field in schema if field.name not in later], metadata=schema.metadata)
+    with monkeypatch.context() as patch:
+        patch.setattr(nodes, "_schema", lambda: old)
+        shard, data = write_rows([state("a")], "index/r/n0")
+    assert not later & set(pq.read_schema(pa.BufferReader(data)).names)
+    assert read_rows(data, shard) == (state("a"),)
 
 
 def test_a_newer_node_table_is_refused_by_name(monkeypatch):
