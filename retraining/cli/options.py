@@ -13,6 +13,8 @@ from retraining.errors import InputError
 
 __all__ = [
     "Choice",
+    "allow_joblib_option",
+    "allow_option",
     "as_of_option",
     "because_option",
     "data_option",
@@ -86,6 +88,27 @@ def because_option(*, required: bool) -> Decorated:
         required=required,
         help="Why, for whoever reads the history." + (" Required." if required else ""),
     )
+
+
+def allow_option(command: Decorated) -> Decorated:
+    """Adds `--allow`, which may be repeated."""
+    return click.option(
+        "--allow",
+        metavar="PACKAGE",
+        multiple=True,
+        help="A package that estimators and metrics of your own may come from, besides those of "
+        "RETRAINING_ALLOW; may be repeated.",
+    )(command)
+
+
+def allow_joblib_option(command: Decorated) -> Decorated:
+    """Adds `--allow-joblib`."""
+    return click.option(
+        "--allow-joblib",
+        is_flag=True,
+        help="Let joblib hold models of your own that nothing safer can; loading them runs code. As "
+        "RETRAINING_ALLOW_JOBLIB=1.",
+    )(command)
 
 
 def data_option(command: Decorated) -> Decorated:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from retraining.cli.options import (
+    allow_option,
     as_of_option,
     data_option,
     format_option,
@@ -46,6 +47,7 @@ __all__ = ["command", "plan_head"]
 @click.option(
     "--all", "every_node", is_flag=True, help="Tell every node for itself, not partitions together."
 )
+@allow_option
 @store_option
 @as_of_option
 @data_option
@@ -56,16 +58,27 @@ def command(
     exclude: tuple[str, ...],
     force: tuple[str, ...],
     every_node: bool,
+    allow: tuple[str, ...],
     store: str | None,
     as_of: str | None,
     data: dict[str, str],
     output: str,
 ) -> None:
     """Show what `run` would do and every reason, changing nothing."""
+    from retraining.learn.permitted import permitted
     from retraining.reporting.grouping import notes_text
     from retraining.reporting.plan_text import plan_text
 
-    session = look(manifest, store=store, select=select, exclude=exclude, force=force, as_of=as_of, data=data)
+    session = look(
+        manifest,
+        store=store,
+        select=select,
+        exclude=exclude,
+        force=force,
+        as_of=as_of,
+        data=data,
+        permissions=permitted(allow),
+    )
     if output == "json":
         write_json(_document(session))
         return

@@ -8,7 +8,14 @@ from typing import Literal
 
 import click
 
-from retraining.cli.options import format_option, manifest_and, manifest_option, store_option
+from retraining.cli.options import (
+    allow_joblib_option,
+    allow_option,
+    format_option,
+    manifest_and,
+    manifest_option,
+    store_option,
+)
 from retraining.cli.output import write_json, write_text
 from retraining.cli.places import find_manifest
 from retraining.cli.verb import Verb
@@ -46,6 +53,8 @@ __all__ = ["command"]
     show_default=True,
     help="What becomes of rows whose partition value is no node.",
 )
+@allow_option
+@allow_joblib_option
 @manifest_option
 @store_option
 @format_option
@@ -55,6 +64,8 @@ def command(
     file: str | None,
     release: int | None,
     unknown: Literal["error", "null"],
+    allow: tuple[str, ...],
+    allow_joblib: bool,
     manifest: Path | None,
     store: str | None,
     output: str,
@@ -72,7 +83,16 @@ def command(
     if output == "json" and file is None:
         raise InputError("--format json tells of the predictions and does not hold them", "add -o FILE")
     url = store if store is not None else _store_of(choice.manifest)
-    summary = predict(url, choice.rest[0], data, file, release, unknown=unknown)
+    summary = predict(
+        url,
+        choice.rest[0],
+        data,
+        file,
+        release,
+        unknown=unknown,
+        allow=allow,
+        allow_joblib=allow_joblib,
+    )
     if output == "json":
         write_json(summary.to_json())
         return

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from retraining.cli.options import (
+    allow_joblib_option,
+    allow_option,
     as_of_option,
     data_option,
     format_option,
@@ -75,6 +77,8 @@ def _read_words(ctx: click.Context, param: click.Parameter, values: tuple[str, .
     "--workers", metavar="N", type=click.IntRange(min=1), help="Workers of ray; else one for each core."
 )
 @click.option("--no-progress", is_flag=True, help="Say nothing while it runs.")
+@allow_option
+@allow_joblib_option
 @store_option
 @as_of_option
 @data_option
@@ -88,6 +92,8 @@ def command(
     backend: Literal["ray", "serial"],
     workers: int | None,
     no_progress: bool,
+    allow: tuple[str, ...],
+    allow_joblib: bool,
     store: str | None,
     as_of: str | None,
     data: dict[str, str],
@@ -117,7 +123,7 @@ def command(
             exclude=exclude,
             force=force,
             data=data,
-            options=RunOptions(backend=backend, workers=workers),
+            options=RunOptions(backend=backend, workers=workers, allow=allow, allow_joblib=allow_joblib),
             watcher=Watcher(
                 planned=planned,
                 progress=view.progress,

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import click
 
-from retraining.cli.options import as_of_option, data_option, format_option, manifest_argument
+from retraining.cli.options import (
+    allow_joblib_option,
+    allow_option,
+    as_of_option,
+    data_option,
+    format_option,
+    manifest_argument,
+)
 from retraining.cli.output import paint_for, write_json, write_text
 from retraining.cli.places import find_manifest
 from retraining.cli.verb import Verb
@@ -26,16 +33,30 @@ __all__ = ["command"]
     ),
 )
 @manifest_argument
+@allow_option
+@allow_joblib_option
 @data_option
 @as_of_option
 @format_option
-def command(manifest: Path | None, data: dict[str, str], as_of: str | None, output: str) -> None:
-    """Check a manifest and its data, and say every problem with its line."""
+def command(
+    manifest: Path | None,
+    allow: tuple[str, ...],
+    allow_joblib: bool,
+    data: dict[str, str],
+    as_of: str | None,
+    output: str,
+) -> None:
+    """Check a manifest and its data, and say every problem with its line.
+
+    Estimators and metrics of your own are imported and built, if they are allowed.
+    """
+    from retraining.learn.permitted import permitted
     from retraining.operations.validate import validate
     from retraining.reporting.grouping import notes_text
     from retraining.reporting.text import plural
 
-    checked = validate(find_manifest(manifest), data, as_of, dt.datetime.now(dt.UTC))
+    permissions = permitted(allow, joblib=allow_joblib)
+    checked = validate(find_manifest(manifest), data, as_of, dt.datetime.now(dt.UTC), permissions)
     if output == "json":
         write_json(checked.to_json())
         return

@@ -17,6 +17,7 @@ from retraining.decide.calendar import Calendar
 from retraining.decide.fits import Before, LeftOut
 from retraining.graph.nodes import is_pool
 from retraining.manifest.catalog import EstimatorInfo
+from retraining.manifest.own import is_own
 from retraining.manifest.values import (
     FoldScheme,
     Input,
@@ -32,7 +33,10 @@ from retraining.manifest.values import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What a node is trained on and how; `estimator` and `parameters` are as written in the manifest."""
+    """What a node is trained on and how; `estimator` and `parameters` are as written in the manifest.
+
+    `source` is the digest of the module of an estimator of the user's own, None for those of the catalogue.
+    """
 
     node: str
     model: str
@@ -57,6 +61,7 @@ class Recipe:
     weight: Weight = field(default_factory=Weight)
     window: dt.timedelta | None = None
     train_where: str | None = None
+    source: str | None = None
 
     @property
     def pool(self) -> bool:
@@ -84,6 +89,8 @@ class Recipe:
             "weight": _weight_json(self.weight),
             "window": _seconds(self.window),
             "train_where": self.train_where,
+            "source": self.source,
+            "task": self.task if is_own(self.estimator) else None,
         }
         return doc | {name: value for name, value in optional.items() if value is not None}
 
@@ -144,9 +151,14 @@ def microseconds(duration: dt.timedelta) -> int:
 
 
 def recipe_of(
-    manifest: Manifest, model: Model, node: str, values: tuple[str, ...], info: EstimatorInfo
+    manifest: Manifest,
+    model: Model,
+    node: str,
+    values: tuple[str, ...],
+    info: EstimatorInfo,
+    source: str | None = None,
 ) -> Recipe:
-    """The recipe of one node of the manifest."""
+    """The recipe of one node of the manifest; `source` is the digest of its own estimator's module."""
     return Recipe(
         node=node,
         model=model.name,
@@ -172,6 +184,7 @@ def recipe_of(
         weight=model.weight,
         window=model.window,
         train_where=model.train_where,
+        source=source,
     )
 
 
@@ -209,6 +222,7 @@ def recipe_from_json(doc: Mapping[str, Any]) -> Recipe:
         weight=_weight_from_json(definition.get("weight")),
         window=_duration(definition.get("window")),
         train_where=definition.get("train_where"),
+        source=definition.get("source"),
     )
 
 

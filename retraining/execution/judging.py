@@ -46,7 +46,7 @@ from retraining.execution.study import (
     Study,
 )
 from retraining.execution.tasks import ScoreTask
-from retraining.manifest.catalog import METRICS
+from retraining.manifest.own import metric_facts, own_metric
 from retraining.manifest.values import Input, TimeScheme
 
 #: The name under which the comparison without any upstream column is recorded.
@@ -204,10 +204,12 @@ def _scored(
     fresh = np.zeros(len(trained), bool)
     if gate is not None:
         fresh = trained_labels(candidate, shipped_fit(candidate)) & ~trained
+    model = study.world.manifest.models[candidate.recipe.model]
     task = ScoreTask(
         id=digest_of(["score", candidate.node, candidate.version]),
         node=candidate.node,
-        metrics=study.world.manifest.models[candidate.recipe.model].metrics,
+        metrics=model.metrics,
+        own_metrics={name: own_metric(metric) for name, metric in model.own_metrics.items()},
         task=candidate.recipe.task,
         classes=candidate.data.classes,
         target=rows.target[able],
@@ -254,7 +256,7 @@ def _conclude(
         checks=() if labels is None else (Check(**labels),),
         not_finite=answer["not_finite"],
     )
-    better = {name: METRICS[name].greater_is_better for name in model.metrics}
+    better = {name: metric_facts(name, model.own_metrics).greater_is_better for name in model.metrics}
     result.verdict = judge(evidence, model.gate, better)
     result.outcome, result.because = result.verdict.word, result.verdict.because
     result.edges = [

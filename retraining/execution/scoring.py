@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from retraining.decide.labels import label_check
 from retraining.execution.tasks import ScoreTask
 from retraining.learn.comparison import compare
-from retraining.learn.metrics import dummy_prediction, row_losses, score
-from retraining.manifest.catalog import METRICS
+from retraining.learn.metrics import Metric, dummy_prediction, load_metric, metric_info, row_losses, score
+from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.manifest.values import Json
 
 __all__ = ["score_task"]
@@ -17,20 +17,28 @@ __all__ = ["score_task"]
 Floats = NDArray[np.float64]
 
 
-def score_task(task: ScoreTask) -> dict[str, Json]:
-    """Metrics, the paired comparison, the dummy's score, the comparisons without each input, the label check."""
-    main = task.metrics[0]
+def score_task(task: ScoreTask, permissions: Permissions = NOTHING) -> dict[str, Json]:
+    """Metrics, the paired comparison, the dummy's score, the comparisons without each input, the label check.
+
+    Metrics of the user's own are imported where `permissions` allow it.
+    """
+    metrics: dict[str, Metric] = {
+        name: load_metric(task.own_metrics[name], permissions) if name in task.own_metrics else name
+        for name in task.metrics
+    }
+    main = metrics[task.metrics[0]]
 
     def of(prediction: Floats) -> dict[str, Json]:
         return {
-            name: score(name, task.target, prediction, task.classes, task.weights) for name in task.metrics
+            name: score(metric, task.target, prediction, task.classes, task.weights)
+            for name, metric in metrics.items()
         }
 
     answer: dict[str, Json] = {"challenger": of(task.challenger), "champion": None, "difference": None}
     answer["not_finite"] = int((~np.isfinite(task.challenger)).any(axis=1).sum())
     answer["dummy"] = {
-        name: score(name, task.target, _dummy(task, name), task.classes, task.weights)
-        for name in task.metrics
+        name: score(metric, task.target, _dummy(task, metric), task.classes, task.weights)
+        for name, metric in metrics.items()
     }
     if task.champion is not None:
         answer["champion"] = of(task.champion)
@@ -47,11 +55,11 @@ def score_task(task: ScoreTask) -> dict[str, Json]:
     return answer
 
 
-def _dummy(task: ScoreTask, metric: str) -> Floats:
+def _dummy(task: ScoreTask, metric: Metric) -> Floats:
     return dummy_prediction(metric, task.task, task.train, len(task.target), task.classes, task.train_weights)
 
 
-def _compared(task: ScoreTask, metric: str, other: Floats) -> dict[str, Json]:
+def _compared(task: ScoreTask, metric: Metric, other: Floats) -> dict[str, Json]:
     found = compare(
         metric,
         task.target,
@@ -63,7 +71,7 @@ def _compared(task: ScoreTask, metric: str, other: Floats) -> dict[str, Json]:
         seed=task.seed,
     )
     return {
-        "metric": metric,
+        "metric": found.metric,
         "with": found.challenger,
         "without": found.champion,
         "value": found.difference,
@@ -76,11 +84,12 @@ def _compared(task: ScoreTask, metric: str, other: Floats) -> dict[str, Json]:
     }
 
 
-def _by_day(task: ScoreTask, metric: str, champion: Floats) -> Json:
+def _by_day(task: ScoreTask, metric: Metric, champion: Floats) -> Json:
     """The sums of each day that the difference is made of; None for groups and for other metrics."""
-    if task.train_days is None or not METRICS[metric].made_of_sums:
+    info = metric_info(metric)
+    if task.train_days is None or not info.made_of_sums:
         return None
-    loss = METRICS[metric].loss
+    loss = info.loss
     days, position = np.unique(task.clusters, return_inverse=True)
     weights = np.ones(len(task.target)) if task.weights is None else task.weights
 

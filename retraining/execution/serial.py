@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from retraining.data.tables import Table
 from retraining.execution.tasks import Batch, BatchResult
 from retraining.execution.work import execute
+from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.manifest.values import Dataset
 from retraining.store.objects import Objects
 
@@ -34,8 +35,10 @@ class SerialBackend:
         objects: Objects,
         stop_asked: Callable[[], bool] = lambda: False,
         interruptible: Callable[[], AbstractContextManager[None]] = nullcontext,
+        permissions: Permissions = NOTHING,
     ) -> None:
         self.objects = objects
+        self.permissions = permissions
         self._interruptible = interruptible
         self._stop_asked = stop_asked
         self._tables: dict[str, tuple[Dataset, Table]] = {}

@@ -17,6 +17,7 @@ from retraining.data.labels import Classes
 from retraining.decide.fits import LeftOut
 from retraining.decide.recipes import Recipe
 from retraining.errors import StoreError
+from retraining.manifest.catalog import MetricInfo
 from retraining.manifest.values import Json
 from retraining.release.values import BlobPointer
 from retraining.store.packs import StoredRecord
@@ -74,6 +75,7 @@ class ScoreTask:
     and `fresh` are the labels (and days) that the gate fit learnt from and those that only the
     shipped fit will, for the label-profile check. `weights` say how much the judged rows count, and
     `train_weights` how much the labels that the gate fit learnt from did (None: all the same).
+    `own_metrics` says how those of the `metrics` are read that are callables of the user's own.
     """
 
     id: str
@@ -93,6 +95,7 @@ class ScoreTask:
     seed: int
     weights: NDArray[np.float64] | None = None
     train_weights: NDArray[np.float64] | None = None
+    own_metrics: Mapping[str, MetricInfo] = field(default_factory=dict)
 
     @property
     def label(self) -> str:

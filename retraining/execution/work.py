@@ -24,14 +24,18 @@ from retraining.data.columns import Matrix, UpstreamColumn, assemble, usable_row
 from retraining.data.rows import NodeRows, node_rows
 from retraining.data.tables import Table
 from retraining.decide.recipes import Recipe
-from retraining.errors import IntegrityError, NotFoundError, StoreError
+from retraining.errors import InputError, IntegrityError, NotFoundError, StoreError
 from retraining.execution.scoring import score_task
 from retraining.execution.tasks import Batch, BatchResult, FitTask, Task, TaskResult
 from retraining.learn.estimators import EstimatorSpec, FitError
 from retraining.learn.features import Features
 from retraining.learn.fitting import FittedModel, fit
-from retraining.learn.persistence import FORMAT, dump, load
+from retraining.learn.persistence import JOBLIB_FORMAT, dump, format_of, load
+from retraining.learn.repeating import check_repeats
+from retraining.learn.storable import joblib_refused
 from retraining.learn.threads import one_thread
+from retraining.manifest.own import is_own
+from retraining.manifest.permissions import Permissions
 from retraining.manifest.values import Dataset, Json
 from retraining.store.objects import Objects
 from retraining.store.packs import Blob, Record, StoredRecord, build_pack, read_blob
@@ -47,6 +51,7 @@ class Resources(Protocol):
     """What a backend supplies to the task body."""
 
     objects: Objects
+    permissions: Permissions
 
     def table(self, dataset: str) -> Table:
         """The table of a dataset."""
@@ -141,7 +146,7 @@ def _attempt(task: Task, resources: Resources, cache: _Cache) -> tuple[TaskResul
         if isinstance(task, FitTask):
             records = _fit_records(task, resources, cache)
         else:
-            scores = score_task(task)
+            scores = score_task(task, resources.permissions)
     except FitError as failure:
         error = str(failure)
     except (IntegrityError, NotFoundError) as failure:
@@ -149,6 +154,8 @@ def _attempt(task: Task, resources: Resources, cache: _Cache) -> tuple[TaskResul
         error, damaged = failure.message, True
     except StoreError:
         raise
+    except InputError as failure:  # code that was not allowed
+        error = str(failure)
     except MemoryError:
         error = "MemoryError: the fit needs more memory than the worker has"
     except Exception as failure:  # noqa: BLE001 - whatever a model raises must fail that model alone
@@ -184,7 +191,10 @@ def _fit_records(task: FitTask, resources: Resources, cache: _Cache) -> list[Rec
     usable = usable_rows(rows.rows, inputs)
     records: list[Record] = []
     if task.model is not None:
-        model = load(read_blob(resources.objects, task.model))
+        if task.model.format == JOBLIB_FORMAT and not resources.permissions.joblib:
+            raise joblib_refused(f"the model of {task.node}")
+        data = read_blob(resources.objects, task.model)
+        model = load(data, resources.permissions, f"the model of {task.node}")
     else:
         chosen = rows.training(task.left_out, usable)
         matrix = assemble(recipe, table, rows.rows[chosen], inputs)
@@ -192,8 +202,9 @@ def _fit_records(task: FitTask, resources: Resources, cache: _Cache) -> list[Rec
         seed = recipe.fit_seed(task.left_out)
         weights = rows.fit_weights(task.left_out, chosen)
         spec = estimator_spec(recipe, task.classes)
-        model = fit(spec, features(matrix), target, weights=weights, seed=seed)
-        records.append(_model_record(task, model, matrix, target))
+        permissions = resources.permissions
+        model = fit(spec, features(matrix), target, weights=weights, seed=seed, permissions=permissions)
+        records.append(_model_record(task, model, matrix, target, permissions))
     for piece in task.pieces:
         at = np.flatnonzero(rows.part == piece.part)
         found = np.full((len(at), model_width(recipe, task.classes)), np.nan)
@@ -214,17 +225,21 @@ def _fit_records(task: FitTask, resources: Resources, cache: _Cache) -> list[Rec
     return records
 
 
-def _model_record(task: FitTask, model: FittedModel, matrix: Matrix, target: NDArray[np.generic]) -> Record:
+def _model_record(
+    task: FitTask, model: FittedModel, matrix: Matrix, target: NDArray[np.generic], permissions: Permissions
+) -> Record:
     metrics: dict[str, Json] = {"rows": len(target)}
     blobs: tuple[Blob, ...] = ()
     if task.keep_model:
-        data = dump(model)
-        blobs = (Blob(role="model", format=FORMAT, data=data),)
+        data = dump(model, permissions)
+        blobs = (Blob(role="model", format=format_of(data), data=data),)
         if task.check_reload:
             sample = features(matrix).take(np.arange(min(len(target), RELOAD_ROWS)))
             metrics["reload_equal"] = bool(
-                np.array_equal(load(data).predict(sample), model.predict(sample), equal_nan=True)
+                np.array_equal(load(data, permissions).predict(sample), model.predict(sample), equal_nan=True)
             )
+            if model.spec.own:
+                check_repeats(model.spec, features(matrix), target, model.seed, permissions)
     parts: dict[str, Json] = {"node": task.node, "left_out": str(task.left_out)}
     return Record(action="fit", fingerprint=task.fingerprint, parts=parts, blobs=blobs, metrics=metrics)
 
@@ -250,6 +265,7 @@ def estimator_spec(recipe: Recipe, classes: tuple[str | int | float | bool, ...]
         classes=classes,
         accepts_nan=recipe.accepts_nan,
         needs_scaling=recipe.needs_scaling,
+        graded=recipe.probabilities or not is_own(recipe.estimator),
     )
 
 

@@ -1,7 +1,8 @@
 """A fitted scikit-learn estimator as skops bytes that are equal for equal estimators.
 
-Invariants: reading imports and calls only what `_TRUSTED` below and skops' own list of scikit-learn and
-numpy types allow, never what the bytes ask for; writing refuses what reading would refuse.
+Invariants: reading imports and calls only what `_TRUSTED` below, skops' own list of scikit-learn and numpy
+types, and the caller's permissions allow, never what the bytes ask for; writing refuses what reading would
+refuse; an archive unpacks to no more bytes than it has.
 
 skops 0.16 names its parts by the addresses of objects and by random numbers, and dates them: two dumps of
 one model differ (facts/ray.md 6.2). Here addresses are left out, and equal parts are stored once under a
@@ -14,26 +15,39 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import IO, Any
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 
-__all__ = ["read_estimator", "write_estimator"]
+from retraining.learn.own import own_callable
+from retraining.manifest.permissions import NOTHING, Permissions
+
+__all__ = ["UntrustedError", "read_estimator", "write_estimator"]
 
 # The list lives in this file, never in an artifact or a manifest. Each is plain data of a fitted model, but
 # for a partial `check_array`, with which histogram boosting reads `categorical_features`.
 _TRUSTED = (
     "functools.partial",
+    # what a FunctionTransformer is given
+    *(f"numpy.{name}" for name in ("absolute", "cos", "exp", "expm1", "log", "log10", "log1p", "log2")),
+    *(f"numpy.{name}" for name in ("reciprocal", "sign", "sin", "sqrt", "square", "tan", "tanh")),
     "numpy.dtype",
     "sklearn._loss.loss.HalfTweedieLoss",
     "sklearn._loss.loss.HalfTweedieLossIdentity",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
+    "sklearn.compose._column_transformer._RemainderColsList",
+    "sklearn.compose._column_transformer.make_column_selector",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    *(
+        f"sklearn.feature_selection._univariate_selection.{name}"
+        for name in ("chi2", "f_classif", "f_regression")
+    ),
     "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
     "sklearn.gaussian_process.kernels.ConstantKernel",
     "sklearn.gaussian_process.kernels.Product",
@@ -42,6 +56,9 @@ _TRUSTED = (
     "sklearn.metrics._dist_metrics.EuclideanDistance64",
     "sklearn.metrics._dist_metrics.ManhattanDistance64",
     "sklearn.metrics._dist_metrics.MinkowskiDistance64",
+    "sklearn.metrics._scorer._PassthroughScorer",
+    "sklearn.model_selection._split.KFold",
+    "sklearn.model_selection._split.StratifiedKFold",
     "sklearn.neighbors._ball_tree.BallTree",
     "sklearn.neighbors._kd_tree.KDTree",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
@@ -49,12 +66,26 @@ _TRUSTED = (
     "sklearn.tree._tree.Tree",
     "sklearn.utils._bunch.Bunch",
     "sklearn.utils.validation.check_array",
+    # inside a pipeline; alone they are stored in their own format
+    "xgboost.core.Booster",
+    "xgboost.sklearn.XGBClassifier",
+    "xgboost.sklearn.XGBRFClassifier",
+    "xgboost.sklearn.XGBRFRegressor",
+    "xgboost.sklearn.XGBRegressor",
 )
 # Of skops' node kinds those that hold data; methods and operators are not among them.
 _LOADERS = frozenset(
     {
         *("DictNode", "ListNode", "TupleNode", "SetNode", "JsonNode", "SliceNode", "TypeNode", "DTypeNode"),
-        *("NdArrayNode", "MaskedArrayNode", "SparseMatrixNode", "RandomStateNode", "RandomGeneratorNode"),
+        *(
+            "BytesNode",
+            "BytearrayNode",
+            "NdArrayNode",
+            "MaskedArrayNode",
+            "SparseMatrixNode",
+            "RandomStateNode",
+            "RandomGeneratorNode",
+        ),
         *("ObjectNode", "TreeNode", "LossNode", "ConstructorFromReduceNode", "FunctionNode", "PartialNode"),
     }
 )
@@ -63,7 +94,15 @@ _SCHEMA = "schema.json"
 _TREE_COUNTERS = slice(7, 11)
 
 
-def write_estimator(estimator: Any) -> bytes:
+class UntrustedError(ValueError):
+    """An archive holds kinds of nodes or types that are not allowed; `names` are sorted."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(sorted(names))
+        super().__init__(f"holds {', '.join(self.names)}, which is not on the list of safe types")
+
+
+def write_estimator(estimator: Any, permissions: Permissions = NOTHING) -> bytes:
     """The estimator as canonical skops bytes: equal estimators give equal bytes in any process.
 
     Raises ValueError or TypeError where skops cannot store it or `read_estimator` would refuse it.
@@ -71,7 +110,7 @@ def write_estimator(estimator: Any) -> bytes:
     import skops.io
 
     data, kinds = _canonical(skops.io.dumps(estimator))
-    _audit_once(_Written(kinds=kinds, data=data))
+    _audit_once(_Written(kinds=kinds, data=data), permissions)
     return data
 
 
@@ -84,33 +123,66 @@ class _Written:
 
 
 @lru_cache(maxsize=256)
-def _audit_once(written: _Written) -> None:
+def _audit_once(written: _Written, permissions: Permissions) -> None:
     """The audit of what is written: thousands of models of one kind need it once. Reading audits always."""
-    _audit(written.data)
+    _audit(written.data, permissions)
 
 
-def read_estimator(data: bytes) -> Any:
-    """The estimator that `write_estimator` wrote; any exception means that the bytes are not such."""
+def read_estimator(data: bytes, permissions: Permissions = NOTHING) -> Any:
+    """The estimator that `write_estimator` wrote; any exception means that the bytes are not such.
+
+    UntrustedError where they hold types that are not allowed.
+    """
     import skops.io
 
-    _audit(data)
-    return skops.io.loads(data, trusted=list(_TRUSTED))
+    own = _audit(data, permissions)
+    return skops.io.loads(data, trusted=[*_TRUSTED, *own])
 
 
-def _audit(data: bytes) -> None:
-    """Raise ValueError where an archive holds a kind of node or a type that is not allowed."""
+def _audit(data: bytes, permissions: Permissions) -> list[str]:
+    """The types of allowed packages in an archive; ValueError for a kind of node or a type that is not allowed."""
     import skops.io
     from skops.io._protocol import PROTOCOL
 
     with ZipFile(io.BytesIO(data)) as archive:
+        _check_sizes(archive, len(data))
         schema = json.loads(archive.read(_SCHEMA))
     if schema.get("protocol") != PROTOCOL:
         raise ValueError(f"skops protocol {schema.get('protocol')!r}, expected {PROTOCOL}")
     strange = {state["__loader__"] for state in _states(schema)} - _LOADERS
-    strange |= {name for name in _functions(schema) if name not in _TRUSTED}
-    strange |= set(skops.io.get_untrusted_types(data=data)) - set(_TRUSTED)
+    types = {name for name in _functions(schema) if name not in _TRUSTED}
+    types |= set(skops.io.get_untrusted_types(data=data)) - set(_TRUSTED)
+    own = sorted(name for name in types if permissions.allows(name.rpartition(".")[0]))
+    strange |= types - set(own)
     if strange:
-        raise ValueError(f"holds {', '.join(sorted(strange))}, which is not on the list of safe types")
+        raise UntrustedError(strange)
+    for name in own:
+        module, _, attribute = name.rpartition(".")
+        own_callable(f"{module}:{attribute}", permissions)  # what the module only imported is not its own
+    return own
+
+
+def _check_sizes(archive: ZipFile, size: int) -> None:
+    """Raise ValueError for an archive whose parts would need more memory than it has bytes."""
+    entries = archive.infolist()
+    if any(entry.compress_type != ZIP_STORED for entry in entries):
+        raise ValueError("its parts are compressed, which this program does not do")
+    if sum(entry.file_size for entry in entries) > size:
+        raise ValueError("its parts are larger than the archive")
+    for entry in entries:
+        if entry.filename.endswith(".npy"):
+            with archive.open(entry) as part:
+                claimed = _claimed_bytes(part)
+            if claimed > entry.file_size:
+                raise ValueError(f"its array claims {claimed:,} bytes and has {entry.file_size:,}")
+
+
+def _claimed_bytes(part: IO[bytes]) -> int:
+    """The bytes that the header of an array in numpy's format speaks of."""
+    version = np.lib.format.read_magic(part)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(part)
+    return math.prod(shape) * int(dtype.itemsize)
 
 
 def _functions(schema: Any) -> Iterator[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retraining.learn.intervals import Resampled, resample
-from retraining.learn.metrics import metric_info, score
+from retraining.learn.metrics import Metric, metric_info, score
 from retraining.learn.resampling import Sample, is_smooth, reads_rows, statistic
 
 __all__ = ["Comparison", "compare", "psi"]
@@ -48,7 +48,7 @@ class Comparison:
 
 
 def compare(
-    metric: str,
+    metric: Metric,
     target: NDArray[Any],
     challenger: NDArray[np.float64],
     champion: NDArray[np.float64],
@@ -73,11 +73,19 @@ def compare(
     if np.isfinite(scores).all():
         row_weights = np.ones(len(target)) if weights is None else weights
         found = _resampled(
-            metric, target, (challenger, champion), cluster, len(labels), row_weights, resamples, seed
+            metric,
+            target,
+            (challenger, champion),
+            cluster,
+            len(labels),
+            row_weights,
+            resamples,
+            seed,
+            classes,
         )
     lower, upper = (float("nan"), float("nan")) if found is None else found.bounds()
     return Comparison(
-        metric=metric,
+        metric=metric_info(metric).name,
         challenger=scores[0],
         champion=scores[1],
         difference=sign * (scores[0] - scores[1]),
@@ -91,7 +99,7 @@ def compare(
 
 
 def _resampled(
-    metric: str,
+    metric: Metric,
     target: NDArray[Any],
     predictions: tuple[NDArray[np.float64], NDArray[np.float64]],
     cluster: NDArray[np.int64],
@@ -99,6 +107,7 @@ def _resampled(
     weights: NDArray[np.float64],
     resamples: int,
     seed: int,
+    classes: Sequence[Any],
 ) -> Resampled:
     rng = np.random.default_rng(seed)
     cluster, n_clusters = _bundled(cluster, n_clusters, rng)
@@ -106,6 +115,7 @@ def _resampled(
         statistic(
             metric,
             Sample(target=target, prediction=one, cluster=cluster, n_clusters=n_clusters, weights=weights),
+            classes,
         )
         for one in predictions
     )

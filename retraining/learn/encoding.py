@@ -28,20 +28,26 @@ class Encoding:
 
     `vocabulary` has the sorted texts of each category column. With `categories` "codes" a category stays
     one column, of positions in its vocabulary and of `unknown` for missing or unseen texts; with "indicators"
-    the numbers come first, then a column for each text. `fill`, `centre` and `scale` have shape (n_numbers,).
+    the numbers come first, then a column for each text; with "frame" the rows are a pandas DataFrame. `fill`,
+    `centre` and `scale` have shape (n_numbers,).
     """
 
     names: tuple[str, ...]
     vocabulary: Mapping[int, tuple[str, ...]]
-    categories: Literal["codes", "indicators"] = "codes"
+    categories: Literal["codes", "indicators", "frame"] = "codes"
     unknown: float = float("nan")
     fill: NDArray[np.float64] | None = None
     centre: NDArray[np.float64] | None = None
     scale: NDArray[np.float64] | None = None
 
-    def transform(self, features: Features) -> NDArray[np.float64]:
-        """The estimator's matrix for these rows: (n_rows, width), C order; FitError for other columns."""
+    def transform(self, features: Features) -> Any:
+        """The estimator's matrix for these rows: (n_rows, width), C order; FitError for other columns.
+
+        As a frame: numbers as they are, and categories of the fit's texts, where any other is missing.
+        """
         self._check(features)
+        if self.categories == "frame":
+            return self._frame(features)
         if not self.vocabulary:
             return self._prepared(features.values)
         numbers = _number_columns(features)
@@ -54,6 +60,19 @@ class Encoding:
             codes = _codes(features, column, texts)
             matrix[:, column] = np.where(codes < 0, self.unknown, codes)
         return matrix
+
+    def _frame(self, features: Features) -> Any:
+        import pandas as pd
+
+        columns: dict[str, Any] = {}
+        for position, name in enumerate(self.names):
+            texts = self.vocabulary.get(position)
+            if texts is None:
+                columns[name] = features.values[:, position].copy()
+            else:
+                codes = _codes(features, position, texts)
+                columns[name] = pd.Categorical.from_codes(codes, categories=pd.Index(texts, dtype=object))
+        return pd.DataFrame(columns, index=pd.RangeIndex(len(features)))
 
     def _indicators(self, features: Features, numbers: list[int]) -> NDArray[np.float64]:
         width = len(numbers) + sum(len(texts) for texts in self.vocabulary.values())
@@ -96,9 +115,12 @@ class Encoding:
 def learn_encoding(spec: EstimatorSpec, estimator: Any, features: Features) -> Encoding:
     """The encoding that `spec.preprocess` asks for, learned from these rows.
 
-    FitError where `preprocess: none` meets a category column. Raises ValueError for infinite numbers
-    where the estimator needs scaling.
+    FitError where `preprocess: none` of a class of the catalogue meets a category column. Raises ValueError
+    for infinite numbers where the estimator needs scaling.
     """
+    if spec.preprocess == "none" and spec.own:
+        vocabulary = {column: _texts(features, column) for column in sorted(features.categories)}
+        return Encoding(names=features.names, vocabulary=vocabulary, categories="frame")
     if spec.preprocess == "none":
         if features.categories:
             name = features.names[min(features.categories)]

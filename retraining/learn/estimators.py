@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from retraining.errors import RetrainingError
+from retraining.learn.failures import FitError
+from retraining.learn.own import check_protocol, own_callable
+from retraining.manifest.own import is_own
+from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.manifest.values import Json
 
 __all__ = ["Class", "EstimatorSpec", "FitError", "build_estimator", "is_tree", "takes_missing"]
@@ -23,16 +26,13 @@ _DROPPED = frozenset({"n_jobs", "nthread", "thread_count", "verbose", "verbosity
 _TREE_MODULES = ("sklearn.tree", "sklearn.ensemble", "xgboost")
 
 
-class FitError(RetrainingError):
-    """One fit could not be made, could not predict, or could not be stored: its node fails alone."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimatorSpec:
     """An estimator as the manifest writes it, and what the catalogue knows of its class.
 
-    `type` and `module` name a class of scikit-learn or XGBoost. `classes` are in output order, and empty
-    for regression. `accepts_nan` and `needs_scaling` decide what `preprocess: auto` does.
+    `type` and `module` name a class of scikit-learn or XGBoost, or `type` is a callable of the user's own,
+    package.module:callable. `classes` are in output order, and empty for regression. `accepts_nan` and
+    `needs_scaling` decide what `preprocess: auto` does; `graded`: a metric needs probabilities.
     """
 
     type: str
@@ -43,6 +43,12 @@ class EstimatorSpec:
     accepts_nan: bool
     needs_scaling: bool
     classes: tuple[Class, ...] = ()
+    graded: bool = True
+
+    @property
+    def own(self) -> bool:
+        """Whether the estimator is a callable of the user's own."""
+        return is_own(self.type)
 
     @property
     def n_outputs(self) -> int:
@@ -50,19 +56,26 @@ class EstimatorSpec:
         return 1 if self.task == "regression" else len(self.classes)
 
 
-def build_estimator(spec: EstimatorSpec, *, present: Sequence[int], seed: int) -> Any:
-    """An unfitted instance of the spec's class.
+def build_estimator(
+    spec: EstimatorSpec, *, present: Sequence[int], seed: int, permissions: Permissions = NOTHING
+) -> Any:
+    """An unfitted instance of the spec's class, or what its callable returns.
 
     `present` are the positions in `spec.classes` that the fit's rows have: a written `class_weight` by
-    class is translated to them. Raises FitError for a name that is no estimator, or parameters that the
-    constructor refuses.
+    class is translated to them. Raises FitError for a name that is no estimator or was not
+    allowed, or parameters that the constructor refuses.
     """
-    factory = estimator_class(spec.module, spec.type)
-    parameters: dict[str, Any] = {k: v for k, v in spec.parameters.items() if k not in _DROPPED}
+    factory = own_callable(spec.type, permissions) if spec.own else estimator_class(spec.module, spec.type)
+    dropped: frozenset[str] = frozenset() if spec.own else _DROPPED
+    parameters: dict[str, Any] = {k: v for k, v in spec.parameters.items() if k not in dropped}
     if spec.task == "classification" and isinstance(parameters.get("class_weight"), dict):
         parameters["class_weight"] = _class_weight(spec, present)
     try:
         estimator = factory(**parameters)
+        if spec.own:
+            check_protocol(spec.type, estimator, spec.task, graded=spec.graded)
+            if not hasattr(estimator, "get_params"):
+                return estimator
         return estimator.set_params(**_fixed_parameters(spec, estimator, seed))
     except (TypeError, ValueError) as error:
         message = f"{spec.type} refuses its parameters: {error}"
@@ -87,7 +100,7 @@ def estimator_class(module: str, name: str) -> Any:
 
 def is_tree(spec: EstimatorSpec) -> bool:
     """Whether the estimator splits on thresholds, so that ordinal codes serve it as well as indicators."""
-    return spec.module.startswith(_TREE_MODULES)
+    return not spec.own and spec.module.startswith(_TREE_MODULES)
 
 
 def takes_missing(spec: EstimatorSpec, estimator: Any) -> bool:
@@ -108,8 +121,8 @@ def _fixed_parameters(spec: EstimatorSpec, estimator: Any, seed: int) -> dict[st
         leaf = name.rpartition("__")[2]
         if leaf == "random_state" and value is None:
             fixed[name] = seed % 2**32
-        elif leaf == "n_jobs" and (value is not None or spec.module.startswith("xgboost")):
-            # scikit-learn takes None for one; XGBoost takes it for all
+        elif leaf == "n_jobs" and (value is not None or spec.own or spec.module.startswith("xgboost")):
+            # scikit-learn takes None for one; XGBoost and LightGBM take it for all
             fixed[name] = 1
     return fixed
 

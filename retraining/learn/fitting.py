@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from retraining.learn.encoding import Encoding, learn_encoding
 from retraining.learn.estimators import Class, EstimatorSpec, FitError, build_estimator
 from retraining.learn.features import Features
+from retraining.learn.storable import check_storable
+from retraining.manifest.permissions import NOTHING, Permissions
 
 __all__ = ["EstimatorSpec", "FitError", "FittedModel", "fit"]
 
@@ -71,11 +73,17 @@ class FittedModel:
     def _probabilities(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         result = np.zeros((len(matrix), len(self.spec.classes)))
         if hasattr(self.estimator, "predict_proba"):
-            result[:, self.present] = self.estimator.predict_proba(matrix)
+            result[:, self.present] = self._checked(self.estimator.predict_proba(matrix))
         else:
             codes = np.asarray(self.estimator.predict(matrix), dtype=np.int64)
             result[np.arange(len(matrix)), np.asarray(self.present)[codes]] = 1.0
         return result
+
+    def _checked(self, probabilities: Any) -> NDArray[np.float64]:
+        found, shape = np.asarray(probabilities, dtype=np.float64), (len(probabilities), len(self.present))
+        if self.spec.own and found.shape != shape:
+            raise FitError(f"{self.spec.type}: predict_proba gave the shape {found.shape}, expected {shape}")
+        return found
 
 
 def fit(
@@ -85,21 +93,24 @@ def fit(
     *,
     weights: NDArray[np.float64] | None = None,
     seed: int,
+    permissions: Permissions = NOTHING,
 ) -> FittedModel:
     """The model that the spec's estimator becomes on these rows.
 
     `target` has shape (n_rows,): float64 values, or int64 positions in `spec.classes`. `weights`, of the
     same shape, count rows. `seed` goes to every `random_state` that was not written. Raises FitError for no
-    rows, a non-finite target, rows of one class only, and whatever the estimator raises.
+    rows, a non-finite target, rows of one class only, and whatever the estimator raises. An estimator of the
+    user's own must be allowed by `permissions`, and is refused before it is fitted where it could not be stored.
     """
     present, labels = _checked_target(spec, features, target)
-    arguments = {} if weights is None else {"sample_weight": _checked_weights(spec, features, weights)}
+    checked = None if weights is None else _checked_weights(spec, features, weights)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            estimator = build_estimator(spec, present=present, seed=seed)
-            if arguments:
-                _check_takes_weights(spec, estimator)
+            estimator = build_estimator(spec, present=present, seed=seed, permissions=permissions)
+            if spec.own:
+                check_storable(spec.type, estimator, permissions)
+            arguments = {} if checked is None else {_weight_argument(spec, estimator): checked}
             encoding = learn_encoding(spec, estimator, features)
             estimator.fit(encoding.transform(features), labels, **arguments)
         except (FitError, MemoryError):
@@ -160,11 +171,17 @@ def _checked_weights(
     return weights
 
 
-def _check_takes_weights(spec: EstimatorSpec, estimator: Any) -> None:
+def _weight_argument(spec: EstimatorSpec, estimator: Any) -> str:
+    """The name under which `fit` takes weights; of a pipeline that of its last step."""
     from sklearn.utils.validation import has_fit_parameter
 
-    if not has_fit_parameter(estimator, "sample_weight"):
+    last, prefix = estimator, ""
+    while spec.own and type(last).__name__ == "Pipeline" and getattr(last, "steps", None):
+        name, last = last.steps[-1]
+        prefix += f"{name}__"
+    if not has_fit_parameter(last, "sample_weight"):
         raise FitError(f"{spec.type} takes no weights", "use another estimator, or leave the weights out")
+    return f"{prefix}sample_weight"
 
 
 def _brief(error: Exception) -> str:

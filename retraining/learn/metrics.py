@@ -12,15 +12,28 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retraining.learn.failures import FitError
+from retraining.learn.own import own_callable
 from retraining.manifest.catalog import METRICS, MetricInfo
+from retraining.manifest.permissions import Permissions
 
-__all__ = ["dummy_prediction", "metric_info", "outputs", "row_losses", "score"]
+__all__ = [
+    "Metric",
+    "OwnScore",
+    "dummy_prediction",
+    "load_metric",
+    "metric_info",
+    "outputs",
+    "row_losses",
+    "score",
+]
 
 _Losses = Callable[[NDArray[Any], NDArray[np.float64]], NDArray[np.float64]]
 # Metrics that are no mean over rows: the function of sklearn.metrics and its arguments.
@@ -46,15 +59,34 @@ _MEDIAN_IS_BEST = frozenset(
 )
 
 
-def metric_info(metric: str) -> MetricInfo:
-    """What the catalogue says of a metric; ValueError for a name that is not in it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnScore:
+    """A metric of the user's own: what the manifest says of it, and its function."""
+
+    info: MetricInfo
+    function: Callable[..., Any]
+
+
+Metric: TypeAlias = str | OwnScore
+"""A metric of the catalogue by its name, or one of the user's own."""
+
+
+def load_metric(info: MetricInfo, permissions: Permissions) -> OwnScore:
+    """A metric of the user's own, imported; FitError where it is not allowed or cannot be."""
+    return OwnScore(info=info, function=own_callable(info.name, permissions))
+
+
+def metric_info(metric: Metric) -> MetricInfo:
+    """What is known of a metric; ValueError for a name that is not in the catalogue."""
+    if isinstance(metric, OwnScore):
+        return metric.info
     if metric not in METRICS:
         raise ValueError(f"unknown metric {metric!r}, expected one of {sorted(METRICS)}")
     return METRICS[metric]
 
 
 def score(
-    metric: str,
+    metric: Metric,
     target: NDArray[Any],
     prediction: NDArray[np.float64],
     classes: Sequence[Any] = (),
@@ -63,13 +95,16 @@ def score(
     """The metric on these rows in natural sign; NaN where it is undefined.
 
     It is undefined without rows, with predictions that are not finite or outside the metric's domain, and
-    where the rows lack a class that the metric needs. `max_error` ignores weights.
+    where the rows lack a class that the metric needs. `max_error` ignores weights. A metric of the user's own
+    gets labels as the data has them; FitError where it fails.
     """
     info = metric_info(metric)
     if len(target) == 0 or not np.isfinite(prediction).all():
         return float("nan")
     if metric == "root_mean_squared_error":
         return float(np.sqrt(score("mean_squared_error", target, prediction, classes, weights)))
+    if isinstance(metric, OwnScore):
+        return _own_score(metric, target, prediction, classes, weights)
     losses = row_losses(metric, target, prediction, classes)
     if losses is None:
         return _sklearn_score(info, target, outputs(info, prediction), weights)
@@ -78,14 +113,14 @@ def score(
 
 
 def row_losses(
-    metric: str, target: NDArray[Any], prediction: NDArray[np.float64], classes: Sequence[Any] = ()
+    metric: Metric, target: NDArray[Any], prediction: NDArray[np.float64], classes: Sequence[Any] = ()
 ) -> NDArray[np.float64] | None:
     """The loss of each row, lower is better, shape (n_rows,); None where the metric is no mean over rows.
 
     NaN where the metric is undefined for a row. `accuracy` loses 1 for a wrong class.
     """
     info = metric_info(metric)
-    if not info.mean_over_rows:
+    if not info.mean_over_rows or isinstance(metric, OwnScore):
         return None
     if classes and prediction.shape[1] != len(classes):
         raise ValueError(f"{prediction.shape[1]} columns of probabilities for {len(classes)} classes")
@@ -95,7 +130,7 @@ def row_losses(
 
 
 def dummy_prediction(
-    metric: str,
+    metric: Metric,
     task: Literal["regression", "classification"],
     train_target: NDArray[Any],
     n_rows: int,
@@ -140,6 +175,29 @@ def outputs(info: MetricInfo, prediction: NDArray[np.float64]) -> NDArray[Any]:
     if info.needs == "labels":
         return np.asarray(prediction.argmax(axis=1))
     return prediction[:, 1] if prediction.shape[1] == 2 else prediction
+
+
+def _own_score(
+    metric: OwnScore,
+    target: NDArray[Any],
+    prediction: NDArray[np.float64],
+    classes: Sequence[Any],
+    weights: NDArray[np.float64] | None,
+) -> float:
+    """What the user's function gives: (labels, predictions), and the rows' weights where they have any."""
+    output = outputs(metric.info, prediction)
+    if metric.info.task == "classification":
+        names = np.array(list(classes))
+        target = names[target.astype(np.int64)]
+        output = names[output] if metric.info.needs == "labels" else output
+    arguments = {} if weights is None else {"sample_weight": weights}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return float(metric.function(target, output, **arguments))
+        except Exception as error:
+            text = " ".join(str(error).split())[:300]
+            raise FitError(f"the metric {metric.info.name} failed: {type(error).__name__}: {text}") from error
 
 
 def _sklearn_score(

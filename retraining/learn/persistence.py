@@ -5,10 +5,11 @@
     magic (8) | sha256 of all that follows (32) | header length (8, big endian) | header | payload
 
 The header (UTF-8 JSON, sorted keys, `format: 1`) has the spec, the seed, the encoding, the classes of the
-fit and the payload's kind and size; the payload is deflated `skops` (retraining.learn.archive) or XGBoost's
-`ubj`. Invariants: equal models give equal bytes, in any process; `load` runs no code of the artifact's
-choosing, and what is wrong with it is an IntegrityError. Nothing here is pickle. The digest finds damage, not
-forgery: bytes made to crash XGBoost's parser can, so compare a record's digest before `load`.
+fit and the payload's kind and size; the payload is deflated: `skops` (retraining.learn.archive), XGBoost's
+`ubj`, or for an estimator of the user's own that nothing safer can hold, and where that was allowed, joblib.
+Invariants: equal models give equal bytes, in any process (but for joblib's); `load` runs no code of the
+artifact's choosing unless joblib was allowed, and what is wrong with it is an IntegrityError. The digest finds
+damage, not forgery: bytes made to crash XGBoost's parser can, so compare a record's digest before `load`.
 """
 
 from __future__ import annotations
@@ -16,35 +17,58 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.errors import IntegrityError
-from retraining.learn.archive import read_estimator, write_estimator
+from retraining.errors import InputError, IntegrityError
+from retraining.learn.archive import UntrustedError, read_estimator
 from retraining.learn.encoding import Encoding
 from retraining.learn.estimators import EstimatorSpec, FitError, build_estimator, estimator_class
 from retraining.learn.fitting import FittedModel
+from retraining.learn.own import extend_path
+from retraining.learn.storable import Payload, joblib_refused, read_joblib, untrusted_refused, write_payload
+from retraining.manifest.permissions import NOTHING, Permissions
 
-__all__ = ["FORMAT", "dump", "load"]
+__all__ = ["FORMAT", "JOBLIB_FORMAT", "Artifact", "dump", "format_of", "load", "load_parts", "open_artifact"]
 
 FORMAT = "retraining-model-1"
 """The name of the format, for records that point to an artifact."""
+JOBLIB_FORMAT = "retraining-model-1-joblib"
+"""The same with a payload of joblib: who follows the pointer knows before a byte is read."""
 _VERSION = 1
 _MAGIC = b"\x89RTMODEL"
 _DIGEST = slice(8, 40)
 _HEADER_AT = 48
 # Tree arrays shrink 4 times at any level; the higher ones only take longer.
 _LEVEL = 1
+# What zlib makes of real models is at most 30 times smaller; only a bomb of more than this is much smaller.
+_SMALL_PAYLOAD = 2**28
+_MOST_SHRUNK = 200
 
 
-def dump(model: FittedModel) -> bytes:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """An artifact taken apart: the header's document, and the estimator in its own format."""
+
+    header: dict[str, Any]
+    payload: bytes
+
+    @property
+    def kind(self) -> str:
+        """The format of the payload: skops, xgboost or joblib."""
+        return str(self.header.get("kind"))
+
+
+def dump(model: FittedModel, permissions: Permissions = NOTHING) -> bytes:
     """The model as bytes, equal for equal models in any process with the same library versions.
 
-    Raises FitError for an estimator that cannot be stored without running code when it is read.
+    Raises FitError for an estimator that cannot be stored without running code when it is read, unless that
+    was allowed.
     """
-    kind, payload = _write_payload(model)
+    kind, payload = _write_payload(model, permissions)
     header = {
         "format": _VERSION,
         "spec": _spec_document(model.spec),
@@ -59,12 +83,27 @@ def dump(model: FittedModel) -> bytes:
     return _MAGIC + hashlib.sha256(body).digest() + body
 
 
-def load(data: bytes) -> FittedModel:
+def format_of(data: bytes) -> str:
+    """The name of an artifact's format, for the record that will point to it."""
+    return JOBLIB_FORMAT if open_artifact(data).kind == "joblib" else FORMAT
+
+
+def load(data: bytes, permissions: Permissions = NOTHING, what: str = "this model") -> FittedModel:
     """The model that `dump` wrote, with bit-equal predictions; IntegrityError for anything else.
 
     A library of another version than the writer's may refuse its own format; that is an IntegrityError too.
+    Raises InputError for what only `permissions` allow; `what` names the model in messages.
     """
-    header, payload = _open_frame(data)
+    return load_parts(open_artifact(data), permissions, what)
+
+
+def load_parts(
+    artifact: Artifact, permissions: Permissions = NOTHING, what: str = "this model"
+) -> FittedModel:
+    """The model of an artifact that was taken apart; errors as those of `load`."""
+    header = artifact.header
+    if artifact.kind == "joblib" and not permissions.joblib:
+        raise joblib_refused(what)
     try:
         spec = _read_spec(header["spec"])
         present = tuple(int(code) for code in header["present"])
@@ -73,16 +112,17 @@ def load(data: bytes) -> FittedModel:
             seed=int(header["seed"]),
             encoding=_read_encoding(header["encoding"]),
             present=present,
-            estimator=_read_payload(spec, header, payload, present),
+            estimator=_read_payload(spec, artifact, present, permissions, what),
         )
-    except MemoryError:
+    except (MemoryError, InputError):
         raise
     except Exception as error:
         text = " ".join(str(error).split("Stack trace:")[0].split())[:300]
         raise _damaged(f"its content cannot be read: {type(error).__name__}: {text}") from error
 
 
-def _open_frame(data: bytes) -> tuple[dict[str, Any], bytes]:
+def open_artifact(data: bytes) -> Artifact:
+    """The parts of an artifact, nothing of which was run; IntegrityError for bytes that are none."""
     if data[:8] != _MAGIC:
         raise _damaged("it does not begin as one")
     if len(data) < _HEADER_AT or hashlib.sha256(memoryview(data)[40:]).digest() != data[_DIGEST]:
@@ -92,43 +132,61 @@ def _open_frame(data: bytes) -> tuple[dict[str, Any], bytes]:
         header = json.loads(data[_HEADER_AT:end])
         if header["format"] != _VERSION:
             raise ValueError(f"format {header['format']!r}, this version reads format {_VERSION}")
+        size = int(header["payload_bytes"])
+        if size > max(_SMALL_PAYLOAD, _MOST_SHRUNK * (len(data) - end)):
+            raise ValueError(f"the payload claims {size:,} bytes in {len(data) - end:,}")
         inflate = zlib.decompressobj()
-        payload = inflate.decompress(data[end:], int(header["payload_bytes"]))
+        payload = inflate.decompress(data[end:], size)
         if len(payload) != header["payload_bytes"] or not inflate.eof or inflate.unused_data:
             raise ValueError("the payload's size is not what the header says")
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError, zlib.error) as error:
         raise _damaged(f"its frame cannot be read: {type(error).__name__}: {error}") from error
-    return header, payload
+    return Artifact(header=header, payload=payload)
 
 
-def _write_payload(model: FittedModel) -> tuple[str, bytes]:
-    if model.spec.module == "xgboost":
+def _write_payload(model: FittedModel, permissions: Permissions) -> tuple[Payload, bytes]:
+    if _is_xgboost(model.spec):
         return "xgboost", bytes(model.estimator.get_booster().save_raw(raw_format="ubj"))
-    try:
-        return "skops", write_estimator(model.estimator)
-    except Exception as error:
-        message = f"{model.spec.type} cannot be stored safely: {error}"
-        raise FitError(message, "use another estimator or other parameters") from error
+    return write_payload(model.spec.type, model.estimator, permissions)
+
+
+def _is_xgboost(spec: EstimatorSpec) -> bool:
+    return spec.module == "xgboost" and not spec.own
 
 
 def _read_payload(
-    spec: EstimatorSpec, header: dict[str, Any], payload: bytes, present: tuple[int, ...]
+    spec: EstimatorSpec, artifact: Artifact, present: tuple[int, ...], permissions: Permissions, what: str
 ) -> Any:
-    if header["kind"] != ("xgboost" if spec.module == "xgboost" else "skops"):
-        raise ValueError(f"payload of kind {header['kind']!r} for {spec.module}.{spec.type}")
-    if header["kind"] == "xgboost":
-        estimator = build_estimator(spec, present=present, seed=int(header["seed"]))
-        estimator.load_model(bytearray(payload))
+    allowed = ("xgboost",) if _is_xgboost(spec) else ("skops", "joblib") if spec.own else ("skops",)
+    if artifact.kind not in allowed:
+        raise ValueError(f"payload of kind {artifact.kind!r} for {spec.module}.{spec.type}")
+    if artifact.kind == "xgboost":
+        estimator = build_estimator(spec, present=present, seed=int(artifact.header["seed"]))
+        estimator.load_model(bytearray(artifact.payload))
         return estimator
+    if spec.own:
+        return _read_own(artifact, permissions, what)
     expected = estimator_class(spec.module, spec.type)
-    estimator = read_estimator(payload)
+    estimator = read_estimator(artifact.payload)
     if type(estimator) is not expected:
         raise ValueError(f"holds a {type(estimator).__name__}, the header says {spec.type}")
     return estimator
 
 
+def _read_own(artifact: Artifact, permissions: Permissions, what: str) -> Any:
+    extend_path(permissions)
+    if artifact.kind == "joblib":
+        return read_joblib(artifact.payload)
+    try:
+        return read_estimator(artifact.payload, permissions)
+    except UntrustedError as error:
+        raise untrusted_refused(what, error.names) from error
+    except FitError as error:
+        raise InputError(error.message, error.next_step) from error
+
+
 def _spec_document(spec: EstimatorSpec) -> dict[str, Any]:
-    return {
+    document = {
         "type": spec.type,
         "module": spec.module,
         "parameters": dict(spec.parameters),
@@ -138,6 +196,8 @@ def _spec_document(spec: EstimatorSpec) -> dict[str, Any]:
         "needs_scaling": spec.needs_scaling,
         "classes": list(spec.classes),
     }
+    # of estimators of the user's own alone, so that other models keep their bytes
+    return document | {"graded": spec.graded} if spec.own else document
 
 
 def _read_spec(document: dict[str, Any]) -> EstimatorSpec:

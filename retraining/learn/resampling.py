@@ -6,14 +6,14 @@ read once; from then on a resample costs clusters, not rows (but for the median 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.learn.metrics import metric_info, outputs, row_losses
+from retraining.learn.metrics import Metric, OwnScore, metric_info, outputs, row_losses, score
 from retraining.learn.ranking import average_precision_statistic, roc_auc_statistic
 from retraining.manifest.catalog import MetricInfo
 
@@ -40,19 +40,21 @@ class Sample:
         return totals.astype(np.float64, copy=False)
 
 
-def reads_rows(metric: str) -> bool:
+def reads_rows(metric: Metric) -> bool:
     """Whether each resample of the metric reads all rows again, so that fewer are affordable."""
-    return metric in ("median_absolute_error", "average_precision")
+    return isinstance(metric, OwnScore) or metric in ("median_absolute_error", "average_precision")
 
 
-def is_smooth(metric: str) -> bool:
+def is_smooth(metric: Metric) -> bool:
     """Whether a small change of the clusters' weights changes the metric a little: what a jackknife needs."""
-    return metric not in ("median_absolute_error", "max_error")
+    return not isinstance(metric, OwnScore) and metric not in ("median_absolute_error", "max_error")
 
 
-def statistic(metric: str, sample: Sample) -> Statistic:
+def statistic(metric: Metric, sample: Sample, classes: Sequence[Any] = ()) -> Statistic:
     """The metric on this sample as a function of the clusters' draws; NaN where they leave it undefined."""
     info = metric_info(metric)
+    if isinstance(metric, OwnScore):
+        return _of_rows(metric, sample, classes)
     output = outputs(info, sample.prediction)
     losses = row_losses(metric, sample.target, sample.prediction)
     if losses is not None:
@@ -64,6 +66,18 @@ def statistic(metric: str, sample: Sample) -> Statistic:
         make = average_precision_statistic if metric == "average_precision" else roc_auc_statistic
         return make(sample.target, output, sample.cluster, sample.n_clusters, sample.weights)
     return _of_errors(metric, sample, sample.target - output)
+
+
+def _of_rows(metric: OwnScore, sample: Sample, classes: Sequence[Any]) -> Statistic:
+    """A metric of the user's own: the drawn rows, each as often as its cluster was drawn, in their order."""
+    weighted = bool((sample.weights != 1.0).any())
+
+    def drawn_score(drawn: Floats) -> float:
+        rows = np.repeat(np.arange(len(sample.target)), drawn[sample.cluster].astype(np.intp))
+        weights = sample.weights[rows] if weighted else None
+        return score(metric, sample.target[rows], sample.prediction[rows], classes, weights)
+
+    return lambda draws: np.array([drawn_score(drawn) for drawn in draws])
 
 
 def _of_errors(metric: str, sample: Sample, errors: Floats) -> Statistic:

@@ -18,6 +18,7 @@ from retraining.manifest.grammar import (
     Targets,
     Weights,
 )
+from retraining.manifest.own import is_own
 from retraining.manifest.parameters import written_parameters
 from retraining.manifest.readings import ModelReading
 from retraining.manifest.records import Reading
@@ -36,6 +37,7 @@ from retraining.manifest.values import (
     Margin,
     MissingPolicy,
     Model,
+    OwnMetric,
     Partitions,
     Rule,
     Scheme,
@@ -69,7 +71,9 @@ def build_model(model: ModelReading, scheme: Scheme, estimator: EstimatorInfo) -
     gate = _gate(model.value(Models.GATE))
     written = model.value(Models.METRICS) or (DEFAULT_METRIC[estimator.task],)
     # what a limit is kept for is measured, whether it is listed or not
-    metrics = (*map(canonical_metric, written), *(limit.metric for limit in gate.limits))
+    own = {metric.type: metric for metric in written if isinstance(metric, OwnMetric)}
+    names = [one.type if isinstance(one, OwnMetric) else canonical_metric(one) for one in written]
+    metrics = (*names, *(limit.metric for limit in gate.limits))
     columns = model.value(Models.PARTITION_BY) or ()
     inputs = model.value(Models.INPUTS) or {}
     return Model(
@@ -92,6 +96,7 @@ def build_model(model: ModelReading, scheme: Scheme, estimator: EstimatorInfo) -
         description=model.value(Models.DESCRIPTION) or "",
         owner=model.value(Models.OWNER) or "",
         tags=model.value(Models.TAGS) or (),
+        own_metrics=own,
     )
 
 
@@ -140,7 +145,12 @@ def _input(upstream: str, item: Item[Reading]) -> Input:
 def _estimator(model: ModelReading, info: EstimatorInfo) -> Estimator:
     written = model.value(Models.ESTIMATOR)
     version = written.value(Estimators.VERSION) if isinstance(written, Reading) else None
-    return Estimator(type=info.name, parameters=dict(written_parameters(model)), version=version)
+    return Estimator(
+        type=info.name,
+        parameters=dict(written_parameters(model)),
+        version=version,
+        task=info.task if is_own(info.name) else None,
+    )
 
 
 def _default_rule(scheme: Scheme) -> Rule:

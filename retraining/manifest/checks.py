@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from retraining.errors import Problem
-from retraining.manifest.catalog import METRICS
 from retraining.manifest.nodes import child_path
+from retraining.manifest.own import is_own, metric_facts
 from retraining.manifest.places import locate
 from retraining.manifest.problems import Problems, listed
 from retraining.manifest.values import Dataset, FoldScheme, Input, Manifest, Model
@@ -52,6 +52,10 @@ def check_data(manifest: Manifest, tables: Mapping[str, TableSchema]) -> list[Pr
         check.model(model)
     check.groups()
     return check.problems.in_order()
+
+
+def _task(model: Model) -> str:
+    return metric_facts(model.metrics[0], model.own_metrics).task
 
 
 class _Check:
@@ -121,7 +125,7 @@ class _Check:
     def _target(self, model: Model, path: str) -> None:
         column = model.target.column
         kind = self._kind(model.dataset, column, f"{path}.column", path)
-        classification = METRICS[model.metrics[0]].task == "classification"
+        classification = _task(model) == "classification"
         if kind in _MOMENTS or kind == "other":
             found = f"the target `{column}` {_kind_text(kind)}; a label is a number, truth value or category"
             self._add(found, "make a number or a category of it", f"{path}.column", path)
@@ -158,7 +162,7 @@ class _Check:
                 f"the feature `{column}` {_kind_text(kind)}; a feature is a number, truth value or category"
             )
             self._add(found, _STEPS[kind], path)
-        elif kind == "category" and model.preprocess == "none":
+        elif kind == "category" and model.preprocess == "none" and not is_own(model.estimator.type):
             found = f"the feature `{column}` is a category, and `preprocess: none` leaves it as it is"
             self._add(found, "write preprocess: auto, or give the column numbers", path)
 
@@ -175,7 +179,7 @@ class _Check:
 
     def _class_columns(self, model: Model, edge: Input, path: str) -> None:
         """A classifier's columns are named `name.class`; a feature of such a name could be one of them."""
-        tasks = {name: METRICS[self._manifest.models[name].metrics[0]].task for name in edge.models}
+        tasks = {name: _task(self._manifest.models[name]) for name in edge.models}
         if len(set(tasks.values())) > 1:
             listed_tasks = ", ".join(f"`{name}` does {task}" for name, task in tasks.items())
             self._add(f"`from` unites models of one task: {listed_tasks}", "write two inputs", f"{path}.from")

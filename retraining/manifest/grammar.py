@@ -15,10 +15,10 @@ from retraining.manifest.inputs import COLUMNS_SHAPE, AsOf, Edges
 from retraining.manifest.records import Field, Record
 from retraining.manifest.rules import RuleShape
 from retraining.manifest.schemes import SchemeShape
+from retraining.manifest.scores import LimitName, MetricShape
 from retraining.manifest.shapes import Choice, DurationShape, Exactly, Integer, Number, Share, Text, Written
 from retraining.manifest.words import (
     COLUMN_SHAPE,
-    METRIC_SHAPE,
     NAME_SHAPE,
     EstimatorType,
     PartitionValue,
@@ -186,7 +186,10 @@ class Estimators:
     """The fields of `estimator`."""
 
     TYPE: Final = Field(
-        name="type", shape=EstimatorType(), about="The class, of scikit-learn or XGBoost", required=True
+        name="type",
+        shape=EstimatorType(),
+        about="The class, of scikit-learn or XGBoost, or package.module:callable where that package is allowed",
+        required=True,
     )
     PARAMETERS: Final = Field(
         name="parameters",
@@ -199,7 +202,13 @@ class Estimators:
         shape=Written(expected="a text or number"),
         about="Raise it to say that the recipe changed where the manifest cannot show it",
     )
-    RECORD: Final = Record(name="estimator", what="an estimator", fields=(TYPE, PARAMETERS, VERSION))
+    TASK: Final = Field(
+        name="task",
+        shape=Choice(options=("regression", "classification")),
+        about="What a callable of your own predicts",
+        default="as `metrics` or `classes` say",
+    )
+    RECORD: Final = Record(name="estimator", what="an estimator", fields=(TYPE, PARAMETERS, VERSION, TASK))
 
 
 class Gates:
@@ -222,7 +231,7 @@ class Gates:
     LIMITS: Final = Field(
         name="limits",
         shape=MapOf(
-            names=Choice(options=tuple(METRICS), hints=METRIC_HINTS),
+            names=LimitName(options=tuple(METRICS), hints=METRIC_HINTS),
             value=Record(name="limit", what="a limit", fields=(MAX, MIN), minimum=1),
             expected="a mapping from metrics to limits",
         ),
@@ -321,7 +330,7 @@ class Models:
     )
     METRICS: Final = Field(
         name="metrics",
-        shape=ListOf(item=METRIC_SHAPE, expected="metrics", minimum=1),
+        shape=ListOf(item=MetricShape(), expected="metrics", minimum=1),
         about="What is measured; the first decides",
         default="mean_squared_error for regression, log_loss for classification",
     )

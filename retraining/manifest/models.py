@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from retraining.manifest.catalog import DEFAULT_METRIC, METRICS, EstimatorInfo, canonical_metric
+from retraining.manifest.catalog import DEFAULT_METRIC, METRICS, EstimatorInfo, MetricInfo, canonical_metric
 from retraining.manifest.edges import check_edges
 from retraining.manifest.grammar import Datasets, Gates, Models, Partitioning, Targets, Weights
 from retraining.manifest.nodes import MappingNode, Node, SequenceNode
+from retraining.manifest.own import is_own, own_metric
 from retraining.manifest.problems import Problems
 from retraining.manifest.readings import ModelReading
 from retraining.manifest.records import Reading
 from retraining.manifest.rules import blocks_node
-from retraining.manifest.values import FoldScheme, Scheme, TimeScheme
+from retraining.manifest.values import FoldScheme, OwnMetric, Scheme, TimeScheme
 
 __all__ = ["check_model"]
 
@@ -223,16 +224,23 @@ def _check_metrics(
         where, path = model.spot(Models.ESTIMATOR)
         found = f"{estimator.name} gives no probabilities, which the default metric log_loss needs"
         problems.add(where, path, found, "write metrics: [balanced_accuracy] and a gate", once="default")
-    for position, name in enumerate(written or ()):
-        where, path = model.spot(Models.METRICS, position)
+    step = _fitting(estimator, probabilities)
+    own = {one.type: one for one in written or () if isinstance(one, OwnMetric)}
+    for position, one in enumerate(written or ()):
         _check_metric(
-            name, (where, path), estimator, probabilities, problems, _fitting(estimator, probabilities)
+            _info(one), model.spot(Models.METRICS, position), estimator, probabilities, problems, step
         )
     _check_ranges(model, problems)
-    for name, (where, path) in _limits(model).items():
-        _check_metric(
-            name, (where, path), estimator, probabilities, problems, _fitting(estimator, probabilities)
-        )
+    for name, spot in _limits(model).items():
+        if is_own(name) and name not in own:
+            found = f"{name} has a limit and is not among the metrics of `{model.name}`"
+            problems.add(*spot, found, "list it under `metrics`, which says how it is read")
+        else:
+            _check_metric(_info(own.get(name, name)), spot, estimator, probabilities, problems, step)
+
+
+def _info(metric: str | OwnMetric) -> MetricInfo:
+    return own_metric(metric) if isinstance(metric, OwnMetric) else METRICS[canonical_metric(metric)]
 
 
 def _limits(model: ModelReading) -> Mapping[str, tuple[Node, str]]:
@@ -263,15 +271,14 @@ def _fitting(estimator: EstimatorInfo, probabilities: bool) -> str:
 
 
 def _check_metric(
-    name: str,
+    info: MetricInfo,
     spot: tuple[Node | tuple[int, int], str],
     estimator: EstimatorInfo,
     probabilities: bool,
     problems: Problems,
     step: str,
 ) -> None:
-    info = METRICS[canonical_metric(name)]
-    where, path = spot
+    where, path, name = *spot, info.name
     if info.task != estimator.task:
         found = f"{name} is a metric of {info.task}; {estimator.name} does {estimator.task}"
         problems.add(where, path, found, step, once="task")
@@ -285,17 +292,17 @@ def _check_margin(model: ModelReading, estimator: EstimatorInfo, problems: Probl
     written = model.value(Models.METRICS)
     if model.refused(Models.METRICS) or model.refused(Models.GATE):
         return
-    first = canonical_metric(written[0]) if written else DEFAULT_METRIC[estimator.task]
+    first = _info(written[0] if written else DEFAULT_METRIC[estimator.task])
     gate = model.value(Models.GATE)
     margin = gate.value(Gates.MARGIN) if gate else None
-    if not METRICS[first].greater_is_better or METRICS[first].task != estimator.task:
+    if not first.greater_is_better or first.task != estimator.task:
         return
     if isinstance(margin, Reading) or (gate and gate.refused(Gates.MARGIN)):
         return
     where, path = model.spot(Models.METRICS, 0)
-    found = f"{first} decides, and is no loss above 0: the default margin of 2% has no meaning for it"
+    found = f"{first.name} decides, and is no loss above 0: the default margin of 2% has no meaning for it"
     if gate and margin is not None:
         where, path = gate.where(Gates.MARGIN), gate.at(Gates.MARGIN)
-        found = f"a margin in percent is of a loss above 0; {first} decides for `{model.name}`, which is none"
+        found = f"a margin in percent is of a loss above 0; {first.name} decides for `{model.name}`, which is none"
     step = "write gate: {margin: {absolute: 0.01}}, or put a loss first in `metrics`"
     problems.add(where, path, found, step, once="margin")

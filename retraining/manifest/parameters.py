@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from retraining.manifest.catalog import SHORT_NAMES, EstimatorInfo
-from retraining.manifest.grammar import Estimators, Models
+from retraining.manifest.catalog import METRICS, SHORT_NAMES, EstimatorInfo, Task, canonical_metric
+from retraining.manifest.grammar import Estimators, Models, Targets
 from retraining.manifest.nodes import MappingNode, Node, ScalarNode, child_path, shortened
+from retraining.manifest.own import OWN_PATTERN, is_own, own_estimator, own_metric
 from retraining.manifest.problems import Problems, listed
 from retraining.manifest.readings import ModelReading
 from retraining.manifest.records import Reading
-from retraining.manifest.values import Json
+from retraining.manifest.values import Json, OwnMetric
 
 __all__ = ["estimator_info", "written_parameters"]
 
@@ -57,6 +59,11 @@ def estimator_info(
         name = written
     if name is None:
         return None
+    if is_own(name):
+        return _own(name, (where, path), model, written if isinstance(written, Reading) else None, problems)
+    if isinstance(written, Reading) and written.has(Estimators.TASK):
+        found = f"`task` is of a callable of your own; {name} says itself what it predicts"
+        problems.add(written.where(Estimators.TASK), written.at(Estimators.TASK), found, "remove it")
     info = catalog.get(SHORT_NAMES.get(name, name))
     if info is None:
         _refuse_type(name, (where, path), catalog, problems)
@@ -64,6 +71,44 @@ def estimator_info(
     if isinstance(written, Reading):
         _check_parameters(info, written, problems)
     return info
+
+
+def _own(
+    name: str,
+    spot: tuple[Node | tuple[int, int], str],
+    model: ModelReading,
+    written: Reading | None,
+    problems: Problems,
+) -> EstimatorInfo | None:
+    """What is known of a callable of the user's own, which is not imported here."""
+    if not re.fullmatch(OWN_PATTERN, name):
+        found = f'"{shortened(name)}" is no callable; it is written package.module:callable'
+        problems.add(*spot, found, "write it like shop.models:build")
+        return None
+    metrics = model.value(Models.METRICS) or ()
+    infos = [
+        own_metric(one) if isinstance(one, OwnMetric) else METRICS[canonical_metric(one)] for one in metrics
+    ]
+    task: Task | None = None
+    if written is not None and written.value(Estimators.TASK) is not None:
+        task = "classification" if written.value(Estimators.TASK) == "classification" else "regression"
+    elif infos:
+        task = infos[0].task
+    elif _names_classes(model):
+        task = "classification"
+    if task is None:
+        if not model.refused(Models.METRICS) and not (
+            written is not None and written.refused(Estimators.TASK)
+        ):
+            found = f"whether {name} predicts numbers or classes cannot be told without importing it"
+            problems.add(*spot, found, "write `task: regression` or `task: classification` in `estimator`")
+        return None
+    return own_estimator(name, task, probabilities=any(one.needs != "labels" for one in infos) or not infos)
+
+
+def _names_classes(model: ModelReading) -> bool:
+    target = model.value(Models.TARGET)
+    return isinstance(target, Reading) and (target.has(Targets.CLASSES) or target.has(Targets.POSITIVE))
 
 
 def _refuse_type(

@@ -144,14 +144,29 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimator:
-    """A scikit-learn or XGBoost class by its name, and its parameters as written.
+    """A scikit-learn or XGBoost class by its name, or a callable of one's own, and its parameters as written.
 
-    `type` is the canonical class name (the document's short names are resolved by the catalogue).
+    `type` is the canonical class name (the document's short names are resolved by the catalogue), or
+    package.module:callable, of which `task` says what it predicts.
     """
 
     type: str
     parameters: Mapping[str, Json] = field(default_factory=dict)
     version: str | None = None
+    task: Literal["regression", "classification"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnMetric:
+    """A metric of the user's own: `type` is package.module:callable.
+
+    `better` says which direction is better, `needs` what it compares with the labels: predicted values,
+    predicted classes, or probabilities.
+    """
+
+    type: str
+    better: Literal["lower", "higher"]
+    needs: Literal["value", "labels", "probabilities"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +250,7 @@ class Model:
     description: str = ""
     owner: str = ""
     tags: tuple[str, ...] = ()
+    own_metrics: Mapping[str, OwnMetric] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

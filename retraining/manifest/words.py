@@ -8,6 +8,7 @@ from typing import Final
 
 from retraining.manifest.catalog import METRIC_HINTS, METRICS
 from retraining.manifest.nodes import Node, SequenceNode, shortened
+from retraining.manifest.own import OWN_PATTERN
 from retraining.manifest.problems import Problems
 from retraining.manifest.shapes import Choice, Definitions, Schema, Shape, Text, Written
 
@@ -16,6 +17,7 @@ __all__ = [
     "ESTIMATOR_TYPE",
     "METRIC_SHAPE",
     "NAME_SHAPE",
+    "OWN_SHAPE",
     "EstimatorType",
     "PartitionValue",
     "Timezone",
@@ -34,7 +36,9 @@ METRIC_SHAPE: Final = Choice(
     also=tuple(f"neg_{name}" for name, info in METRICS.items() if not info.greater_is_better),
     hints=METRIC_HINTS,
 )
-
+OWN_SHAPE: Final = Text(
+    expected="a callable of your own, written package.module:callable", pattern=OWN_PATTERN
+)
 
 _VALUE: Final = Written()
 
@@ -63,11 +67,11 @@ class Timezone(Text):
 class EstimatorType(Text):
     """The name of an estimator; the catalogue is asked when the whole model is known."""
 
-    expected: str = "the name of an estimator, such as Ridge or XGBRegressor"
+    expected: str = "the name of an estimator, such as Ridge or XGBRegressor, or package.module:callable"
 
     def schema(self, definitions: Definitions) -> Schema:
-        """A reference to the names of the catalogue."""
-        return {"$ref": f"#/$defs/{ESTIMATOR_TYPE}"}
+        """A reference to the names of the catalogue, or a callable."""
+        return {"anyOf": [{"$ref": f"#/$defs/{ESTIMATOR_TYPE}"}, OWN_SHAPE.schema(definitions)]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

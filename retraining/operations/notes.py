@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from retraining.data.labels import Classes
 from retraining.data.tables import Column, Table
 from retraining.decide.wording import counted
-from retraining.manifest.catalog import estimators
+from retraining.manifest.own import estimator_facts_of
 from retraining.manifest.values import Dataset, Manifest, Model, TimeScheme
 
 #: Fewer different numbers than this are rather codes than measurements.
@@ -56,7 +56,7 @@ def _told_numbers(column: Column) -> str:
 
 def _few_classes(model: Model, classes: Mapping[str, Classes]) -> list[str]:
     found = classes.get(model.name)
-    if found is None or len(found) > 1 or estimators()[model.estimator.type].task != "classification":
+    if found is None or len(found) > 1 or estimator_facts_of(model).task != "classification":
         return []
     what = f"one class so far ({found[0]})" if found else "no class so far"
     return [f"the target {model.target.column} of {model.name} has {what}: it is trained when there are two"]

@@ -31,7 +31,7 @@ from retraining.errors import DataError, InputError, ManifestError
 from retraining.graph.graph import Graph, build_graph
 from retraining.graph.nodes import node_name
 from retraining.manifest import TableSchema, check_data
-from retraining.manifest.catalog import estimators
+from retraining.manifest.own import estimator_facts_of
 from retraining.manifest.values import Dataset, FoldScheme, Input, Manifest, Model
 from retraining.operations.folds import check_enough, fold_values, with_folds
 from retraining.operations.notes import notes_of
@@ -115,8 +115,11 @@ def observe(
     as_of: int,
     store: Store | None = None,
     data: Mapping[str, str] | None = None,
+    sources: Mapping[str, str] | None = None,
 ) -> Observation:
     """What the manifest's data looks like; `data` maps dataset names to other paths (`--data`).
+
+    `sources` maps estimators of the user's own to the digests of their modules.
 
     Raises `ManifestError` with every problem that the data shows, or `DataError`.
     """
@@ -136,8 +139,8 @@ def observe(
     signature = _signature(manifest, stamps)
     hint = store.read_hint(_hint_key(manifest)) if store is not None else None
     if hint is not None and _valid(hint, signature, as_of):
-        return _from_hint(hint, manifest, as_of, datasets, files, signature)
-    seen, changes_at = _look(manifest, as_of, datasets, files, signature)
+        return _from_hint(hint, manifest, as_of, datasets, files, signature, sources or {})
+    seen, changes_at = _look(manifest, as_of, datasets, files, signature, sources or {})
     if _stamps(files) != stamps:
         raise _changed()
     if not _racy(stamps):
@@ -219,6 +222,7 @@ def _from_hint(
     datasets: Mapping[str, Dataset],
     files: Mapping[str, tuple[Path, ...]],
     signature: str,
+    sources: Mapping[str, str],
 ) -> Observation:
     manifest = with_folds(manifest, {column: tuple(v) for column, v in hint["folds"].items()})
     partitions = {model: [tuple(v) for v in values] for model, values in hint["partitions"].items()}
@@ -237,7 +241,7 @@ def _from_hint(
         graph=build_graph(
             manifest, {m: v for m, v in partitions.items() if manifest.models[m].partition_by}, links
         ),
-        recipes=_recipes(manifest, partitions),
+        recipes=_recipes(manifest, partitions, sources),
         data={doc["node"]: node_data_from_json(doc) for doc in hint["nodes"]},
         skipped=tuple(Skipped(model=m, partition=p, rows=r, why=w) for m, p, r, w in hint["skipped"]),
         notes=tuple(hint["notes"]),
@@ -253,6 +257,7 @@ def _look(
     datasets: Mapping[str, Dataset],
     files: Mapping[str, tuple[Path, ...]],
     signature: str,
+    sources: Mapping[str, str],
 ) -> tuple[Observation, int | None]:
     """Reads the data: the observation, and the next moment at which time alone would change it."""
     schemas = {}
@@ -275,7 +280,7 @@ def _look(
         dataset = datasets[model.dataset]
         partitions[model.name], left = partitions_of(model, tables[model.dataset], dataset, as_of)
         skipped += left
-    recipes = _recipes(manifest, partitions)
+    recipes = _recipes(manifest, partitions, sources)
     seen = Observation(
         manifest=manifest,
         as_of=as_of,
@@ -371,14 +376,15 @@ def _next_visible(table: Table, dataset: Dataset, as_of: int) -> int:
     return int(later.min()) if len(later) else -1
 
 
-def _recipes(manifest: Manifest, partitions: Mapping[str, Sequence[tuple[str, ...]]]) -> dict[str, Recipe]:
-    catalogue = estimators()
+def _recipes(
+    manifest: Manifest, partitions: Mapping[str, Sequence[tuple[str, ...]]], sources: Mapping[str, str]
+) -> dict[str, Recipe]:
     recipes = {}
     for model in manifest.models.values():
-        info = catalogue[model.estimator.type]
+        info = estimator_facts_of(model)
         for values in partitions.get(model.name, [()] if not model.partition_by else []):
             name = node_name(model.name, model.partition_by, values)
-            recipes[name] = recipe_of(manifest, model, name, values, info)
+            recipes[name] = recipe_of(manifest, model, name, values, info, sources.get(info.name))
     return recipes
 
 

@@ -12,7 +12,7 @@ from retraining.data.rows import available_from
 from retraining.data.tables import Table
 from retraining.errors import DataError
 from retraining.graph.nodes import node_name, pool_name
-from retraining.manifest.catalog import METRICS, estimators
+from retraining.manifest.own import estimator_facts_of, metric_facts
 from retraining.manifest.values import Dataset, Model
 
 
@@ -92,10 +92,10 @@ def _count_partitions(model: Model, table: Table, visible: NDArray[np.bool_]) ->
 
 def check_classes(model: Model, classes: Classes) -> None:
     """Raises `DataError` where a classifier's target has values or metrics that are none of classes."""
-    info = estimators()[model.estimator.type]
+    info = estimator_facts_of(model)
     if info.task != "classification":
         return
-    binary = [name for name in model.metrics if METRICS[name].binary_only]
+    binary = [name for name in model.metrics if metric_facts(name, model.own_metrics).binary_only]
     if binary and len(classes) > 2:
         raise DataError(
             f"model {model.name}: the metric {binary[0]} is for two classes, and the target "

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from retraining.decide.plan import Plan
+from retraining.learn.permitted import permitted
 from retraining.operations.session import Request, open_session
 
 
@@ -19,8 +20,12 @@ def plan(
     exclude: tuple[str, ...] = (),
     force: tuple[str, ...] = (),
     data: Mapping[str, str] | None = None,
+    allow: tuple[str, ...] = (),
 ) -> Plan:
     """The decisions that `run` with the same arguments would carry out; a store is read where there is one.
+
+    `allow` names the packages that the manifest's own estimators and metrics may come from, besides those of
+    RETRAINING_ALLOW; nothing is imported here.
 
     Raises `InputError` for the manifest, the arguments and the data, `StoreError` for the store.
     """
@@ -32,5 +37,6 @@ def plan(
         force=force,
         as_of=as_of,
         data=data or {},
+        permissions=permitted(allow),
     )
     return open_session(request, dt.datetime.now(dt.UTC), create_store=False).plan

@@ -55,19 +55,22 @@ def predict(
     release: int | None = None,
     *,
     unknown: UnknownPolicy = "error",
+    allow: Sequence[str] = (),
+    allow_joblib: bool = False,
 ) -> PredictionSummary:
     """The predictions of a released model or node for the rows of some files.
 
     `data` maps datasets to paths, or lists them as `DATASET=PATH`; one bare path stands for the only
     dataset that is needed. `output` ends in .parquet or .csv; `release` is a number (None: the newest).
-    `unknown` says what becomes of rows whose partition is no node: an error, or nulls.
+    `unknown` says what becomes of rows whose partition is no node: an error, or nulls. `allow` and
+    `allow_joblib` are those of `open_store`.
     """
     frames = data_files(data)
     paths = [Path(one) for one in (frames.values() if isinstance(frames, dict) else [frames])]
     path = None if output is None else Path(output)
     if path is not None:
         check_output(path, paths)
-    releases = open_store(store)
+    releases = open_store(store, allow=allow, allow_joblib=allow_joblib)
     chosen = releases.current() if release is None else releases.release(release)
     prediction = chosen.predict(target, frames, unknown=unknown)
     if path is not None:

@@ -24,6 +24,7 @@ from retraining.execution.driver import Driver, Execution, Progress
 from retraining.execution.journal import Journal, Pace
 from retraining.execution.serial import SerialBackend
 from retraining.execution.study import NodeResult, World
+from retraining.learn.permitted import permitted
 from retraining.manifest.values import Json
 from retraining.operations.conclude import Conclusion, conclude
 from retraining.operations.people import who_am_i
@@ -40,12 +41,17 @@ class RunOptions:
     """How to run. `workers` is the number of local slots (None: the machine's cores).
 
     `pace` says how often a run writes down where it stands and looks for what other runs finished.
+    `allow` names packages that the manifest's own estimators and metrics may come from, `allow_joblib` says that
+    models which nothing safer can hold may be stored by joblib; both add to what the environment allows
+    (RETRAINING_ALLOW, RETRAINING_ALLOW_JOBLIB).
     """
 
     backend: Literal["ray", "serial"] = "ray"
     workers: int | None = None
     address: str = "local"
     pace: Pace = field(default_factory=Pace)
+    allow: tuple[str, ...] = ()
+    allow_joblib: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +103,7 @@ def run(
     Raises `InputError`, `StoreError`, `ReleaseConflictError`, `CommitOutcomeUnknownError`, or
     `InterruptedRunError` when it was stopped (every finished fit is kept).
     """
+    options, watcher = options or RunOptions(), watcher or Watcher()
     request = Request(
         manifest=Path(manifest),
         store=store,
@@ -105,8 +112,8 @@ def run(
         force=force,
         as_of=as_of,
         data=data or {},
+        permissions=permitted(options.allow, joblib=options.allow_joblib),
     )
-    options, watcher = options or RunOptions(), watcher or Watcher()
     started = time.time()
     session = open_session(request, dt.datetime.now(dt.UTC), create_store=True)
     watcher.planned(session)
@@ -276,13 +283,19 @@ def _backend(
 ) -> Iterator[Callable[[], Backend]]:
     """What opens the backend when the first task is ready; it is closed at the end, opened or not."""
     if options.backend == "serial":
-        yield lambda: SerialBackend(store.objects, watcher.stop_asked, watcher.interruptible)
+        yield lambda: SerialBackend(
+            store.objects, watcher.stop_asked, watcher.interruptible, session.permissions
+        )
         return
     from retraining.execution.ray.backend import RayBackend  # imported only where Ray is used
 
     # Ray needs seconds to start: it does so while the driver reads data and results
     backend = RayBackend(
-        store_url=session.store_url, objects=store.objects, workers=options.workers, address=options.address
+        store_url=session.store_url,
+        objects=store.objects,
+        workers=options.workers,
+        address=options.address,
+        permissions=session.permissions,
     )
     try:
         if session.plan.fits[0]:

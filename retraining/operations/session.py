@@ -18,8 +18,11 @@ from retraining.decide.plan import Baseline, Facts, Plan, make_plan, shipped_lef
 from retraining.decide.snapshots import node_data_from_json
 from retraining.errors import InputError, NotFoundError
 from retraining.graph.selection import resolve_selection
+from retraining.learn.permitted import permitted
 from retraining.manifest import load_manifest
+from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.manifest.values import Manifest
+from retraining.operations.code import check_callables, source_digests
 from retraining.operations.environment import environment_digest
 from retraining.operations.observe import Observation, leave_hint, observe
 from retraining.release.values import BlobPointer, NodeState
@@ -29,7 +32,10 @@ from retraining.store.packs import read_blob
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the user asked for. Times are aware; `data` maps dataset names to paths (`--data`)."""
+    """What the user asked for. Times are aware; `data` maps dataset names to paths (`--data`).
+
+    `permissions` None: nothing will be trained, so code that the manifest names need not be allowed.
+    """
 
     manifest: Path
     store: str | None = None
@@ -38,6 +44,7 @@ class Request:
     force: tuple[str, ...] = ()
     as_of: str | None = None
     data: Mapping[str, str] = field(default_factory=dict)
+    permissions: Permissions | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +59,7 @@ class Session:
     facts: Mapping[str, Facts]
     plan: Plan
     environment: str
+    permissions: Permissions = NOTHING
 
 
 def open_session(request: Request, now: dt.datetime, *, create_store: bool) -> Session:
@@ -61,6 +69,8 @@ def open_session(request: Request, now: dt.datetime, *, create_store: bool) -> S
     is read as empty, and made where `create_store` says so once the input is found to be right.
     """
     manifest = load_manifest(request.manifest)
+    if request.permissions is not None:
+        check_callables(manifest, request.permissions)
     as_of = parse_moment(request.as_of, manifest.timezone) if request.as_of else now
     url = store_url(manifest, request.store)
     try:
@@ -68,7 +78,9 @@ def open_session(request: Request, now: dt.datetime, *, create_store: bool) -> S
     except NotFoundError:
         store = None
     head = store.read_head() if store is not None else Head()
-    observation = observe(manifest, micros(as_of), store, request.data)
+    permissions = request.permissions or permitted()
+    sources = source_digests(manifest, permissions)
+    observation = observe(manifest, micros(as_of), store, request.data, sources)
     environment = environment_digest()
     facts = _facts(observation, head.nodes, store)
     asked = (*request.select, *request.exclude, *request.force)
@@ -97,6 +109,7 @@ def open_session(request: Request, now: dt.datetime, *, create_store: bool) -> S
         facts=facts,
         plan=plan,
         environment=environment,
+        permissions=permissions,
     )
 
 

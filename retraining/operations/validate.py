@@ -7,7 +7,7 @@ files are told together; then the rules that need the whole.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,19 @@ from retraining.data.conversion import column_kind
 from retraining.data.files import find_files
 from retraining.data.reading import read_schema, read_table
 from retraining.decide.calendar import micros
+from retraining.decide.recipes import recipe_of
 from retraining.errors import DataError, ManifestError, Problem
+from retraining.execution.work import estimator_spec
 from retraining.graph.graph import Graph
+from retraining.learn.estimators import FitError, build_estimator
+from retraining.learn.own import own_callable
+from retraining.learn.permitted import permitted
+from retraining.learn.storable import check_storable
 from retraining.manifest import TableSchema, check_data, load_manifest, locate
+from retraining.manifest.own import estimator_facts_of
+from retraining.manifest.permissions import Permissions
 from retraining.manifest.values import Dataset, Json, Manifest
+from retraining.operations.code import callables, check_callables, problem_at, raise_all
 from retraining.operations.observe import observe
 from retraining.operations.partitions import Skipped
 from retraining.operations.session import parse_moment
@@ -54,13 +63,45 @@ class Checked:
         }
 
 
-def validate(manifest: Path, data: Mapping[str, str], as_of: str | None, now: dt.datetime) -> Checked:
-    """What was checked, where all is well; raises ManifestError or DataError with every problem found."""
+def validate(
+    manifest: Path,
+    data: Mapping[str, str],
+    as_of: str | None,
+    now: dt.datetime,
+    permissions: Permissions | None = None,
+) -> Checked:
+    """What was checked, where all is well; raises ManifestError or DataError with every problem found.
+
+    Callables of the user's own must be allowed by `permissions` (None: by the environment); they are imported,
+    and estimators are built.
+    """
     read = load_manifest(manifest)
+    allowed = permitted() if permissions is None else permissions
+    check_callables(read, allowed)
+    raise_all([*_broken_callables(read, allowed)])
     moment = parse_moment(as_of, read.timezone) if as_of else now
     rows = _check_datasets(read, data)
     seen = observe(read, micros(moment), None, data)
     return Checked(manifest=read, graph=seen.graph, rows=rows, skipped=seen.skipped, notes=seen.notes)
+
+
+def _broken_callables(manifest: Manifest, permissions: Permissions) -> Iterator[Problem]:
+    """What is wrong with each callable, as far as it shows before there is data."""
+    for one in callables(manifest):
+        model = manifest.models[one.model]
+        try:
+            if one.name in model.own_metrics:
+                own_callable(one.name, permissions)
+                continue
+            classes = (0, 1) if estimator_facts_of(model).task == "classification" else ()
+            recipe = recipe_of(
+                manifest, model, one.model, ("",) * len(model.partition_by), estimator_facts_of(model)
+            )
+            spec = estimator_spec(recipe, classes)
+            estimator = build_estimator(spec, present=range(len(classes)), seed=0, permissions=permissions)
+            check_storable(one.name, estimator, permissions)
+        except FitError as error:
+            yield problem_at(manifest, one, error.message, error.next_step)
 
 
 def _check_datasets(manifest: Manifest, data: Mapping[str, str]) -> dict[str, int]:

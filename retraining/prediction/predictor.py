@@ -13,8 +13,10 @@ from retraining.data.declarations import Declaration
 from retraining.errors import IntegrityError, NotFoundError
 from retraining.graph.nodes import is_pool, parse_node_name
 from retraining.learn.fitting import FittedModel
-from retraining.learn.persistence import load
+from retraining.learn.persistence import JOBLIB_FORMAT, load
+from retraining.learn.storable import joblib_refused
 from retraining.learn.threads import one_thread
+from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.prediction.answer import Prediction, compose
 from retraining.prediction.evaluation import Evaluation, upstream_order
 from retraining.prediction.frames import (
@@ -39,7 +41,7 @@ class Release:
     `number` is the release's number and `nodes` the names of its nodes, sorted.
     """
 
-    def __init__(self, store: Store, head: Head) -> None:
+    def __init__(self, store: Store, head: Head, permissions: Permissions = NOTHING) -> None:
         if head.release is None:
             raise NotFoundError(
                 f"{store.objects.url}: there is no release yet", "`retrain run MANIFEST` makes the first"
@@ -47,6 +49,7 @@ class Release:
         self.number = head.release
         self.nodes = released(head.nodes)
         self._objects = store.objects
+        self._permissions = permissions
         self._states = head.nodes
         self._versions: dict[str, ServedVersion] = {}
         self._models: dict[str, FittedModel] = {}
@@ -114,6 +117,9 @@ class Release:
 
     def _model(self, version: ServedVersion) -> FittedModel:
         if version.node not in self._models:
+            what = f"the model of {version.node}"
+            if version.artifact.format == JOBLIB_FORMAT and not self._permissions.joblib:
+                raise joblib_refused(what)
             try:
                 data = read_blob(self._objects, version.artifact)
             except (IntegrityError, NotFoundError) as error:
@@ -121,7 +127,7 @@ class Release:
                     f"the released model of {version.node} cannot be read: {error.message}",
                     f"restore that file, or make a new model with `retrain run --force {version.node}`",
                 ) from error
-            self._models[version.node] = load(data)
+            self._models[version.node] = load(data, self._permissions, what)
         return self._models[version.node]
 
 

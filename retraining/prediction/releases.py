@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from retraining.learn.permitted import permitted
+from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.prediction.predictor import Release
 from retraining.store.log import Store
 from retraining.store.log import open_store as open_log
@@ -10,8 +14,9 @@ from retraining.store.log import open_store as open_log
 class Releases:
     """The releases of one store. Opening reads nothing but the store's name."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, permissions: Permissions = NOTHING) -> None:
         self._store = store
+        self._permissions = permissions
 
     def __repr__(self) -> str:
         return f"Releases({self.url!r})"
@@ -23,13 +28,17 @@ class Releases:
 
     def current(self) -> Release:
         """The newest release; NotFoundError where there is none yet."""
-        return Release(self._store, self._store.read_head())
+        return Release(self._store, self._store.read_head(), self._permissions)
 
     def release(self, number: int) -> Release:
         """The release with this number; NotFoundError where there is none."""
-        return Release(self._store, self._store.read_release(number))
+        return Release(self._store, self._store.read_release(number), self._permissions)
 
 
-def open_store(url: str) -> Releases:
-    """The releases of the store at a URL or folder; NotFoundError where there is no store."""
-    return Releases(open_log(url))
+def open_store(url: str, *, allow: Iterable[str] = (), allow_joblib: bool = False) -> Releases:
+    """The releases of the store at a URL or folder; NotFoundError where there is no store.
+
+    `allow` names packages whose classes a model of one's own may hold, `allow_joblib` lets joblib load what was
+    stored by it; both add to RETRAINING_ALLOW and RETRAINING_ALLOW_JOBLIB.
+    """
+    return Releases(open_log(url), permitted(allow, joblib=allow_joblib))

@@ -20,6 +20,7 @@ from retraining.data.tables import Table
 from retraining.errors import StoreError
 from retraining.execution.ray.session import RaySession
 from retraining.execution.tasks import Batch, BatchResult
+from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.manifest.values import Dataset
 from retraining.store.objects import Objects
 
@@ -38,14 +39,23 @@ class RayBackend:
         CPUs of the embedded session; None: the machine's.
     address
         `local` for a private embedded session, `auto` or an address for a running cluster.
+    permissions
+        What workers may import, and where they look for it.
     """
 
     name = "ray"
 
     def __init__(
-        self, *, store_url: str, objects: Objects, workers: int | None = None, address: str = "local"
+        self,
+        *,
+        store_url: str,
+        objects: Objects,
+        workers: int | None = None,
+        address: str = "local",
+        permissions: Permissions = NOTHING,
     ) -> None:
         self.objects = objects
+        self._permissions = permissions
         self._store_url = _absolute(store_url)
         self._session = RaySession(workers=workers, address=address)
         self._tables: dict[str, ray.ObjectRef] = {}
@@ -105,7 +115,7 @@ class RayBackend:
         values = [self._tables[name] for name in names] + [self._arrays[key] for key in keys]
         family = batch.tasks[0].node.partition("[")[0]
         remote = execute_on_worker.options(name=f"fit:{family}", num_cpus=1, max_retries=0)
-        self._flying[remote.remote(self._store_url, batch, names, keys, *values)] = batch
+        self._flying[remote.remote(self._store_url, self._permissions, batch, names, keys, *values)] = batch
 
     def finished(self, timeout_seconds: float) -> Sequence[BatchResult]:
         """The batches that ended, waiting up to the timeout for the first; `ClusterError` where Ray was lost."""

@@ -13,6 +13,7 @@ from retraining.data.tables import Table
 from retraining.errors import StoreError
 from retraining.execution.tasks import Batch, BatchResult
 from retraining.execution.work import execute
+from retraining.manifest.permissions import Permissions
 from retraining.manifest.values import Dataset
 from retraining.store.objects import Objects, open_objects
 
@@ -30,8 +31,10 @@ class _Arguments:
         objects: Objects,
         tables: dict[str, tuple[Dataset, Table]],
         arrays: dict[str, NDArray[np.generic]],
+        permissions: Permissions,
     ) -> None:
         self.objects = objects
+        self.permissions = permissions
         self._tables = tables
         self._arrays = arrays
 
@@ -46,7 +49,9 @@ class _Arguments:
 
 
 @ray.remote  # type: ignore[untyped-decorator]
-def execute_on_worker(url: str, batch: Batch, names: list[str], keys: list[str], *values: Any) -> BatchResult:
+def execute_on_worker(
+    url: str, permissions: Permissions, batch: Batch, names: list[str], keys: list[str], *values: Any
+) -> BatchResult:
     """The results of a batch; `values` are the tables called `names`, then the arrays called `keys`.
 
     That the store failed is a value too: an error that travels as an exception loses its words.
@@ -54,6 +59,6 @@ def execute_on_worker(url: str, batch: Batch, names: list[str], keys: list[str],
     tables = dict(zip(names, values[: len(names)], strict=True))
     arrays = dict(zip(keys, values[len(names) :], strict=True))
     try:
-        return execute(batch, _Arguments(_objects(url), tables, arrays))
+        return execute(batch, _Arguments(_objects(url), tables, arrays, permissions))
     except StoreError as error:
         return BatchResult(batch=batch, fatal=error)
