@@ -15,6 +15,7 @@ _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Decide and do": ("plan", "run", "predict"),
     "Overrule": ("pin", "unpin"),
     "Look": ("status", "releases", "explain", "report", "ls", "graph"),
+    "Keep house": ("gc",),
 }
 
 

@@ -44,8 +44,12 @@ class Word:
         kind: Kind,
         why: Mapping[str, Json],
         manifest: Mapping[str, str],
+        start: Head,
     ) -> Head:
-        """The head after the update, with the person's reason in the log entry; errors as `Store.commit`."""
+        """The head after the update, with the person's reason in the log entry; errors as `Store.commit`.
+
+        `start` is the head from which the update was worked out.
+        """
         return store.commit(
             update,
             requires,
@@ -55,6 +59,7 @@ class Word:
             why={**({"because": self.because} if self.because else {}), **why},
             manifest=manifest,
             now=self.time,
+            start=start,
         )
 
 

@@ -70,6 +70,7 @@ def pin(stored: Stored, expressions: Sequence[str], because: str) -> Pinned:
         kind="state",
         why={"pinned": named_briefly(chosen), "count": len(chosen)},
         manifest=dict(head.entry.manifest) if head.entry is not None else {},
+        start=head,
     )
     return Pinned(nodes=tuple(after.nodes[name] for name in chosen))
 
@@ -95,6 +96,7 @@ def unpin(stored: Stored, expressions: Sequence[str], because: str | None) -> Pi
         kind="state",
         why={"unpinned": named_briefly(pinned), "count": len(pinned)},
         manifest=dict(head.entry.manifest) if head.entry is not None else {},
+        start=head,
     )
     return Pinned(
         nodes=tuple(after.nodes[name] for name in pinned),

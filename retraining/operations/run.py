@@ -11,7 +11,7 @@ import platform
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -31,8 +31,9 @@ from retraining.operations.people import who_am_i
 from retraining.operations.record import exit_code_of, run_record
 from retraining.operations.session import Request, Session, open_session, read_document
 from retraining.release.update import requirements
+from retraining.store.entries import ResultsBase
 from retraining.store.log import Head, Store
-from retraining.store.results import ResultIndex, load_results
+from retraining.store.results import MOST_SEGMENTS, ResultIndex, load_results, merge_results
 from retraining.store.runs import new_run_id, outcome_key, run_key
 
 
@@ -130,7 +131,7 @@ def _carry_out(
     store.objects.verify_exclusion()
     run_id = new_run_id(int(started * 1000), os.urandom(4))
     with _backend(session, store, options, watcher) as open_backend:
-        index = load_results(store.objects)
+        index = load_results(store.objects, _results_base(session.head))
         journal = Journal(store.objects, run_id, pace=options.pace, loose=index.loose)
         store.create_json(run_key(run_id), _run_document(session, run_id, started))
         try:
@@ -209,7 +210,8 @@ def _finish(
         run=run_id,
         now=now,
     )
-    after = _commit(session, store, run_id, conclusion, now)
+    merged = _merged(session, store, run_id, index)
+    after = _commit(session, store, run_id, conclusion, now, merged)
     record = run_record(session, run_id, execution, conclusion, after, options.backend, started, time.time())
     _keep_record(store, run_id, record, after)
     counts = _counts(conclusion)
@@ -238,7 +240,26 @@ def _keep_record(store: Store, run_id: str, record: Mapping[str, Json], after: H
         ) from error
 
 
-def _commit(session: Session, store: Store, run_id: str, conclusion: Conclusion, now: str) -> Head:
+def _merged(session: Session, store: Store, run_id: str, index: ResultIndex) -> ResultsBase | None:
+    """A merge of the result segments where there are many; one that fails costs nothing but later reads."""
+    if index.unmerged > MOST_SEGMENTS:
+        with suppress(StoreError):
+            return merge_results(store.objects, run_id, _results_base(session.head))
+    return None
+
+
+def _results_base(head: Head) -> ResultsBase | None:
+    return None if head.entry is None else head.entry.results
+
+
+def _commit(
+    session: Session,
+    store: Store,
+    run_id: str,
+    conclusion: Conclusion,
+    now: str,
+    results: ResultsBase | None,
+) -> Head:
     update = conclusion.update
     edges = [(edge.upstream, edge.downstream) for edge in session.observation.graph.edges]
     return store.commit(
@@ -254,6 +275,8 @@ def _commit(session: Session, store: Store, run_id: str, conclusion: Conclusion,
             "timezone": session.manifest.timezone,
         },
         now=now,
+        start=session.head,
+        results=results,
     )
 
 

@@ -24,11 +24,21 @@ from retraining.errors import (
 from retraining.manifest.values import Json
 from retraining.release.update import Conflict, Requirement, Update, apply, check, mismatches
 from retraining.release.values import Attempt, NodeState
-from retraining.store.entries import Head, Kind, LogEntry, ObjectPointer, entry_key, parse_entry
+from retraining.store.condemned import named_packs
+from retraining.store.entries import (
+    Head,
+    Kind,
+    LogEntry,
+    ObjectPointer,
+    ResultsBase,
+    entry_key,
+    parse_entry,
+)
 from retraining.store.nodes import Shard, split_shards, write_rows
 from retraining.store.objects import Objects
+from retraining.store.rescue import Rescuer
 
-__all__ = ["Commit", "Ports"]
+__all__ = ["Commit", "Housekeeping", "Ports"]
 
 _MAX_TURNS = 100
 _MAX_SECONDS = 60.0
@@ -55,8 +65,22 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Housekeeping:
+    """What gc commits: the new condemned list, and the oldest release that is kept.
+
+    It was worked out on one head and holds for that alone, so it is never carried over to another.
+    """
+
+    condemned: ObjectPointer | None
+    oldest_release: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """One attempt to commit an update; `identity` is unlike that of every other attempt."""
+    """One attempt to commit an update; `identity` is unlike that of every other attempt.
+
+    `start` is the head that the run read before it looked for finished results.
+    """
 
     objects: Objects
     ports: Ports
@@ -69,47 +93,62 @@ class Commit:
     why: Mapping[str, Json]
     manifest: Mapping[str, str]
     now: str
+    start: Head
     snapshots: Mapping[str, ObjectPointer] = field(default_factory=dict)
+    results: ResultsBase | None = None
+    housekeeping: Housekeeping | None = None
 
-    def land(self, read_head: Callable[[], Head]) -> Head:
+    def land(self, read_head: Callable[[], Head], read_entry: Callable[[int], LogEntry]) -> Head:
         """The head that this commit made, on whatever head is the newest when its turn comes."""
         self.objects.verify_exclusion()
-        self._settle_named()
+        folder = f"packs/{self.run}/rescued-{self.identity[:16]}"
+        rescuer = Rescuer(self.objects, read_entry, self.start, folder)
+        update = self.update
+        self._settle(named_packs(update))
         deadline = self.ports.monotonic() + _MAX_SECONDS
         for turn in range(_MAX_TURNS):
             # Nobody may build on an entry that a power cut can take back.
             self.objects.settle("log/")
             before = read_head()
-            after = self._next(before)
-            entry = self._entry(before, after, turn)
+            if self.housekeeping is not None and before.sequence != self.start.sequence:
+                break
+            after = self._next(before, update)
+            # a conflict needs no rescue, so it is found first
+            rescued = rescuer.rescue(update, before)
+            if rescued is not update:
+                update = rescued
+                after = self._next(before, update)
+            entry = self._entry(before, after, turn, rescuer)
             if self._create(entry):
                 self._confirm(entry)
                 return Head(sequence=entry.sequence, release=entry.release, entry=entry, nodes=after)
+            if self.housekeeping is not None:
+                break
             if self.ports.monotonic() > deadline:
                 break
             self.ports.pause(turn)
+        if self.housekeeping is not None:
+            raise ReleaseConflictError(
+                f"{self.objects.url}: another run committed while this one was looking through the store",
+                "run the command again: it looks at what is there now",
+            )
         raise ReleaseConflictError(
             f"{self.objects.url}: other runs took every number of the log for {_MAX_SECONDS:.0f} seconds",
             "run again when fewer runs use this store",
         )
 
-    def _settle_named(self) -> None:
+    def _settle(self, packs: frozenset[str]) -> None:
         """Make the names of all packs of the update durable: another run may have died before it did."""
-        rows = self.update.set.values()
-        attempts = [*self.update.attempts.values(), *(row.attempt for row in rows)]
-        pointers = [*(row.document for row in rows), *(row.artifact for row in rows)]
-        pointers += [attempt.document for attempt in attempts if attempt is not None]
-        keys = {pointer.pack for pointer in pointers if pointer is not None}
-        keys |= {pointer.at for pointer in self.snapshots.values()}
+        keys = packs | {pointer.at for pointer in self.snapshots.values()}
         for folder in sorted({key.rpartition("/")[0] + "/" for key in keys}):
             self.objects.settle(folder)
 
-    def _next(self, before: Head) -> dict[str, NodeState]:
+    def _next(self, before: Head, update: Update) -> dict[str, NodeState]:
         """The node table after the update; ReleaseConflictError where it does not fit the head."""
         conflicts = check(before.nodes, self.requires)
         if conflicts:
             raise _conflict(conflicts, before)
-        after = apply(before.nodes, self._stamped(before.sequence + 1))
+        after = apply(before.nodes, self._stamped(update, before.sequence + 1))
         known = set(mismatches(before.nodes))
         broken = [mismatch for mismatch in mismatches(after) if mismatch not in known]
         if broken:
@@ -121,7 +160,7 @@ class Commit:
             )
         return after
 
-    def _stamped(self, sequence: int) -> Update:
+    def _stamped(self, update: Update, sequence: int) -> Update:
         """The update with this run, time and log entry filled in where they are left open."""
 
         def attempt(value: Attempt) -> Attempt:
@@ -132,12 +171,12 @@ class Commit:
             return replace(value, run=value.run or self.run, time=value.time or self.now, attempt=tried)
 
         return replace(
-            self.update,
-            set={node: row(value) for node, value in self.update.set.items()},
-            attempts={node: attempt(value) for node, value in self.update.attempts.items()},
+            update,
+            set={node: row(value) for node, value in update.set.items()},
+            attempts={node: attempt(value) for node, value in update.attempts.items()},
         )
 
-    def _entry(self, before: Head, after: Mapping[str, NodeState], turn: int) -> LogEntry:
+    def _entry(self, before: Head, after: Mapping[str, NodeState], turn: int, rescuer: Rescuer) -> LogEntry:
         """The next log entry, whose new shards are durable when this returns."""
         old = () if before.entry is None else before.entry.nodes
         shards: list[Shard] = []
@@ -149,7 +188,11 @@ class Commit:
             shard, data = write_rows(part, f"index/{self.run}/{self.identity[:16]}-{turn}-n{number}")
             self.objects.put(shard.at, data)
             shards.append(shard)
-        pinned = {} if before.entry is None else before.entry.snapshots
+        known = before.entry
+        condemned = None if known is None else known.condemned
+        oldest = None if known is None else known.oldest_release
+        if self.housekeeping is not None:
+            condemned, oldest = self.housekeeping.condemned, self.housekeeping.oldest_release
         return LogEntry(
             sequence=before.sequence + 1,
             commit=self.identity,
@@ -161,8 +204,18 @@ class Commit:
             why=self.why,
             manifest=self.manifest,
             nodes=tuple(shards),
-            snapshots={**pinned, **self.snapshots},
+            snapshots={**({} if known is None else known.snapshots), **self.snapshots},
+            results=self._results(None if known is None else known.results, rescuer),
+            condemned=condemned,
+            oldest_release=oldest,
         )
+
+    def _results(self, known: ResultsBase | None, rescuer: Rescuer) -> ResultsBase | None:
+        """The merge of result segments that reaches further; one that gc has condemned is not named."""
+        new = self.results
+        if new is None or rescuer.condemned(frozenset(pointer.at for pointer in new.objects)):
+            return known
+        return new if known is None or new.through >= known.through else known
 
     def _create(self, entry: LogEntry) -> bool:
         """Whether the entry is ours after we tried to create it; False: another writer has the number."""

@@ -19,11 +19,20 @@ from retraining.release.values import NodeState
 from retraining.store.documents import FORMAT, parse_sealed, sealed
 from retraining.store.nodes import Shard
 
-__all__ = ["Head", "Kind", "LogEntry", "ObjectPointer", "entry_key", "parse_entry", "sequence_of"]
+__all__ = [
+    "Head",
+    "Kind",
+    "LogEntry",
+    "ObjectPointer",
+    "ResultsBase",
+    "entry_key",
+    "parse_entry",
+    "sequence_of",
+]
 
-Kind: TypeAlias = Literal["release", "state"]
+Kind: TypeAlias = Literal["release", "state", "gc"]
 
-_KINDS: Mapping[str, Kind] = {"release": "release", "state": "state"}
+_KINDS: Mapping[str, Kind] = {"release": "release", "state": "state", "gc": "gc"}
 _KEY = re.compile(r"log/([0-9]{20})\.json")
 
 
@@ -50,13 +59,40 @@ class ObjectPointer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResultsBase:
+    """Result segments merged: the objects that repeat them, and the last segment that they cover.
+
+    Segments after `through` are read one by one.
+    """
+
+    objects: tuple[ObjectPointer, ...]
+    through: str
+
+    def to_json(self) -> dict[str, Json]:
+        """The base as a JSON object."""
+        return {"base": [pointer.to_json() for pointer in self.objects], "through": self.through}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Json]) -> ResultsBase:
+        """The base that a JSON object describes; raises ValueError where it describes none."""
+        return cls(
+            objects=tuple(map(ObjectPointer.from_json, fields.sequence(document, "base"))),
+            through=fields.text(document, "through"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
     """One commit.
 
     `release` is the number of the release that is current after it: it grows by one with an entry
-    of kind `release` and stays with one of kind `state`; None before the first release. `commit` is
+    of kind `release` and stays with any other; None before the first release. `commit` is
     unlike that of every other attempt to commit. `who` is user@host, `time` an ISO instant in UTC,
     `manifest` has the name and the digest, `snapshots` the pinned snapshot of each dataset.
+
+    `results` is the newest merge of result segments. `condemned` is the list of the objects that
+    the newest gc will delete: no later entry names any of them. Releases before `oldest_release`
+    are no longer kept; None: all are.
     """
 
     sequence: int
@@ -70,6 +106,9 @@ class LogEntry:
     manifest: Mapping[str, str] = field(default_factory=dict)
     nodes: tuple[Shard, ...] = ()
     snapshots: Mapping[str, ObjectPointer] = field(default_factory=dict)
+    results: ResultsBase | None = None
+    condemned: ObjectPointer | None = None
+    oldest_release: int | None = None
 
     def to_bytes(self) -> bytes:
         """The sealed document of the entry."""
@@ -87,6 +126,9 @@ class LogEntry:
                 "manifest": dict(self.manifest),
                 "nodes": [shard.to_json() for shard in self.nodes],
                 "snapshots": {name: pointer.to_json() for name, pointer in self.snapshots.items()},
+                "results": None if self.results is None else self.results.to_json(),
+                "condemned": None if self.condemned is None else self.condemned.to_json(),
+                "oldest_release": self.oldest_release,
             }
         )
 
@@ -143,6 +185,14 @@ def parse_entry(data: bytes, key: str) -> LogEntry:
             manifest=fields.texts(document, "manifest"),
             nodes=tuple(map(Shard.from_json, fields.sequence(document, "nodes"))),
             snapshots={name: ObjectPointer.from_json(fields.mapping(snapshots, name)) for name in snapshots},
+            # entries of older versions have none of these
+            results=ResultsBase.from_json(fields.mapping(document, "results"))
+            if document.get("results") is not None
+            else None,
+            condemned=ObjectPointer.from_json(fields.mapping(document, "condemned"))
+            if document.get("condemned") is not None
+            else None,
+            oldest_release=fields.optional_integer(document, "oldest_release"),
         )
     except ValueError as error:
         raise IntegrityError(f"{key}: {error}", "restore the store's log/ folder from a backup") from error

@@ -12,6 +12,7 @@ import contextlib
 import datetime as dt
 import errno
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from retraining.store.objects import ObjectInfo, check_key
 
 __all__ = ["LocalObjects"]
 
+_TEMPORARY = re.compile(r".#[0-9]+\Z")
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
@@ -135,6 +137,27 @@ class LocalObjects:
                     self._files.unlink(path)
             except OSError as error:
                 raise _refusal(error, path, "delete") from error
+
+    def temporaries(self, before: dt.datetime) -> Iterator[ObjectInfo]:
+        """Temporary files of writers that were killed, last written before a time; no listing shows them."""
+        for folder, _, names in os.walk(self._folder):
+            for name in sorted(names):
+                path = Path(folder, name)
+                if not _TEMPORARY.search(name):
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    status = path.stat()
+                    modified = dt.datetime.fromtimestamp(status.st_mtime, dt.UTC)
+                    if modified < before:
+                        key = path.relative_to(self._folder).as_posix()
+                        yield ObjectInfo(key=key, size=status.st_size, modified=modified)
+
+    def delete_temporaries(self, found: Iterable[ObjectInfo]) -> None:
+        """Remove what `temporaries` found."""
+        for info in found:
+            path = self._folder / check_key(info.key.rpartition("#")[0])
+            with contextlib.suppress(FileNotFoundError):
+                self._files.unlink(path.with_name(info.key.rpartition("/")[2]))
 
     def settle(self, prefix: str) -> None:
         """Sync the folder of a prefix and the folders above it, where it exists."""

@@ -16,9 +16,18 @@ from retraining.errors import AlreadyExistsError, IntegrityError, NotFoundError,
 from retraining.manifest.values import Json
 from retraining.release import fields
 from retraining.release.update import Requirement, Update
-from retraining.store.commits import Commit, Ports
+from retraining.store.commits import Commit, Housekeeping, Ports
 from retraining.store.documents import FORMAT, digest_of, parse_document, parse_sealed, sealed, write_document
-from retraining.store.entries import Head, Kind, LogEntry, ObjectPointer, entry_key, parse_entry, sequence_of
+from retraining.store.entries import (
+    Head,
+    Kind,
+    LogEntry,
+    ObjectPointer,
+    ResultsBase,
+    entry_key,
+    parse_entry,
+    sequence_of,
+)
 from retraining.store.nodes import read_nodes
 from retraining.store.objects import Objects, create_own, open_objects
 
@@ -121,10 +130,18 @@ class Store:
                 low = middle + 1
             else:
                 high = middle
+        last_entry = self.read_entry(newest) if newest else None
+        oldest = (last_entry.oldest_release if last_entry is not None else None) or 1
         if number > 0 and low <= newest and self.read_entry(low).release == number:
-            return self._head(low)
-        last = self.read_entry(newest).release if newest else None
-        have = "there is none yet" if last is None else f"the releases are 1 to {last}"
+            if number >= oldest:
+                return self._head(low)
+            raise NotFoundError(
+                f"{self.objects.url}: release {number} is no longer kept: `retrain gc` cleaned up everything "
+                f"before release {oldest}",
+                "`retrain releases` lists what there is",
+            )
+        last = last_entry.release if last_entry is not None else None
+        have = "there is none yet" if last is None else f"the releases are {oldest} to {last}"
         raise NotFoundError(
             f"{self.objects.url}: no release {number}; {have}", "`retrain releases` lists them"
         )
@@ -140,20 +157,28 @@ class Store:
         why: Mapping[str, Json],
         manifest: Mapping[str, str],
         now: str,
+        start: Head,
         snapshots: Mapping[str, ObjectPointer] | None = None,
+        results: ResultsBase | None = None,
+        housekeeping: Housekeeping | None = None,
     ) -> Head:
         """The head after the update was committed on the newest head (STORE 4); durable when it returns.
 
         An empty update writes nothing and returns the newest head. `kind` is `release` exactly when
-        the update sets versions. `now` is the ISO instant in UTC that the entry shows. `snapshots`
-        replaces the pinned snapshots of the datasets that it names.
+        the update sets versions. `now` is the ISO instant in UTC that the entry shows. `start` is
+        the head that the run read before it looked for anything in the store: what gc has condemned
+        at it or since is copied under a new name before the entry names it. `snapshots` replaces the
+        pinned snapshots of the datasets that it names, `results` the merge of result segments where
+        it reaches further. An update of kind `gc` is empty, brings `housekeeping`, and lands on
+        `start` or not at all.
 
-        Raises ReleaseConflictError where a requirement no longer holds, CommitOutcomeUnknownError
-        where the store does not tell whether the entry landed, StoreError where it refuses to write.
+        Raises ReleaseConflictError where a requirement no longer holds or an object that the update
+        names is gone, CommitOutcomeUnknownError where the store does not tell whether the entry
+        landed, StoreError where it refuses to write.
         """
-        if update.empty:
+        if update.empty and housekeeping is None:
             return self.read_head()
-        if (kind == "release") != bool(update.set):
+        if (kind == "release") != bool(update.set) or (kind == "gc") != (housekeeping is not None):
             raise ValueError(f"an update of kind {kind} {'sets' if update.set else 'sets no'} versions")
         commit = Commit(
             objects=self.objects,
@@ -167,9 +192,12 @@ class Store:
             why=why,
             manifest=manifest,
             now=now,
+            start=start,
             snapshots=snapshots or {},
+            results=results,
+            housekeeping=housekeeping,
         )
-        head = commit.land(self.read_head)
+        head = commit.land(self.read_head, self.read_entry)
         # The entry is durable: what may go wrong with a hint is nobody's concern.
         with contextlib.suppress(Exception):
             self.objects.overwrite(_HINT, str(head.sequence).encode())

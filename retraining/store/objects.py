@@ -84,6 +84,14 @@ class Objects(Protocol):
         """Remove objects; keys that hold nothing are passed over."""
         ...
 
+    def temporaries(self, before: dt.datetime) -> Iterator[ObjectInfo]:
+        """What killed writers left under names that no key has, last written before a time of the store."""
+        ...
+
+    def delete_temporaries(self, found: Iterable[ObjectInfo]) -> None:
+        """Remove what `temporaries` found."""
+        ...
+
     def settle(self, prefix: str) -> None:
         """Make what is visible under a prefix that ends in "/" safe from a power cut.
 

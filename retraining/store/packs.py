@@ -7,7 +7,7 @@ since compressors differ, and a blob is handed out only after its digest was com
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -15,7 +15,7 @@ from retraining.errors import IntegrityError, NotFoundError
 from retraining.manifest.values import Json
 from retraining.release import fields
 from retraining.release.values import BlobPointer, Codec
-from retraining.store.documents import Frame, decompress, digest_of, pack_bytes
+from retraining.store.documents import Frame, decompress, digest_of, pack_bytes, parse_document
 from retraining.store.objects import Objects
 
 __all__ = [
@@ -27,6 +27,8 @@ __all__ = [
     "pack_key",
     "read_blob",
     "read_blobs",
+    "read_document",
+    "read_documents",
     "read_footer",
 ]
 
@@ -44,6 +46,7 @@ _FIRST_READ = 64 * 1024
 # Bytes between two blobs that cost less to read than another request would.
 _GAP = 64 * 1024
 _MOST_AT_ONCE = 32 * 1024 * 1024
+_DOCUMENTS_AT_ONCE = 512
 _REMEDY = "delete this pack if it holds cached fits only (they are made again), else restore it from a backup"
 
 
@@ -191,6 +194,25 @@ def read_blobs(objects: Objects, pointers: Sequence[BlobPointer]) -> list[bytes]
             begin = pointers[index].offset - first.offset
             found[index] = _checked(stored[begin : begin + pointers[index].stored], pointers[index])
     return [found[index] for index in range(len(pointers))]
+
+
+def read_documents(
+    objects: Objects, pointers: Iterable[BlobPointer]
+) -> Iterator[tuple[BlobPointer, dict[str, Json]]]:
+    """The JSON documents that pointers name, by place; errors as `read_blob`, StoreError for a newer format.
+
+    Some hundred are held at a time, however many there are.
+    """
+    order = sorted(pointers, key=lambda pointer: (pointer.pack, pointer.offset))
+    for first in range(0, len(order), _DOCUMENTS_AT_ONCE):
+        some = order[first : first + _DOCUMENTS_AT_ONCE]
+        for pointer, data in zip(some, read_blobs(objects, some), strict=True):
+            yield pointer, parse_document(data, f"{pointer.pack} ({pointer.role} at {pointer.offset})")
+
+
+def read_document(objects: Objects, pointer: BlobPointer) -> dict[str, Json]:
+    """The JSON document that a pointer names; errors as `read_blob`, StoreError for a newer format."""
+    return next(document for _, document in read_documents(objects, [pointer]))
 
 
 def _neighbours(pointers: Sequence[BlobPointer], order: Sequence[int]) -> list[list[int]]:

@@ -10,20 +10,35 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from retraining.errors import IntegrityError, NotFoundError, StoreError
 from retraining.manifest.values import Json
 from retraining.release import fields
-from retraining.store.documents import Frame
+from retraining.store.documents import Frame, digest_of
+from retraining.store.entries import ObjectPointer, ResultsBase
 from retraining.store.objects import Objects
 from retraining.store.packs import Action, StoredRecord, read_footer
 
-__all__ = ["NewSegments", "ResultIndex", "load_results", "write_segment"]
+__all__ = [
+    "NewSegments",
+    "Packs",
+    "ResultIndex",
+    "load_results",
+    "merge_results",
+    "read_packs",
+    "segment_run",
+    "write_segment",
+]
 
 _FRAME = Frame(magic=b"RTRS1")
-_SEGMENT = re.compile(r"results/[0-9]{13}-[^/]+-[0-9]{6}")
+_SEGMENT = re.compile(r"results/[0-9]{13}-(?P<run>[^/]+)-[0-9]{6}")
 _PACK = re.compile(r"packs/[^/]+/[^/]+")
 _CLOCKS_DIFFER_MS = 120_000
+#: More segments than this are merged by the next commit, since each costs every run a request.
+MOST_SEGMENTS = 64
+# about 50 MB before compression
+_RECORDS_IN_AN_OBJECT = 100_000
 
 
 class ResultIndex:
@@ -31,7 +46,8 @@ class ResultIndex:
 
     `damaged` names the objects that could not be read; `loose` has the records of the packs that no
     segment names, by pack: who writes the next segment takes them in, so that they are read once.
-    `discarded` are the fingerprints that were forgotten.
+    `discarded` are the fingerprints that were forgotten. `unmerged` is the number of result segments
+    that had to be read one by one.
     """
 
     def __init__(
@@ -39,10 +55,12 @@ class ResultIndex:
         records: Iterable[StoredRecord] = (),
         damaged: Iterable[str] = (),
         loose: Mapping[str, Sequence[StoredRecord]] | None = None,
+        unmerged: int = 0,
     ) -> None:
         self._records: dict[tuple[Action, str], StoredRecord] = {}
         self.damaged = tuple(damaged)
         self.loose = dict(loose or {})
+        self.unmerged = unmerged
         self.discarded: set[str] = set()
         self.add(records)
 
@@ -86,21 +104,53 @@ def write_segment(
     return key
 
 
-def load_results(objects: Objects) -> ResultIndex:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packs:
+    """All packs of a store that can be read, with their records, by key.
+
+    `segments` maps each result segment that no base covers to the packs it tells of; `loose` are the
+    packs that neither names; `damaged` names the objects that could not be read.
+    """
+
+    records: Mapping[str, tuple[StoredRecord, ...]]
+    segments: Mapping[str, tuple[str, ...]]
+    loose: Mapping[str, tuple[StoredRecord, ...]]
+    damaged: tuple[str, ...]
+
+
+def load_results(objects: Objects, base: ResultsBase | None = None) -> ResultIndex:
     """All finished results of the store; objects that cannot be read are left out and named.
 
-    Read the head of the log before this, so that nothing the head condemns is taken up again.
+    `base` is the head's merge of earlier segments. Read the head of the log before this, so that
+    nothing that an earlier gc has deleted is taken up again.
     """
+    packs = read_packs(objects, base)
+    records = (record for some in packs.records.values() for record in some)
+    return ResultIndex(records, packs.damaged, packs.loose, len(packs.segments))
+
+
+def read_packs(objects: Objects, base: ResultsBase | None) -> Packs:
+    """The records of all packs that are there: from the base, from segments, else from their footers."""
     damaged: list[str] = []
     loose: dict[str, tuple[StoredRecord, ...]] = {}
     found: dict[str, tuple[StoredRecord, ...]] = {}
-    for info in objects.list("results/"):
+    segments: dict[str, tuple[str, ...]] = {}
+    for pointer in () if base is None else base.objects:
+        try:
+            found.update(_read_base(objects, pointer))
+        except StoreError:
+            damaged.append(pointer.at)
+    covered = base is not None and not damaged
+    for info in objects.list("results/", base.through if base is not None and covered else ""):
         if _SEGMENT.fullmatch(info.key):
             try:
-                found.update(_read_segment(objects, info.key))
+                told = _read_segment(objects, info.key)
             except StoreError:
                 damaged.append(info.key)
-    records: list[StoredRecord] = []
+            else:
+                segments[info.key] = tuple(told)
+                found.update(told)
+    records: dict[str, tuple[StoredRecord, ...]] = {}
     for info in objects.list("packs/"):
         if not _PACK.fullmatch(info.key):
             continue
@@ -110,8 +160,54 @@ def load_results(objects: Objects) -> ResultIndex:
         except StoreError:
             damaged.append(info.key)
         else:
-            records.extend(found.get(info.key) or loose[info.key])
-    return ResultIndex(records, damaged, loose)
+            records[info.key] = found.get(info.key) or loose[info.key]
+    return Packs(records=records, segments=segments, loose=loose, damaged=tuple(damaged))
+
+
+def merge_results(objects: Objects, run: str, base: ResultsBase | None) -> ResultsBase | None:
+    """The merge of all that is known of packs, for a log entry to name; None where no segment is loose.
+
+    Written under `index/<run>/results-<number>`. A segment whose name sorts before the last merged one
+    though it is written later (a clock that is behind) is missed: its packs' footers are read then.
+    """
+    packs = read_packs(objects, base)
+    through = max(packs.segments, default=None)
+    if through is None:
+        return None
+    pointers: list[ObjectPointer] = []
+    lines: list[dict[str, Json]] = []
+    waiting = 0
+
+    def write() -> None:
+        nonlocal waiting
+        data = _FRAME.write(lines)
+        at = f"index/{run}/results-{len(pointers)}"
+        objects.put(at, data)
+        pointers.append(ObjectPointer(at=at, bytes=len(data), digest=digest_of(data)))
+        lines.clear()
+        waiting = 0
+
+    for pack, records in sorted(packs.records.items()):
+        lines.append({"pack": pack, "records": [record.to_json() for record in records]})
+        waiting += len(records)
+        if waiting >= _RECORDS_IN_AN_OBJECT:
+            write()
+    if lines or not pointers:
+        write()
+    return ResultsBase(objects=tuple(pointers), through=through)
+
+
+def segment_run(key: str) -> str | None:
+    """The run that wrote a result segment, by its key; None for another key."""
+    match = _SEGMENT.fullmatch(key)
+    return match["run"] if match else None
+
+
+def _read_base(objects: Objects, pointer: ObjectPointer) -> dict[str, tuple[StoredRecord, ...]]:
+    data = objects.get(pointer.at)
+    if digest_of(data) != pointer.digest:
+        raise IntegrityError(f"{pointer.at}: its bytes are not what its digest says")
+    return _told(data, pointer.at)
 
 
 class NewSegments:
@@ -151,7 +247,11 @@ class NewSegments:
 
 
 def _read_segment(objects: Objects, key: str) -> dict[str, tuple[StoredRecord, ...]]:
-    lines = _FRAME.read(objects.get(key), key)
+    return _told(objects.get(key), key)
+
+
+def _told(data: bytes, key: str) -> dict[str, tuple[StoredRecord, ...]]:
+    lines = _FRAME.read(data, key)
     try:
         return {pack: _records(line, pack) for line in lines for pack in [fields.text(line, "pack")]}
     except ValueError as error:

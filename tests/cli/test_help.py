@@ -16,6 +16,7 @@ from tests.cli.conftest import PROGRAM, ROOT, Type, environment
 VERBS = {
     "init", "validate", "schema", "plan", "run", "predict", "pin", "unpin",
     "status", "releases", "explain", "report", "ls", "graph",
+    "gc",
 }  # fmt: skip
 LATER = (
     "audit",
@@ -27,7 +28,6 @@ LATER = (
     "serve",
     "backtest",
     "submit",
-    "gc",
 )
 
 

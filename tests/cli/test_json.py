@@ -46,6 +46,7 @@ def beginnings(text: str) -> set[str]:
         ["report"],
         ["ls"],
         ["graph"],
+        ["gc"],
     ],
     ids=lambda arguments: arguments[0],
 )

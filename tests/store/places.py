@@ -17,16 +17,26 @@ class MemoryObjects:
 
     def __init__(self) -> None:
         self.bodies: dict[str, bytes] = {}
+        self.written: dict[str, dt.datetime] = {}
+        self.clock: dt.datetime | None = None
         self._lock = threading.Lock()
 
     def create(self, key: str, body: bytes) -> None:
         with self._lock:
             if check_key(key) in self.bodies:
                 raise AlreadyExistsError(f"{key}: exists")
-            self.bodies[key] = body
+            self._write(key, body)
 
     def put(self, key: str, body: bytes) -> None:
-        self.bodies[check_key(key)] = body
+        self._write(check_key(key), body)
+
+    def _write(self, key: str, body: bytes) -> None:
+        self.bodies[key] = body
+        self.written[key] = self.now()
+
+    def now(self) -> dt.datetime:
+        """The store's time: the test's clock, where it has set one."""
+        return self.clock or dt.datetime.now(dt.UTC)
 
     overwrite = put
 
@@ -44,14 +54,20 @@ class MemoryObjects:
         return body[max(0, len(body) - length) :], len(body)
 
     def list(self, prefix: str, start_after: str = "") -> Iterator[ObjectInfo]:
-        now = dt.datetime.now(dt.UTC)
         for key in sorted(self.bodies):
             if key.startswith(prefix) and key > start_after:
-                yield ObjectInfo(key=key, size=len(self.bodies[key]), modified=now)
+                modified = self.written.get(key) or self.now()
+                yield ObjectInfo(key=key, size=len(self.bodies[key]), modified=modified)
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
             self.bodies.pop(check_key(key), None)
+
+    def temporaries(self, before: dt.datetime) -> Iterator[ObjectInfo]:
+        return iter(())
+
+    def delete_temporaries(self, found: Iterable[ObjectInfo]) -> None:
+        pass
 
     def settle(self, prefix: str) -> None:
         pass
@@ -105,6 +121,12 @@ class InterceptedObjects:
 
     def delete(self, keys):
         return self._call("delete", keys)
+
+    def temporaries(self, before):
+        return self._call("temporaries", before)
+
+    def delete_temporaries(self, found):
+        return self._call("delete_temporaries", found)
 
     def settle(self, prefix):
         return self._call("settle", prefix)

@@ -62,6 +62,7 @@ def commit(store: Store, update: Update, head: Head | None = None, *, run: str =
         why={"promoted": len(update.set)},
         manifest={"name": "flights", "digest": "sha256:00"},
         now="2026-11-23T14:00:00Z",
+        start=before,
     )
 
 

@@ -179,7 +179,9 @@ def test_a_store_without_releases_has_none_to_read(store):
 def test_the_kind_must_fit_the_update(store, kind):
     update = setting({"a": "v1"}) if kind == "state" else Update(attempts={"a": attempt()})
     with pytest.raises(ValueError, match=f"kind {kind}"):
-        store.commit(update, (), kind=kind, run="r", who="w", why={}, manifest={}, now="t")
+        store.commit(
+            update, (), kind=kind, run="r", who="w", why={}, manifest={}, now="t", start=store.read_head()
+        )
 
 
 @pytest.mark.parametrize(
@@ -205,7 +207,15 @@ def test_a_missing_entry_in_the_log_is_noticed(store):
 def test_snapshots_are_pinned_until_they_are_replaced(store):
     first = store.write_index("r1", "s-flights", b"flights")
     second = store.write_index("r2", "s-hours", b"hours")
-    more = {"run": "r", "who": "w", "why": {}, "manifest": {}, "now": "t", "kind": "release"}
+    more = {
+        "run": "r",
+        "who": "w",
+        "why": {},
+        "manifest": {},
+        "now": "t",
+        "kind": "release",
+        "start": store.read_head(),
+    }
     store.commit(setting({"a": "v1"}), (), snapshots={"flights": first}, **more)
     head = store.commit(setting({"a": "v2"}), (), snapshots={"hours": second}, **more)
     assert store.read_head().entry.snapshots == head.entry.snapshots == {"flights": first, "hours": second}
@@ -251,7 +261,7 @@ def test_an_entry_in_anothers_place_is_refused(store):
 @pytest.mark.parametrize(
     ("change", "kind", "what"),
     [
-        ({"kind": "gc"}, StoreError, "newer version"),
+        ({"kind": "fork"}, StoreError, "newer version"),
         ({"format": 2}, StoreError, "newer version"),
         ({"run": None}, IntegrityError, "'run'"),
         ({"nodes": [3]}, IntegrityError, "'nodes'"),

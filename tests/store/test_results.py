@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from retraining.store.packs import pack_key, read_blob
-from retraining.store.results import ResultIndex, load_results, write_segment
+from retraining.store.results import ResultIndex, load_results, merge_results, write_segment
 
 from .places import InterceptedObjects, MemoryObjects
 from .rows import fit, write_pack
@@ -96,3 +96,53 @@ def test_segment_names_sort_by_time():
         write_segment(objects, RUN, number, ms, {}) for number, ms in [(1, 1795000000000), (2, 1795000000001)]
     ]
     assert keys == sorted(keys)
+
+
+def test_merged_segments_say_the_same_with_a_read_for_all(tmp_path):
+    objects = MemoryObjects()
+    for number in range(70):
+        run = f"{1795000000000 + number}-00c0ffee"
+        packs = {pack_key(run, 1, 1): write_pack(objects, run, 1, fit(f"f{number}"))}
+        write_segment(objects, run, 1, 1795000000000 + number, packs)
+    before = load_results(objects)
+    assert before.unmerged == 70
+    base = merge_results(objects, "merging", None)
+    reads = []
+
+    def around(name, arguments, run):
+        if name.startswith("get"):
+            reads.append(arguments[0])
+        return run()
+
+    late = {pack_key("late", 1, 1): write_pack(objects, "late", 1, fit("late"))}
+    write_segment(objects, "late", 1, 1796000000000, late)
+    after = load_results(InterceptedObjects(objects, around), base)
+    assert after.unmerged == 1
+    assert len(reads) == 2
+    assert len(after) == 71
+    for number in range(70):
+        assert after.find("fit", f"f{number}") == before.find("fit", f"f{number}")
+    # what the merge covers may be gone; what it tells of a pack that is gone is a miss
+    objects.delete([info.key for info in objects.list("results/")][:70])
+    objects.delete([pack_key("1795000000003-00c0ffee", 1, 1)])
+    again = load_results(objects, base)
+    assert len(again) == 70
+    assert again.find("fit", "f3") is None
+
+
+def test_a_damaged_merge_costs_nothing_but_time():
+    objects = MemoryObjects()
+    packs = {pack_key(RUN, 1, 1): write_pack(objects, RUN, 1, fit("a"))}
+    write_segment(objects, RUN, 1, 1795000000000, packs)
+    base = merge_results(objects, "merging", None)
+    at = base.objects[0].at
+    for place in range(len(objects.bodies[at])):
+        body = objects.bodies[at]
+        objects.bodies[at] = body[:place] + bytes([body[place] ^ 4]) + body[place + 1 :]
+        index = load_results(objects, base)
+        assert (index.find("fit", "a"), index.damaged) == (packs[pack_key(RUN, 1, 1)][0], (at,))
+        objects.bodies[at] = body
+
+
+def test_nothing_is_merged_where_no_segment_is_loose():
+    assert merge_results(MemoryObjects(), "merging", None) is None

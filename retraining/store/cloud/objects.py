@@ -180,6 +180,14 @@ class BucketObjects:
                         with contextlib.suppress(FileNotFoundError):
                             obstore.delete(self._client, key)
 
+    def temporaries(self, before: dt.datetime) -> Iterator[ObjectInfo]:
+        """Nothing: parts of uploads that were cut off are the server's to clean (a lifecycle rule)."""
+        del before
+        return iter(())
+
+    def delete_temporaries(self, found: Iterable[ObjectInfo]) -> None:
+        """Nothing, as there are none."""
+
     def settle(self, prefix: str) -> None:
         """Nothing: a server answers when an object is durable."""
 

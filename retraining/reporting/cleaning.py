@@ -1,0 +1,99 @@
+"""What a cleaning of a store found and did, as a document and as text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from retraining.manifest.values import Json
+from retraining.reporting.paint import Paint, plain
+from retraining.reporting.text import format_duration, plural
+
+__all__ = ["Cleaning", "cleaning_text"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaning:
+    """One look of gc: objects are sizes in bytes by key; `acted` is False for a dry run.
+
+    `sequence` is the log entry that the cleaning made, None where it made none.
+    """
+
+    store: str
+    acted: bool
+    sequence: int | None
+    grace_seconds: float
+    kept: Sequence[int]
+    dropped: Sequence[int]
+    condemned: Mapping[str, int]
+    deleted: Mapping[str, int]
+    waiting: Mapping[str, int]
+    temporaries: Mapping[str, int]
+
+    def to_json(self) -> dict[str, Json]:
+        """The cleaning as a document."""
+        return {
+            "store": self.store,
+            "dry_run": not self.acted,
+            "sequence": self.sequence,
+            "grace_seconds": self.grace_seconds,
+            "kept_releases": [*sorted(self.kept)],
+            "dropped_releases": [*sorted(self.dropped)],
+            "condemned": _objects_json(self.condemned),
+            "deleted": _objects_json(self.deleted),
+            "waiting": _objects_json(self.waiting),
+            "temporaries": _objects_json(self.temporaries),
+        }
+
+
+def cleaning_text(found: Cleaning, *, paint: Paint = plain) -> str:
+    """The cleaning for people: what is kept, what goes now, what goes later."""
+    grace = format_duration(found.grace_seconds)
+    would = "" if found.acted else "would be "
+    lines = [("keeps", _releases(found.kept, "nothing is released yet"))]
+    if found.dropped:
+        lines.append(("drops", _releases(found.dropped, "")))
+    lines += [
+        (
+            "condemned",
+            f"{_objects(found.condemned)} {would}listed; deleted by a gc that runs {grace} later or more",
+        ),
+        ("deleted", f"{_objects(found.deleted)} {would}deleted; condemned {grace} ago or more"),
+    ]
+    if found.waiting:
+        lines.append(("waiting", f"{_objects(found.waiting)}; condemned less than {grace} ago"))
+    if found.temporaries:
+        lines.append(("left over", f"{_objects(found.temporaries)} of killed writers {would}deleted"))
+    text = [f"{paint('name', word.ljust(9))}  {what}" for word, what in lines]
+    if not found.acted:
+        text.append(paint("quiet", "dry run, nothing was changed: --yes does it"))
+    return "\n".join(text) + "\n"
+
+
+def _releases(numbers: Sequence[int], nothing: str) -> str:
+    if not numbers:
+        return nothing
+    first, last = min(numbers), max(numbers)
+    return f"release {first}" if first == last else f"releases {first} to {last}"
+
+
+def _objects(sizes: Mapping[str, int]) -> str:
+    if not sizes:
+        return "nothing"
+    kinds = Counter(key.partition("/")[0] for key in sizes)
+    parts = ", ".join(f"{number:,} in {kind}/" for kind, number in sorted(kinds.items()))
+    return f"{plural(len(sizes), 'object')}, {_size(sum(sizes.values()))} ({parts})"
+
+
+def _size(count: int) -> str:
+    size = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} TB"
+
+
+def _objects_json(sizes: Mapping[str, int]) -> dict[str, Json]:
+    return {"objects": len(sizes), "bytes": sum(sizes.values()), "keys": [*sorted(sizes)]}
