@@ -25,7 +25,9 @@ from retraining.manifest.values import (
 )
 from retraining.release.values import Parts
 
-ReasonKind: TypeAlias = Literal["new", "failed before", "forced", "definition", "data", "upstream"]
+ReasonKind: TypeAlias = Literal[
+    "new", "failed before", "forced", "definition", "data", "upstream", "pair check"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

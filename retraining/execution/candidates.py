@@ -23,7 +23,15 @@ from retraining.manifest.values import TimeScheme
 from retraining.release.values import BlobPointer
 from retraining.store.packs import Action, StoredRecord
 
-Side: TypeAlias = Literal["challenger", "champion"]
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """The champion of a node, fed with what the challengers `new` above it hand down."""
+
+    new: frozenset[str]
+
+
+Side: TypeAlias = Literal["challenger", "champion"] | Fed
 Source: TypeAlias = tuple[str, Side]
 
 
@@ -41,7 +49,8 @@ class Candidate:
 
     `cut` is the block before which the version's shipped fit ends (None in the fold scheme).
     `sources` maps each input's column to the nodes, and their sides, that it reads. `recorded` are
-    the fits that a champion's document names. What `prepare` fills in is by context.
+    the fits that a champion's document names. What `prepare` fills in is by context. A champion that
+    is fed with other columns predicts by the fits of `base`, which learnt from its own.
     """
 
     node: str
@@ -55,11 +64,13 @@ class Candidate:
     sources: Mapping[str, tuple[Source, ...]]
     version: str = ""
     recorded: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    base: Candidate | None = None
     inputs: dict[Context, tuple[InputSpec, ...]] = field(default_factory=dict)
     digests: dict[tuple[Context, str], CellDigests] = field(default_factory=dict)
     usable: dict[Context, NDArray[np.bool_]] = field(default_factory=dict)
     coverage: dict[str, float] = field(default_factory=dict)
     damaged: set[str] = field(default_factory=set)  # recorded fits whose stored model cannot be read
+    remade: set[str] = field(default_factory=set)  # recorded fits in whose place today's were made
     made: dict[str, str] = field(default_factory=dict)  # left out -> fingerprint, of every fit that was used
     counts: dict[str, int] = field(default_factory=dict)  # fits made and reused
     seconds: float = 0.0
@@ -83,6 +94,8 @@ class Candidate:
 
     def exists(self, left_out: LeftOut) -> bool:
         """True where a fit has enough rows to be made (`min_train`), in the time scheme of two classes at least."""
+        if self.base is not None:
+            return self.base.exists(left_out)
         scheme = self.recipe.scheme
         chosen = self.training_rows(left_out)
         if not isinstance(scheme, TimeScheme):
@@ -107,8 +120,12 @@ class Candidate:
 
     def fingerprint(self, left_out: LeftOut, results: Results) -> tuple[str, BlobPointer | None]:
         """A fit's fingerprint and its stored model: as the champion's document has it, else as it would be made now."""
+        if self.base is not None:
+            return self.base.fingerprint(left_out, results)
         recorded = self.recorded.get(str(left_out))
         if recorded is not None:
+            if str(left_out) in self.remade:
+                return self._known(self.evidence.fit(left_out), results)
             pointer = recorded.get("model")
             if pointer is not None and str(left_out) not in self.damaged:
                 return recorded["fingerprint"], BlobPointer.from_json(pointer)
@@ -125,6 +142,15 @@ class Candidate:
             Piece(part=part, fingerprint=evidence.column(fingerprint, left_out, part)) for part in parts
         )
 
+    def served(self, left_out: LeftOut, parts: Sequence[int]) -> Sequence[int]:
+        """What a fit predicts once it is asked for these parts."""
+        if not isinstance(left_out, Folds):
+            return parts
+        # whoever asks first has all folds predicted: M(a, {1, 2}) serves two columns and is made once
+        # (and the fold on which the shipped fit will be compared with it)
+        folds = left_out.folds | ({SHIFT_FOLD} if left_out == SHIFT_FIT else set())
+        return sorted({*parts, *(fold for fold in folds if fold in self.data.rows)})
+
     def task(
         self,
         left_out: LeftOut,
@@ -135,21 +161,18 @@ class Candidate:
         keep_model: bool = False,
     ) -> tuple[FitTask | None, tuple[Piece, ...]]:
         """The task that is still to be done for these pieces (None: all is in the store), and the pieces."""
-        if isinstance(left_out, Folds):
-            # whoever asks first has all folds predicted: M(a, {1, 2}) serves two columns and is made once
-            # (and the fold on which the shipped fit will be compared with it)
-            served = left_out.folds | ({SHIFT_FOLD} if left_out == SHIFT_FIT else set())
-            parts = sorted({*parts, *(fold for fold in served if fold in self.data.rows)})
+        parts = self.served(left_out, parts)
         fingerprint, model = self.fingerprint(left_out, results)
         self.made[str(left_out)] = fingerprint
         pieces = self.pieces(left_out, fingerprint, parts)
-        lacking = tuple(piece for piece in pieces if results.find("column", piece.fingerprint) is None)
+        lacking = lacking_pieces(pieces, results)
         if not lacking and (model is not None or not keep_model):
             return None, pieces
         if model is None and fingerprint != self.evidence.fit(left_out):
             # the recorded fit cannot be made again from today's rows: make today's instead
             fingerprint = self.evidence.fit(left_out)
             self.made[str(left_out)] = fingerprint
+            self.remade.add(str(left_out))
             pieces = lacking = self.pieces(left_out, fingerprint, parts)
         task = FitTask(
             id=digest_of(
@@ -175,9 +198,20 @@ class Candidate:
         )
         return task, pieces
 
+    def needs_model(self, left_out: LeftOut, parts: Sequence[int], results: Results) -> bool:
+        """True where pieces of a fit are lacking and its model, which would predict them, is not in the store."""
+        fingerprint, model = self.fingerprint(left_out, results)
+        pieces = self.pieces(left_out, fingerprint, self.served(left_out, parts))
+        return model is None and bool(lacking_pieces(pieces, results))
+
     def _known(self, fingerprint: str, results: Results) -> tuple[str, BlobPointer | None]:
         record = results.find("fit", fingerprint)
         return fingerprint, None if record is None else record.blob("model")
+
+
+def lacking_pieces(pieces: Iterable[Piece], results: Results) -> tuple[Piece, ...]:
+    """The pieces that the store does not have."""
+    return tuple(piece for piece in pieces if results.find("column", piece.fingerprint) is None)
 
 
 def gate_fits(candidate: Candidate) -> dict[LeftOut, list[int]]:

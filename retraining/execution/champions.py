@@ -1,4 +1,4 @@
-"""The champion as a candidate, and its honest predictions on the rows of the gate."""
+"""The champion as a candidate: as it was released, or fed with what challengers above it hand down."""
 
 from __future__ import annotations
 
@@ -9,14 +9,8 @@ from retraining.data.tables import Table
 from retraining.decide.calendar import Calendar
 from retraining.decide.fits import Before, LeftOut
 from retraining.decide.recipes import Recipe, recipe_from_json
-from retraining.execution.candidates import (
-    Candidate,
-    Source,
-    block_days,
-)
-from retraining.execution.study import (
-    Study,
-)
+from retraining.execution.candidates import Candidate, Fed, Side, Source, block_days
+from retraining.execution.study import Study
 from retraining.manifest.values import FoldScheme, TimeScheme
 
 
@@ -59,6 +53,31 @@ def _readable(recipe: Recipe, table: Table) -> bool:
     folds = recipe.scheme.column if isinstance(recipe.scheme, FoldScheme) else None
     optional = (recipe.target.known_at, recipe.weight.column, recipe.train_where, folds)
     return {*recipe.features, recipe.target.column, *filter(None, optional)} <= table.columns.keys()
+
+
+def fed_champion(study: Study, node: str, new: frozenset[str]) -> Candidate | None:
+    """The released version, fed with what the challengers `new` above it hand down; None as `champion_of`."""
+    base = champion_of(study, node)
+    if base is None or (node, new) in study.fed:
+        return study.fed.get((node, new))
+    sources: dict[str, tuple[Source, ...]] = {
+        column: tuple((name, study.side_under(name, new)) for name, _ in sources)
+        for column, sources in base.sources.items()
+    }
+    fed = study.new_candidate(node, Fed(new), base.recipe, base.data, base.cut, sources)
+    fed.version, fed.base = base.version, base
+    study.fed[(node, new)] = fed
+    for sources_of in sources.values():
+        for name, side in sources_of:
+            version_of_side(study, name, side)
+    return fed
+
+
+def version_of_side(study: Study, node: str, side: Side) -> Candidate | None:
+    """The challenger, the champion, or the champion as it would be fed; None without one."""
+    if side == "challenger":
+        return study.challengers[node]
+    return champion_of(study, node) if side == "champion" else fed_champion(study, node, side.new)
 
 
 def champion_gate(

@@ -19,7 +19,7 @@ from retraining.execution.engine import open_flow
 from retraining.execution.flows import Flows
 from retraining.execution.journal import Journal
 from retraining.execution.scheduler import Added, Deliver, Finished, Scheduler, Shared, Stopped, Submit
-from retraining.execution.study import Done, NodeResult, Settle, Ship, Study, World
+from retraining.execution.study import Chosen, Done, NodeResult, ReleaseSet, Settle, Ship, Study, World
 from retraining.execution.tasks import BatchResult, FitTask, ScoreTask, Task, TaskResult
 from retraining.manifest.values import Dataset, Json
 from retraining.store.results import ResultIndex
@@ -63,6 +63,7 @@ class Execution:
     """
 
     results: dict[str, NodeResult] = field(default_factory=dict)
+    chosen: ReleaseSet = field(default_factory=ReleaseSet)
     timeline: list[Ran] = field(default_factory=list)
     interrupted: bool = False
     fatal: StoreError | None = None
@@ -123,6 +124,7 @@ class Driver:
             for node in nodes:
                 self._flows.demand(Settle(node=node))
                 self._flows.demand(Ship(node=node))
+            self._flows.demand(Chosen())
             while self._turn():
                 pass
             self._note_judged()
@@ -136,6 +138,8 @@ class Driver:
                 self._flows[key].outcome != "promoted" or Ship(node=node) in self._flows
             ):
                 self.execution.results[node] = self._flows[key]
+        if Chosen() in self._flows:
+            self.execution.chosen = self._flows[Chosen()]
         return self.execution
 
     # -- what flows ask for ------------------------------------------------------------------------

@@ -7,32 +7,26 @@ critical path. A flow that needs a fit yields the task's key; the driver runs it
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import assert_never
 
+from retraining.decide.facts import Decision, edge_policies
 from retraining.decide.fingerprints import attempt_fingerprint
 from retraining.decide.fits import Before, Folds, LeftOut
-from retraining.decide.plan import Decision
+from retraining.decide.pairs import PairCheck
 from retraining.decide.triggers import Reason
-from retraining.execution.candidates import (
-    Candidate,
-    Source,
-    shipped_fit,
-)
+from retraining.execution.candidates import Candidate, Fed, Side, Source, shipped_fit
+from retraining.execution.choosing import choose_release
 from retraining.execution.flows import Flow, Key
 from retraining.execution.inputs import prepare, thin_inputs
 from retraining.execution.judging import failed, judge_challenger
+from retraining.execution.pairs import check_pair
 from retraining.execution.predictions import column, reader_columns
 from retraining.execution.shipping import ship
-from retraining.execution.study import (
-    ColumnOf,
-    NodeResult,
-    Settle,
-    Ship,
-    Study,
-)
+from retraining.execution.study import Chosen, ColumnOf, NodeResult, PairOf, Settle, Ship, Study
 from retraining.manifest.values import TimeScheme
-from retraining.release.values import NodeState, Parts
+from retraining.release.values import NodeState
 
 
 def open_flow(study: Study, key: Key) -> Flow | None:
@@ -44,22 +38,52 @@ def open_flow(study: Study, key: Key) -> Flow | None:
             return ship(study, node)
         case ColumnOf():
             return column(study, key)
+        case PairOf():
+            return check_pair(study, key)
+        case Chosen():
+            return choose_release(study)
         case _:
             return None
 
 
 def settle(study: Study, node: str) -> Flow:
-    """The flow of a node: wait for upstreams, resolve the condition, judge, make the column for readers."""
-    world = study.world
-    decision = world.plan[node]
-    upstreams = world.graph.upstreams(node)
+    """The flow of a node: wait for upstreams, resolve the condition, judge, make the column for readers.
+
+    A champion that stays below new versions is checked with their columns, and where it does not bear
+    them the node becomes due whatever its schedule.
+    """
+    graph = study.world.graph
+    upstreams = graph.upstreams(node)
     above = dict(zip(upstreams, (yield tuple(Settle(node=name) for name in upstreams)), strict=True))
-    won = {name for name, result in above.items() if result.won}
-    if decision.action == "blocked":
-        return NodeResult(node=node, decision=decision, outcome="blocked", because=decision.note)
-    if decision.action == "keep" and not won:
-        return NodeResult(node=node, decision=decision, outcome="kept", because=decision.note)
-    candidate = _challenger(study, node, won)
+    study.out[node] = frozenset().union(*(study.out[name] for name in upstreams))
+    decision = study.world.plan[node]
+    result = yield from _tried(study, node, decision, above)
+    if not result.won:
+        result = yield from _checked(study, node, result, above)
+    if result.won:
+        study.won.add(node)
+        study.needs[node] = _needs(study, result)
+    if result.won or not study.touched.isdisjoint(upstreams):
+        study.touched.add(node)
+    return result
+
+
+def _tried(study: Study, node: str, decision: Decision, above: Mapping[str, NodeResult]) -> Flow:
+    """The result of what the plan decided."""
+    match decision.action:
+        case "blocked":
+            return NodeResult(node=node, decision=decision, outcome="blocked", because=decision.note)
+        case "keep" | "rescore":
+            return NodeResult(node=node, decision=decision, outcome="kept", because=decision.note)
+        case "retrain":
+            return (yield from _retrained(study, node, decision, above))
+        case _:
+            assert_never(decision.action)
+
+
+def _retrained(study: Study, node: str, decision: Decision, above: Mapping[str, NodeResult]) -> Flow:
+    """The result of a node that is due: its challenger, judged, or why there is none after all."""
+    candidate = _challenger(study, node)
     lacking = [column for column, sources in candidate.sources.items() if not sources]
     if lacking:
         return _blocked(study, node, decision, above, lacking[0])
@@ -67,7 +91,7 @@ def settle(study: Study, node: str) -> Flow:
     if error is not None:
         return failed(study, node, decision, candidate, error)
     thin = thin_inputs(study, candidate)
-    if thin and decision.action != "keep":
+    if thin:
         return NodeResult(node=node, decision=decision, outcome="blocked", because=thin, candidate=candidate)
     decision, result = _resolve(study, node, decision, candidate)
     if result is not None:
@@ -82,15 +106,88 @@ def settle(study: Study, node: str) -> Flow:
     return result
 
 
-def _challenger(study: Study, node: str, won: Collection[str]) -> Candidate:
+def _checked(study: Study, node: str, result: NodeResult, above: Mapping[str, NodeResult]) -> Flow:
+    """The result of a node that keeps its champion, after the check of the pair that would be released."""
+    state = study.world.states.get(node)
+    if state is None or state.version is None or study.touched.isdisjoint(above):
+        return result
+    new = _usable_above(study, node)
+    if not new:
+        return result
+    (check,) = yield (PairOf(node=node, new=new),)
+    if not check.passed and _may_become_due(study, result, check):
+        text = f"with {_names(check.new)} its champion {check.because}"
+        reason = Reason(kind="pair check", text=text, evidence=check.to_json())
+        reasons = (*result.decision.reasons, reason)
+        decision = replace(result.decision, action="retrain", conditional=False, reasons=reasons, note="")
+        result = yield from _retrained(study, node, decision, above)
+    result.pair = check
+    if not check.passed and not result.won:
+        study.out[node] |= yield from _unbearable(study, node, new)
+    return result
+
+
+def _unbearable(study: Study, node: str, new: frozenset[str]) -> Flow:
+    """Of new versions that a champion does not bear together those that stay out for its sake.
+
+    They are chosen as `release.choice` does: who harms alone, else the most harmful.
+    """
+    out: set[str] = set()
+    while new:
+        (check,) = yield (PairOf(node=node, new=new),)
+        if check.passed:
+            break
+        alone = sorted(new)
+        checks = yield tuple(PairOf(node=node, new=frozenset({one})) for one in alone)
+        failing = {one for one, single in zip(alone, checks, strict=True) if not single.passed}
+        out |= failing or {max(zip(alone, checks, strict=True), key=lambda pair: pair[1].harm)[0]}
+        new = _usable_above(study, node, frozenset(out))
+    return frozenset(out)
+
+
+def _may_become_due(study: Study, result: NodeResult, check: PairCheck) -> bool:
+    """True where a failed check makes the node due: it was not tried in this run, may be, and an edge cares."""
+    decision, node = result.decision, result.node
+    if decision.action not in ("keep", "rescore") or decision.fixed:
+        return False
+    policies = edge_policies(node, study.world.graph, study.world.facts[node].recipe)
+    return any(policies.get(name) != "ignore" for name in check.columns)
+
+
+def _usable_above(study: Study, node: str, more: frozenset[str] = frozenset()) -> frozenset[str]:
+    """The winners that reach a node's champion, without those that are known to stay out (and `more`)."""
+    out = study.out[node] | more
+    return study.reached(node, lambda name: study.may_ship(name, out), known=True)
+
+
+def _side_for(study: Study, reader: str, upstream: str) -> Side:
+    """What an upstream hands down to a reader in this run: never what is known not to be released."""
+    out = study.out[reader]
+    if upstream not in study.touched:
+        return "champion"
+    if study.may_ship(upstream, out):
+        return "challenger"
+    new = study.reached(upstream, lambda name: study.may_ship(name, out), known=True)
+    return Fed(new) if new else "champion"
+
+
+def _needs(study: Study, result: NodeResult) -> frozenset[str]:
+    """The winners without which a winner cannot be released: what it learnt from, and what that needs."""
+    direct: set[str] = set()
+    for sources in result.candidate.sources.values() if result.candidate is not None else ():
+        for name, side in sources:
+            direct |= {name} if side == "challenger" else side.new if isinstance(side, Fed) else frozenset()
+    return frozenset(direct).union(*(study.needs[name] for name in direct))
+
+
+def _challenger(study: Study, node: str) -> Candidate:
     facts = study.world.facts[node]
     sources: dict[str, tuple[Source, ...]] = {item.column: () for item in facts.recipe.inputs}
     for edge in study.world.graph.edges_into(node):
         state = study.world.states.get(edge.upstream)
-        if edge.upstream in won:
-            sources[edge.column] += ((edge.upstream, "challenger"),)
-        elif state is not None and state.version is not None:
-            sources[edge.column] += ((edge.upstream, "champion"),)
+        side = _side_for(study, node, edge.upstream)
+        if side == "challenger" or (state is not None and state.version is not None):
+            sources[edge.column] += ((edge.upstream, side),)
     cut = None
     if isinstance(facts.recipe.scheme, TimeScheme):
         gated = facts.recipe.ship == "gated" and facts.data.holdout
@@ -106,15 +203,6 @@ def _resolve(
     state = facts.state
     parts = candidate.evidence.parts(shipped_fit(candidate))
     changed = _changed_columns(study, candidate, state)
-    if decision.action == "keep":
-        return decision, NodeResult(
-            node=node,
-            decision=decision,
-            outcome="kept",
-            because=decision.note,
-            candidate=candidate,
-            unchanged=not changed and _same_rows(parts, state),
-        )
     forced = any(reason.kind in ("forced", "failed before") for reason in decision.reasons)
     if decision.conditional and not changed and state is not None and state.version is not None:
         note = "its upstream columns did not change on its rows"
@@ -125,7 +213,6 @@ def _resolve(
             outcome="kept",
             because=note,
             candidate=candidate,
-            unchanged=_same_rows(parts, state),
         )
     if decision.conditional:
         text = f"{', '.join(changed) or 'an upstream column'} changed"
@@ -148,7 +235,6 @@ def _resolve(
             outcome="kept",
             because=note,
             candidate=candidate,
-            unchanged=not changed and _same_rows(parts, state),
         )
     return decision, None
 
@@ -163,7 +249,9 @@ def _changed_columns(study: Study, candidate: Candidate, state: NodeState | None
     now = candidate.evidence.upstream_parts(before)
     for item, sources in candidate.sources.items():
         same = all(
-            side == "champion" and wiring.get(name) == study.world.states[name].version
+            side == "champion"
+            and name not in state.checked
+            and wiring.get(name) == study.world.states[name].hands_down
             for name, side in sources
         )
         if not same and now.get(item) != state.parts.upstream.get(item):
@@ -197,10 +285,9 @@ def _cause(name: str, result: NodeResult) -> str:
     return f"{name} {said.get(result.outcome, 'was ' + result.outcome)}: {result.because}"
 
 
-def _same_rows(parts: Parts, state: NodeState | None) -> bool:
-    """True where a champion's recipe and training rows are today's: then only its columns could differ."""
+def _names(names: Sequence[str]) -> str:
     return (
-        state is not None
-        and state.parts is not None
-        and (state.parts.recipe, state.parts.data) == (parts.recipe, parts.data)
+        "the new column of "
+        + ", ".join(names[:3])
+        + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     )

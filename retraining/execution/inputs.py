@@ -75,12 +75,13 @@ def prepare(study: Study, candidate: Candidate, context: Context) -> Flow:
 
 
 def prepare_contexts(study: Study, candidate: Candidate, fits: Mapping[LeftOut, Sequence[int]]) -> Flow:
-    """The upstream columns that each of these fits reads; the value is an error or None."""
+    """The upstream columns that each of these fits reads, and learnt from; the value is an error or None."""
     for left_out in fits:
         context = left_out.folds if isinstance(left_out, Folds) else None
-        error = yield from prepare(study, candidate, context)
-        if error is not None:
-            return error
+        for one in filter(None, (candidate.base, candidate)):
+            error = yield from prepare(study, one, context)
+            if error is not None:
+                return error
     return None
 
 
@@ -95,7 +96,9 @@ def _assembled(
     upstream = _upstream_recipe(study, item, parts)
     classes = _upstream_classes(study, parts)
     names = output_names(item.column, upstream.task if upstream else "regression", classes)
-    versions: list[Json] = [[name, side, study.version_name(name, side)] for name, side, _ in parts]
+    versions: list[Json] = [
+        [name, side == "challenger", study.column_name(name, side)] for name, side, _ in parts
+    ]
     context_name: Json = None if context is None else [*sorted(context)]
     key = digest_of(["column", item.upstream, versions, context_name])
     dataset = upstream.dataset if upstream else candidate.recipe.dataset

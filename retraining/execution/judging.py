@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from retraining.data.columns import align_classes
 from retraining.decide.calendar import Calendar
+from retraining.decide.facts import Decision
 from retraining.decide.fingerprints import attempt_fingerprint, version_of
 from retraining.decide.fits import Before, LeftOut, fit_context
 from retraining.decide.gates import (
@@ -23,7 +24,6 @@ from retraining.decide.gates import (
     insufficient,
     judge,
 )
-from retraining.decide.plan import Decision
 from retraining.decide.recipes import digest_of
 from retraining.decide.wording import counted
 from retraining.execution.candidates import (
@@ -73,7 +73,7 @@ def judge_challenger(study: Study, node: str, decision: Decision, candidate: Can
     error = yield from prepare_contexts(study, candidate, gate_fits(candidate))
     if error is not None:
         return failed(study, node, decision, candidate, error)
-    why = _not_judgeable(study, candidate)
+    why = not_judgeable(study, candidate)
     if why:
         result.verdict, result.because = insufficient(why), why
         return result
@@ -96,7 +96,8 @@ def judge_challenger(study: Study, node: str, decision: Decision, candidate: Can
     return result
 
 
-def _not_judgeable(study: Study, candidate: Candidate) -> str:
+def not_judgeable(study: Study, candidate: Candidate) -> str:
+    """Why a version cannot be scored on its holdout, or ''; the contexts of its gate fits must be prepared."""
     if not candidate.data.rows:
         return "there are no rows"
     if candidate.recipe.task == "classification" and len(candidate.data.classes) < 2:
@@ -251,8 +252,8 @@ def _conclude(
         challenger=answer["challenger"],
         champion=answer["champion"],
         dummy=answer["dummy"],
-        difference=None if kind == "incomparable" else _difference(answer["difference"]),
-        holdout=_holdout_of(candidate, judged),
+        difference=None if kind == "incomparable" else difference_of(answer["difference"]),
+        holdout=holdout_of(candidate, judged),
         checks=() if labels is None else (Check(**labels),),
         not_finite=answer["not_finite"],
     )
@@ -276,7 +277,8 @@ def _no_value(champion: float, challenger: float) -> bool:
     return math.isfinite(challenger) and not math.isfinite(champion)
 
 
-def _difference(numbers: Mapping[str, Any] | None) -> Difference | None:
+def difference_of(numbers: Mapping[str, Any] | None) -> Difference | None:
+    """The difference that a score task answered with."""
     if numbers is None:
         return None
     days = numbers["by_cluster"]
@@ -298,7 +300,8 @@ def _difference(numbers: Mapping[str, Any] | None) -> Difference | None:
     )
 
 
-def _holdout_of(candidate: Candidate, judged: NDArray[np.bool_]) -> dict[str, Any]:
+def holdout_of(candidate: Candidate, judged: NDArray[np.bool_]) -> dict[str, Any]:
+    """The judged rows in numbers: rows, clusters, and in the time scheme from, to and blocks."""
     clusters = len(np.unique(candidate.rows.cluster[judged]))
     doc: dict[str, Any] = {"rows": int(judged.sum()), "clusters": clusters}
     if candidate.cut is not None:
@@ -313,9 +316,9 @@ def _holdout_of(candidate: Candidate, judged: NDArray[np.bool_]) -> dict[str, An
 
 
 def wiring_of(study: Study, candidate: Candidate) -> dict[str, str]:
-    """The version of each upstream node that a candidate reads."""
+    """The name of the column of each upstream node that a candidate reads."""
     return {
-        name: study.version_name(name, side)
+        name: study.column_name(name, side)
         for sources in candidate.sources.values()
         for name, side in sources
     }

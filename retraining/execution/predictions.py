@@ -17,7 +17,7 @@ from retraining.execution.candidates import (
     Candidate,
     shipped_fit,
 )
-from retraining.execution.champions import champion_of
+from retraining.execution.champions import version_of_side
 from retraining.execution.flows import Flow, Key
 from retraining.execution.inputs import prepare_contexts
 from retraining.execution.study import (
@@ -37,10 +37,7 @@ _MOST_TURNS = 10
 
 def column(study: Study, key: ColumnOf) -> Flow:
     """The honest predictions of one version: each block or fold by a fit that never saw it."""
-    if key.side == "challenger":
-        candidate: Candidate | None = study.challengers[key.node]
-    else:
-        candidate = champion_of(study, key.node)
+    candidate = version_of_side(study, key.node, key.side)
     empty = np.zeros((0, 1))
     if candidate is None:
         reason = "the champion's recorded columns are no longer in the data"
@@ -86,6 +83,9 @@ def predictions(
     """
     models = fits if keep_model else keep_models_of
     for _ in range(_MOST_TURNS):
+        error = yield from _base_models(study, candidate, fits)
+        if error is not None:
+            return np.full((len(candidate.rows.rows), candidate.width), np.nan), error
         tasks, pieces = _wanted(study, candidate, fits, kind, models)
         done = yield _do(study, candidate, tasks)
         _count(candidate, tasks, done)
@@ -100,6 +100,24 @@ def predictions(
             candidate.counts["reused"] = candidate.counts.get("reused", 0) + len(fits) - len(tasks)
             return values, None
     return values, f"the predictions of {candidate.node} are damaged in the store as often as they are made"
+
+
+def _base_models(study: Study, candidate: Candidate, fits: Mapping[LeftOut, Sequence[int]]) -> Flow:
+    """Makes the fits again that a champion fed with other columns lacks the models of; an error or None.
+
+    They learn from the champion's own columns: only what they are fed with is new.
+    """
+    if candidate.base is None:
+        return None
+    wanted: dict[LeftOut, list[int]] = {
+        left_out: []
+        for left_out, parts in fits.items()
+        if candidate.needs_model(left_out, parts, study.results)
+    }
+    if not wanted:
+        return None
+    _, error = yield from predictions(study, candidate.base, wanted, "champion", keep_model=True)
+    return error
 
 
 def stored_model(study: Study, candidate: Candidate, left_out: LeftOut) -> Flow:
@@ -169,6 +187,7 @@ def _forget(study: Study, candidate: Candidate, task: FitTask) -> str | None:
     A released model is not replaced in silence by one that today's rows make.
     """
     node = candidate.node
+    candidate = candidate.base or candidate
     released = candidate.side == "champion" and task.left_out == shipped_fit(candidate)
     if released and candidate.evidence.fit(task.left_out) != task.fingerprint and not study.forced(node):
         assert task.model is not None

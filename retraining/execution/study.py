@@ -18,15 +18,19 @@ from retraining.data.edges import Link
 from retraining.data.labels import Classes
 from retraining.data.rows import NodeRows
 from retraining.data.tables import Table
+from retraining.decide.costs import column_readers, readers_below
+from retraining.decide.facts import Decision, Facts
 from retraining.decide.fits import Context
 from retraining.decide.gates import (
     Verdict,
 )
-from retraining.decide.plan import Decision, Facts, Plan, readers_below
-from retraining.decide.recipes import Recipe
+from retraining.decide.pairs import PairCheck
+from retraining.decide.plan import Plan
+from retraining.decide.recipes import Recipe, digest_of
 from retraining.decide.snapshots import NodeData
 from retraining.execution.candidates import (
     Candidate,
+    Fed,
     Results,
     Side,
     Source,
@@ -55,6 +59,19 @@ class Ship:
     """Key: the promoted node's shipped fit is made and checked."""
 
     node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairOf:
+    """Key: whether a champion may be served with what the challengers `new` above it hand down."""
+
+    node: str
+    new: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Key: which winners are released together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,13 +115,39 @@ class NodeResult:
     version: str = ""
     wiring: Mapping[str, str] = field(default_factory=dict)
     edges: list[dict[str, Any]] = field(default_factory=list)
-    unchanged: bool = False
+    pair: PairCheck | None = None
     error: str | None = None
 
     @property
     def won(self) -> bool:
         """True while the challenger is what the node's readers should learn from."""
         return self.outcome == "promoted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewired:
+    """A champion that is released with other upstream columns: `wiring` names them, `column` its own then.
+
+    Of the upstreams `checked` it reads a column that it did not learn from.
+    """
+
+    wiring: Mapping[str, str]
+    column: str
+    checked: tuple[str, ...]
+    check: PairCheck
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseSet:
+    """What is released together: the winners, the champions that it rewires, and who waits for whom.
+
+    `failed` are the checks that kept winners out.
+    """
+
+    new: frozenset[str] = frozenset()
+    rewired: Mapping[str, Rewired] = field(default_factory=dict)
+    waiting: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    failed: tuple[PairCheck, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,8 +192,15 @@ class Study:
         self.columns = RecentColumns()
         self.challengers: dict[str, Candidate] = {}
         self.champions: dict[str, Candidate | None] = {}
+        self.fed: dict[tuple[str, frozenset[str]], Candidate] = {}
+        self.won: set[str] = set()
+        self.touched: set[str] = set()  # winners, and every node below one
+        # by node: what a winner cannot be released without, and the winners that something above the node keeps out
+        self.needs: dict[str, frozenset[str]] = {}
+        self.out: dict[str, frozenset[str]] = {}
+        self._names: dict[tuple[str, frozenset[str]], str] = {}
         self._documents: dict[str, dict[str, Any]] = {}
-        self.readers = readers_below(world.graph, {decision.node for decision in world.plan.active})
+        self.readers = readers_below(world.graph, column_readers(world.plan.decisions, world.states))
         costs = {decision.node: decision.seconds or 1.0 for decision in world.plan.decisions}
         self.paths = world.graph.longest_paths_below(costs)
 
@@ -164,12 +214,65 @@ class Study:
 
     def candidate(self, node: str, side: Side) -> Candidate | None:
         """The challenger or champion of a node, where there is one."""
-        return self.challengers[node] if side == "challenger" else self.champions.get(node)
+        if side == "challenger":
+            return self.challengers[node]
+        return self.champions.get(node) if side == "champion" else self.fed.get((node, side.new))
 
-    def version_name(self, node: str, side: Side) -> str:
-        """The version of the challenger or champion of a node."""
-        candidate = self.candidate(node, side)
-        return candidate.version if candidate is not None else ""
+    def column_name(self, node: str, side: Side) -> str:
+        """The name of the column that a side of a node hands down: its version, unless it is fed with others."""
+        if side == "challenger":
+            return self.challengers[node].version
+        state = self.world.states.get(node)
+        if state is None or side == "champion":
+            return (state and state.hands_down) or ""
+        if (node, side.new) not in self._names:
+            wiring = self.wiring_under(node, side.new)
+            document = self.document(state.document) or {}
+            own = state.version or ""
+            name = own if wiring == document.get("wiring") else digest_of([own, {**wiring}])[7:23]
+            self._names[(node, side.new)] = name
+        return self._names[(node, side.new)]
+
+    def wiring_under(self, node: str, new: frozenset[str]) -> dict[str, str]:
+        """The upstream columns of a released node, by name, where `new` are released and all others stay."""
+        return {
+            name: self.column_name(name, self.side_under(name, new))
+            for name in self.world.states[node].wiring
+        }
+
+    def side_under(self, node: str, new: frozenset[str]) -> Side:
+        """What a node hands down where the challengers `new` are released and all others stay."""
+        if node in new:
+            return "challenger"
+        above = self.reached(node, new.__contains__, known=False)
+        return Fed(above) if above else "champion"
+
+    def may_ship(self, node: str, out: Set[str]) -> bool:
+        """True for a winner that is not known to stay out, as far as `out` tells."""
+        return node in self.won and node not in out and self.needs[node].isdisjoint(out)
+
+    def reached(self, node: str, new: Callable[[str], bool], *, known: bool) -> frozenset[str]:
+        """The challengers `new` whose columns reach a node's champion, directly or through other champions.
+
+        With `known` by edges of the graph alone: the nodes at their upper ends have their results.
+        """
+        graph, states = self.world.graph, self.world.states
+        found: set[str] = set()
+        seen, waiting = {node}, [node]
+        while waiting:
+            name = waiting.pop()
+            state = states.get(name)
+            for upstream in state.wiring if state is not None else ():
+                if upstream in seen or upstream not in graph:
+                    continue
+                if known and upstream not in graph.upstreams(name):
+                    continue
+                seen.add(upstream)
+                if new(upstream):
+                    found.add(upstream)
+                else:
+                    waiting.append(upstream)
+        return frozenset(found)
 
     def known_results(self, candidate: Candidate) -> Results:
         """What the store has for a candidate; for a forced challenger, what this run has made."""

@@ -43,6 +43,7 @@ from retraining.manifest.values import (
     Scheme,
     Target,
     UpstreamCondition,
+    UpstreamPolicy,
     Weight,
 )
 
@@ -139,6 +140,7 @@ def _input(upstream: str, item: Item[Reading]) -> Input:
         aggregate=cast("tuple[Aggregation, ...]", edge.value(Edges.AGGREGATE) or ()),
         missing=cast("MissingPolicy | None", edge.value(Edges.MISSING)),
         coverage=0.95 if coverage is None else coverage,
+        on_upstream_change=cast("UpstreamPolicy", edge.value(Edges.ON_UPSTREAM_CHANGE) or "retrain"),
     )
 
 

@@ -83,6 +83,14 @@ class Edges:
         about="The smallest share of rows (with `aggregate`, of their groups) that must find a prediction",
         default="95%",
     )
+    ON_UPSTREAM_CHANGE: Final = Field(
+        name="on_upstream_change",
+        shape=Choice(options=("retrain", "rescore", "ignore")),
+        about="What a new column makes of a champion: due, checked and due if it is harmed, or only checked",
+        default="retrain",
+    )
     RECORD: Final = Record(
-        name="edge", what="an input", fields=(FROM, MATCH, AS_OF, AGGREGATE, AS, MISSING, COVERAGE)
+        name="edge",
+        what="an input",
+        fields=(FROM, MATCH, AS_OF, AGGREGATE, AS, MISSING, COVERAGE, ON_UPSTREAM_CHANGE),
     )

@@ -16,6 +16,7 @@ Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | Non
 ColumnType: TypeAlias = Literal["int", "float", "string", "bool", "date", "timestamp", "category"]
 FileFormat: TypeAlias = Literal["parquet", "csv", "jsonl"]
 MissingPolicy: TypeAlias = Literal["drop", "nan", "refuse"]
+UpstreamPolicy: TypeAlias = Literal["retrain", "rescore", "ignore"]
 Aggregation: TypeAlias = Literal["mean", "sum", "min", "max", "count"]
 
 
@@ -123,7 +124,7 @@ class Input:
     column, own column): a many-to-one key; with `as_of` the newest available row of that key, at most
     `tolerance` old; with `aggregate` all available rows of it. Empty means the same dataset, row by row.
     `missing` None means: nan where the estimator takes it, else drop. `coverage` is the smallest share of
-    rows that must find a prediction.
+    rows that must find a prediction. `coverage` and `on_upstream_change` change no fit.
     """
 
     upstream: str
@@ -135,6 +136,7 @@ class Input:
     aggregate: tuple[Aggregation, ...] = ()
     missing: MissingPolicy | None = None
     coverage: float = 0.95
+    on_upstream_change: UpstreamPolicy = "retrain"
 
     @property
     def models(self) -> tuple[str, ...]:

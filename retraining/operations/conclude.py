@@ -1,7 +1,6 @@
-"""From what became of the nodes to what is committed: the consistent set, documents, the update.
+"""From what became of the nodes and what was chosen of it to what is committed: documents and the update.
 
-Pure but for the pack that holds the documents: winners that cannot be released together wait, and a
-version document says everything that later runs, `explain` and `report` need of a version.
+A version document says everything that later runs, `explain` and `report` need of a version.
 """
 
 from __future__ import annotations
@@ -13,18 +12,20 @@ from typing import Any
 
 from retraining.decide.calendar import Calendar, moment
 from retraining.decide.fits import Before
+from retraining.decide.pairs import PairCheck
 from retraining.execution.candidates import Candidate, row_counts, shipped_fit
-from retraining.execution.study import NodeResult
+from retraining.execution.study import NodeResult, ReleaseSet
 from retraining.graph.graph import Graph
 from retraining.manifest.values import Json, TimeScheme
-from retraining.release.consistent import largest_consistent_set
 from retraining.release.update import Update
 from retraining.release.values import Attempt, BlobPointer, NodeState
 from retraining.store.objects import Objects
-from retraining.store.packs import Blob, Record, build_pack
+from retraining.store.packs import Blob, Record, build_pack, read_blob
 from retraining.store.results import ResultIndex
 
 _RECORDED = ("promoted", "rejected", "insufficient", "waiting", "failed")
+#: How many pair checks the document of a champion keeps: the newest.
+_MOST_CHECKS = 20
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class Conclusion:
 def conclude(
     graph: Graph,
     results: Mapping[str, NodeResult],
+    chosen: ReleaseSet,
     states: Mapping[str, NodeState],
     index: ResultIndex,
     objects: Objects,
@@ -46,18 +48,20 @@ def conclude(
     run: str,
     now: str,
 ) -> Conclusion:
-    """Finds the largest consistent set, writes the documents' pack, and makes the update.
+    """Writes the documents' pack and makes the update of what was `chosen` for release.
 
     `declarations` says of each dataset what serving must know (`data.declarations`).
     """
-    outcomes = _outcomes(graph, results, states)
-    documents = _write_documents(results, outcomes, index, objects, run, states, declarations)
+    outcomes = _outcomes(results, chosen)
+    documents = _documents(results, outcomes, chosen, states, index, objects, declarations, run, now)
+    pointers = _write_documents(documents, objects, run)
     rows: dict[str, NodeState] = {}
     attempts: dict[str, Attempt] = {}
     for node, result in results.items():
         outcome, because = outcomes[node]
-        if outcome not in _RECORDED or result.parts is None or result.candidate is None:
+        if not _is_recorded(result, outcome):
             continue
+        assert result.parts is not None
         attempt = Attempt(
             fingerprint=result.fingerprint,
             outcome=outcome,
@@ -66,12 +70,20 @@ def conclude(
             time=now,
             parts=result.parts,
             version=result.version,
-            document=documents.get(node),
+            document=pointers.get(("version", node)),
         )
         if outcome == "promoted":
-            rows[node] = _row(node, result, attempt, documents[node], index, run, now)
+            rows[node] = _row(node, result, attempt, pointers[("version", node)], index, run, now)
         attempts[node] = attempt
-    rows |= _rewired(results, rows, states)
+    for node, rewired in chosen.rewired.items():
+        rows[node] = replace(
+            states[node],
+            wiring=rewired.wiring,
+            column=None if rewired.column == states[node].version else rewired.column,
+            checked=rewired.checked,
+            document=pointers[("champion", node)],
+            attempt=None,  # the table keeps the node's newest
+        )
     gone = frozenset(
         node for node, state in states.items() if node not in graph and not state.orphaned and state.version
     )
@@ -81,60 +93,36 @@ def conclude(
     )
 
 
-def _outcomes(
-    graph: Graph, results: Mapping[str, NodeResult], states: Mapping[str, NodeState]
-) -> dict[str, tuple[str, str]]:
-    """Each node's outcome; winners outside the largest consistent set wait, and say for whom."""
-    winners = {node for node, result in results.items() if result.won}
-    requires: dict[str, set[str]] = {node: set() for node in winners}
-    for node in winners:
-        candidate = results[node].candidate
-        if candidate is not None:
-            # trained on the new version of an upstream
-            requires[node] |= {
-                name
-                for sources in candidate.sources.values()
-                for name, side in sources
-                if side == "challenger"
-            }
-        for reader in _readers_with_champion(node, graph, states):
-            if reader in winners or not _unaffected(results.get(reader)):
-                requires[node].add(reader)
-    kept, waiting = largest_consistent_set(winners, requires)
-    outcomes = {node: (result.outcome, result.because) for node, result in results.items()}
-    for node in winners - kept:
-        blockers = sorted(waiting.get(node, ()))
-        outcomes[node] = ("waiting", f"won, and waits for {_listed(blockers)}")
+def _is_recorded(result: NodeResult, outcome: str) -> bool:
+    return outcome in _RECORDED and result.parts is not None and result.candidate is not None
+
+
+def _outcomes(results: Mapping[str, NodeResult], chosen: ReleaseSet) -> dict[str, tuple[str, str]]:
+    """Each node's outcome; winners that are not released wait, and say for whom and why."""
+    outcomes = {node: (result.outcome, _told(result, chosen)) for node, result in results.items()}
+    failed = {check.node: check for check in reversed(chosen.failed)}
+    for node, causes in chosen.waiting.items():
+        told = [_cause(one, results[one], failed.get(one)) for one in sorted(causes)]
+        outcomes[node] = ("waiting", f"won, and waits for {_listed(told)}")
     return outcomes
 
 
-def _rewired(
-    results: Mapping[str, NodeResult], rows: Mapping[str, NodeState], states: Mapping[str, NodeState]
-) -> dict[str, NodeState]:
-    """The kept readers of promoted nodes: checked with the new versions, whose columns are the same for them."""
-    out = {}
-    for node, result in results.items():
-        state = states.get(node)
-        if not result.unchanged or state is None or node in rows:
-            continue
-        new = {name: rows[name].version or "" for name in state.wiring if name in rows}
-        if new:
-            out[node] = replace(state, wiring={**state.wiring, **new})
-    return out
+def _told(result: NodeResult, chosen: ReleaseSet) -> str:
+    """Why a node has its outcome, and whether its champion is released with other columns than before."""
+    rewired = chosen.rewired.get(result.node)
+    if rewired is not None and not rewired.check.learnt:
+        return f"{result.because}; its champion was checked with the new columns of {_listed([*rewired.check.columns])}"
+    if rewired is None and result.pair is not None and not result.pair.passed and not result.won:
+        return f"{result.because}; its champion does not bear the new columns of {_listed([*result.pair.columns])}"
+    return result.because
 
 
-def _readers_with_champion(node: str, graph: Graph, states: Mapping[str, NodeState]) -> set[str]:
-    """The nodes whose released version reads this one."""
-    return {
-        name
-        for name, state in states.items()
-        if state.version is not None and node in state.wiring and name in graph and not state.orphaned
-    }
-
-
-def _unaffected(result: NodeResult | None) -> bool:
-    """True where a reader's champion learnt from a column that the new version would not change."""
-    return result is not None and result.unchanged
+def _cause(node: str, result: NodeResult, check: PairCheck | None) -> str:
+    """A node that others wait for, with what keeps it from bearing their columns."""
+    if check is None:
+        return node
+    after = "" if result.outcome == "kept" else f"was {result.outcome} and "
+    return f"{node} ({after}with the new columns its champion {check.because})"
 
 
 def _row(
@@ -166,38 +154,58 @@ def _row(
     )
 
 
-def _write_documents(
+def _documents(
     results: Mapping[str, NodeResult],
     outcomes: Mapping[str, tuple[str, str]],
+    chosen: ReleaseSet,
+    states: Mapping[str, NodeState],
     index: ResultIndex,
     objects: Objects,
-    run: str,
-    states: Mapping[str, NodeState],
     declarations: Mapping[str, Json],
-) -> dict[str, BlobPointer]:
-    """One pack with the document of every node that was tried; the pointers by node."""
-    records = []
-    nodes = []
+    run: str,
+    now: str,
+) -> dict[tuple[str, str], dict[str, Json]]:
+    """The documents that the run leaves, by what they describe: a `version` that was tried, or a `champion`.
+
+    A champion's document is written again where it is released with other upstream columns: with the check.
+    """
+    documents: dict[tuple[str, str], dict[str, Json]] = {}
     for node, result in sorted(results.items()):
-        if outcomes[node][0] in _RECORDED and result.parts is not None and result.candidate is not None:
-            document = version_document(result, outcomes[node], index, states.get(node), declarations)
-            blob = Blob(role="version", format="json", data=json.dumps(document, sort_keys=True).encode())
-            records.append(
-                Record(
-                    action="version",
-                    fingerprint=result.version,
-                    parts={"node": node},
-                    blobs=(blob,),
-                    metrics={},
-                )
+        if _is_recorded(result, outcomes[node][0]):
+            documents[("version", node)] = version_document(
+                result, outcomes[node], index, states.get(node), declarations
             )
-            nodes.append(node)
-    if not records:
+    for node, rewired in sorted(chosen.rewired.items()):
+        pointer = states[node].document
+        assert pointer is not None
+        document: dict[str, Json] = json.loads(read_blob(objects, pointer))
+        checks = document.get("checks")
+        told: Json = {"run": run, "time": now, **rewired.check.to_json()}
+        documents[("champion", node)] = {
+            **document,
+            "checks": [*(checks if isinstance(checks, list) else []), told][-_MOST_CHECKS:],
+        }
+    return documents
+
+
+def _write_documents(
+    documents: Mapping[tuple[str, str], dict[str, Json]], objects: Objects, run: str
+) -> dict[tuple[str, str], BlobPointer]:
+    """One pack with all documents; their pointers."""
+    if not documents:
         return {}
+    records = []
+    for (_, node), document in documents.items():
+        version = document["version"]
+        assert isinstance(version, str)
+        blob = Blob(role="version", format="json", data=json.dumps(document, sort_keys=True).encode())
+        records.append(
+            Record(action="version", fingerprint=version, parts={"node": node}, blobs=(blob,), metrics={})
+        )
     key = f"packs/{run}/documents-1"
     body, stored = build_pack(key, records)
     objects.put(key, body)
-    return {node: record.blobs[0] for node, record in zip(nodes, stored, strict=True)}
+    return {what: record.blobs[0] for what, record in zip(documents, stored, strict=True)}
 
 
 def version_document(
@@ -238,6 +246,7 @@ def version_document(
         "decision": result.decision.to_json(),
         "verdict": None if result.verdict is None else result.verdict.to_json(),
         "edges": _plain(result.edges),
+        "pair": None if result.pair is None else result.pair.to_json(),
         "error": result.error,
     }
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from retraining.decide.calendar import Calendar, iso_of
-from retraining.decide.plan import Decision
+from retraining.decide.facts import Decision
 from retraining.execution.candidates import row_counts
 from retraining.execution.driver import Execution, Ran
 from retraining.execution.study import NodeResult

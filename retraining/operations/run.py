@@ -203,6 +203,7 @@ def _finish(
     conclusion = conclude(
         graph,
         execution.results,
+        execution.chosen,
         session.head.nodes,
         index,
         store.objects,

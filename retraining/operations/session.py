@@ -14,7 +14,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from retraining.decide.calendar import micros, moment
-from retraining.decide.plan import Baseline, Facts, Plan, make_plan, shipped_left_out
+from retraining.decide.facts import Baseline, Facts, shipped_left_out
+from retraining.decide.plan import Plan, make_plan
 from retraining.decide.snapshots import node_data_from_json
 from retraining.errors import InputError, NotFoundError
 from retraining.graph.selection import resolve_selection
@@ -176,9 +177,9 @@ def _needs_baseline(observation: Observation, state: NodeState, states: Mapping[
     if parts.data != data.slice_digest(shipped, recipe.first_block(shipped)):
         return True
     current = (
-        (name, states[name].version) for name in observation.graph.upstreams(state.node) if name in states
+        (name, states[name].hands_down) for name in observation.graph.upstreams(state.node) if name in states
     )
-    return any(state.wiring.get(name) != version for name, version in current)
+    return bool(state.checked) or any(state.wiring.get(name) != column for name, column in current)
 
 
 def _baseline(state: NodeState, store: Store) -> Baseline | None:

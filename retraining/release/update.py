@@ -50,8 +50,9 @@ class Update:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
-    """A node must have this version for the update to make sense; None: no version at all.
+    """A node must hand down this column for the update to make sense; None: it has no version at all.
 
+    The column of a version has the version's name, unless it was released with other upstream columns.
     `pinned` says whether it must be pinned; None where that does not matter.
     """
 
@@ -77,7 +78,7 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mismatch:
-    """A node whose champion was trained with another version of an upstream than the table holds."""
+    """A node whose champion is released with another column of an upstream than the table holds."""
 
     node: str
     upstream: str
@@ -140,7 +141,7 @@ def apply(nodes: Mapping[str, NodeState], update: Update) -> dict[str, NodeState
 
 
 def mismatches(nodes: Mapping[str, NodeState]) -> tuple[Mismatch, ...]:
-    """The released nodes that stand beside an upstream version they were not trained with.
+    """The released nodes that stand beside an upstream column they were neither trained nor checked with.
 
     Orphans are left out: they are no longer planned, so nothing could ever make them fit again.
     """
@@ -168,7 +169,7 @@ def logical_digest(nodes: Mapping[str, NodeState]) -> str:
 
 def _version(nodes: Mapping[str, NodeState], node: str) -> str | None:
     row = nodes.get(node)
-    return None if row is None else row.version
+    return None if row is None else row.hands_down
 
 
 def _pin(nodes: Mapping[str, NodeState], node: str) -> Pin | None:
@@ -206,5 +207,7 @@ def _logical(row: NodeState) -> list[Json]:
         attempt,
         row.orphaned,
     ]
-    # only where there is one, so that the digests of stores written before there were pins stay what they were
+    # only where there is one, so that the digests of stores written before there were pins and checks stay the same
+    if row.checked:
+        logical.append({"checked": list(row.checked)})
     return logical if row.pin is None else [*logical, {"pinned": row.pin.because}]

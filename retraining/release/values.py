@@ -105,6 +105,7 @@ class Attempt:
 
     `outcome` is the word for it (promoted, rejected, insufficient, waiting, failed …), `because`
     the sentence for people. `sequence` is the log entry that recorded it; the commit fills it in.
+    A waiting one waits for the nodes `waits_for`, and the node has had a waiting challenger `since`.
     """
 
     fingerprint: str
@@ -116,6 +117,8 @@ class Attempt:
     version: str
     document: BlobPointer | None = None
     sequence: int | None = None
+    since: str = ""
+    waits_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,11 +139,13 @@ class NodeState:
     """What the store remembers of one node: its champion, its last attempt, what it cost.
 
     `version` is None for a node that was never released. `cut` is an ISO instant in UTC, None in
-    the fold scheme. `wiring` maps each upstream node to the version that the champion was trained
-    with. `document` is the version document, `artifact` the shipped model. `run` and `time` say
-    which run made the version and when; the commit fills them in where they are empty.
-    An `orphaned` node left the manifest or the data: not planned, still served. A node with a `pin`
-    keeps its champion, or stays without one, until the pin is taken away.
+    the fold scheme. `wiring` maps each upstream node to the name of the column that the champion is
+    released with; of the upstreams `checked` that is a column which it did not learn from, but was checked with.
+    `column` is the name of the column that the node hands down where that is not its version's own: the
+    same version fed with other upstream columns. `document` is the version document, `artifact` the
+    shipped model. `run` and `time` say which run made the version and when; the commit fills them in
+    where they are empty. An `orphaned` node left the manifest or the data: not planned, still served. A node with a
+    `pin` keeps its champion, or stays without one, until the pin is taken away.
     """
 
     node: str
@@ -158,3 +163,10 @@ class NodeState:
     run: str = ""
     orphaned: bool = False
     pin: Pin | None = None
+    column: str | None = None
+    checked: tuple[str, ...] = ()
+
+    @property
+    def hands_down(self) -> str | None:
+        """The name of the column that readers are served with: the version, unless it is fed with others."""
+        return self.column or self.version

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from retraining.decide.plan import Decision, Plan
+from retraining.decide.facts import Decision
+from retraining.decide.plan import Plan
 from retraining.decide.triggers import Reason
 from retraining.graph.graph import Graph
 from retraining.manifest.values import Json
@@ -78,7 +79,7 @@ def plan_text(
     if plan.active:
         roots = _tree(plan, graph, every_node)
         lines += [paint("title", "retrain"), *_branches(roots, every_node, paint), ""]
-    for action, title in (("blocked", "blocked"), ("keep", "keep")):
+    for action, title in (("blocked", "blocked"), ("rescore", "rescore"), ("keep", "keep")):
         decisions = [decision for decision in plan.decisions if decision.action == action]
         if decisions:
             lines += [paint("title", title), *_noted(decisions, every_node, paint), ""]
@@ -93,6 +94,7 @@ def plan_summary(plan: Plan) -> str:
     counts = {
         "to retrain": len(plan.active) - conditional,
         "if an upstream column changes": conditional,
+        "to rescore": sum(decision.action == "rescore" for decision in plan.decisions),
         "kept": sum(decision.action == "keep" for decision in plan.decisions),
         "blocked": sum(decision.action == "blocked" for decision in plan.decisions),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from retraining.decide.plan import Decision
+from retraining.decide.facts import Decision
 from retraining.manifest.values import Json
 from retraining.release.values import Pin
 from retraining.reporting.view import NodeView

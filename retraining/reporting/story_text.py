@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from retraining.decide.plan import Decision
+from retraining.decide.facts import Decision
 from retraining.reporting.grouping import list_nodes, wrapped
 from retraining.reporting.paint import Paint, plain, role_of_outcome
 from retraining.reporting.story import Making, Story

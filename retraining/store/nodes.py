@@ -37,7 +37,9 @@ _ATTEMPT_TEXTS = ("fingerprint", "outcome", "because", "run", "time", "version")
 _PIN_TEXTS = ("who", "time", "because")
 
 #: Columns that tables of earlier versions lack.
-_LATER = frozenset(f"pin_{name}" for name in _PIN_TEXTS)
+_LATER = frozenset(
+    {"column", "checked", "attempt_since", "attempt_waits_for", *(f"pin_{name}" for name in _PIN_TEXTS)}
+)
 
 
 def _schema() -> pa.Schema:
@@ -47,13 +49,15 @@ def _schema() -> pa.Schema:
         names |= {prefix + name: pa.string() for name in _PARTS}
         names[prefix + "upstream"] = pa.map_(pa.string(), pa.string())
     names |= {f"attempt_{name}": pa.string() for name in _ATTEMPT_TEXTS}
-    names["attempt_sequence"] = pa.int64()
+    names |= {"attempt_sequence": pa.int64(), "attempt_since": pa.string()}
+    names["attempt_waits_for"] = pa.list_(pa.string())
     for prefix in ("document_", "artifact_", "attempt_document_"):
         names |= {prefix + name: pa.string() for name in _POINTER_TEXTS}
         names |= {prefix + name: pa.int64() for name in _POINTER_NUMBERS}
     names |= {"seconds": pa.float64(), "peak_bytes": pa.int64(), "fits": pa.int64()}
     names |= {"time": pa.string(), "run": pa.string(), "orphaned": pa.bool_()}
     names |= {f"pin_{name}": pa.string() for name in _PIN_TEXTS}
+    names |= {"column": pa.string(), "checked": pa.list_(pa.string())}
     return pa.schema(list(names.items()), metadata={_FORMAT_FIELD: str(FORMAT)})
 
 
@@ -188,6 +192,8 @@ def _flat(row: NodeState) -> dict[str, object]:
         "time": row.time,
         "run": row.run,
         "orphaned": row.orphaned,
+        "column": row.column,
+        "checked": list(row.checked),
         **_flat_parts("", row.parts),
         **_flat_pointer("document_", row.document),
         **_flat_pointer("artifact_", row.artifact),
@@ -195,7 +201,10 @@ def _flat(row: NodeState) -> dict[str, object]:
     if row.pin is not None:
         flat |= {f"pin_{name}": getattr(row.pin, name) for name in _PIN_TEXTS}
     if row.attempt is not None:
-        flat |= {f"attempt_{name}": getattr(row.attempt, name) for name in (*_ATTEMPT_TEXTS, "sequence")}
+        flat |= {
+            f"attempt_{name}": getattr(row.attempt, name) for name in (*_ATTEMPT_TEXTS, "sequence", "since")
+        }
+        flat["attempt_waits_for"] = list(row.attempt.waits_for)
         flat |= _flat_parts("attempt_", row.attempt.parts)
         flat |= _flat_pointer("attempt_document_", row.attempt.document)
     return flat
@@ -231,6 +240,8 @@ def _row(flat: Mapping[str, Any]) -> NodeState:
         run=flat["run"],
         orphaned=flat["orphaned"],
         pin=_pin(flat),
+        column=flat["column"],
+        checked=tuple(flat["checked"] or ()),
     )
 
 
@@ -246,6 +257,8 @@ def _attempt(flat: Mapping[str, Any]) -> Attempt | None:
         return None
     return Attempt(
         **{name: flat[f"attempt_{name}"] for name in (*_ATTEMPT_TEXTS, "sequence")},
+        since=flat["attempt_since"] or "",
+        waits_for=tuple(flat["attempt_waits_for"] or ()),
         parts=parts,
         document=_pointer(flat, "attempt_document_"),
     )

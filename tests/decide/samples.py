@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 
+from retraining.decide.facts import Baseline, Facts, shipped_left_out
 from retraining.decide.fingerprints import attempt_fingerprint, version_of
 from retraining.decide.fits import Cell
-from retraining.decide.plan import Baseline, Facts, make_plan, shipped_left_out
+from retraining.decide.plan import make_plan
 from retraining.decide.recipes import Recipe
 from retraining.decide.snapshots import NodeData
 from retraining.graph.graph import Edge, Graph

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from retraining.decide.plan import Decision, Plan
+from retraining.decide.facts import Decision
+from retraining.decide.plan import Plan
 from retraining.decide.triggers import Reason
 from retraining.graph.graph import Edge, Graph
 from retraining.graph.nodes import Node, node_name

@@ -1,0 +1,94 @@
+"""What a decision about a node is made from, and the decision itself, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from retraining.decide.fits import Before, Folds, LeftOut
+from retraining.decide.recipes import Recipe
+from retraining.decide.snapshots import NodeData
+from retraining.decide.triggers import Reason
+from retraining.graph.graph import Graph
+from retraining.manifest.values import Json, Rule, UpstreamPolicy
+from retraining.release.values import NodeState
+
+Action: TypeAlias = Literal["retrain", "rescore", "keep", "blocked"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """What the last attempt (or the champion) was made from, as its document records it."""
+
+    definition: Mapping[str, Any]
+    data: NodeData
+    wiring: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that a decision about one node is made from."""
+
+    recipe: Recipe
+    data: NodeData
+    state: NodeState | None
+    baseline: Baseline | None
+    rule: Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What will be done with a node, and every reason.
+
+    `conditional`: only if an upstream column changes. `fits` is (least, most); `seconds` the estimate
+    from what the node's fits have cost (None: never fitted). `first_predicted` is the first block
+    with an honest prediction (time scheme). A `fixed` node is not trained whatever happens above it.
+    """
+
+    node: str
+    action: Action
+    reasons: tuple[Reason, ...] = ()
+    conditional: bool = False
+    note: str = ""
+    direct: bool = True
+    fits: tuple[int, int] = (0, 0)
+    comparisons: int = 0
+    seconds: float | None = None
+    first_predicted: str | None = None
+    fixed: bool = False
+
+    def to_json(self) -> dict[str, Json]:
+        """The decision as a document."""
+        return {
+            "node": self.node,
+            "action": self.action,
+            "conditional": self.conditional,
+            "direct": self.direct,
+            "reasons": [reason.to_json() for reason in self.reasons],
+            "note": self.note,
+            "fits": list(self.fits),
+            "comparisons": self.comparisons,
+            "seconds": self.seconds,
+            "first_predicted": self.first_predicted,
+            "fixed": self.fixed,
+        }
+
+
+def shipped_left_out(recipe: Recipe, data: NodeData) -> LeftOut:
+    """What the fit that would ship leaves out."""
+    if data.next_block is None:
+        return Folds(frozenset())
+    if recipe.ship == "gated" and data.holdout:
+        return Before(data.holdout[0])
+    return Before(data.next_block)
+
+
+def edge_policies(node: str, graph: Graph, recipe: Recipe) -> dict[str, UpstreamPolicy]:
+    """What a new column of each upstream makes of a node's champion; the strongest word where it is read twice."""
+    written = {item.column: item.on_upstream_change for item in recipe.inputs}
+    found: dict[str, UpstreamPolicy] = {}
+    for edge in graph.edges_into(node):
+        words = (written.get(edge.column, "retrain"), found.get(edge.upstream, "ignore"))
+        found[edge.upstream] = min(words, key=("retrain", "rescore", "ignore").index)
+    return found

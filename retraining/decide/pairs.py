@@ -1,0 +1,101 @@
+"""The pair check: whether a champion may be served with other upstream columns than it learnt from (DESIGN 3).
+
+The champion as it is predicts the holdout twice, fed with the columns that it has and with the new ones.
+It passes as a refresh does: not worse by more than the reader's own margin, by the upper end of a paired
+bootstrap. What cannot be shown does not pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from retraining.decide.evidence import Difference, finite_or_none, numbers
+from retraining.decide.gates import allowed
+from retraining.decide.wording import counted, number, signed
+from retraining.manifest.values import GateRules, Json
+
+__all__ = ["PairCheck", "judge_pair"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairCheck:
+    """One champion with the new columns that would reach it, and every number of the comparison.
+
+    `columns` maps each upstream whose column would be another to the names (before, after). `new` are the
+    challengers that these come from. `before` and `after` are metrics in natural sign on the same rows; they and
+    `difference` are None where nothing had to be compared (the column is the same) or could be. `lost` counts
+    judged rows that would no longer get a prediction. `learnt` is True where the new columns hold what the
+    champion learnt from, on all its rows.
+    """
+
+    node: str
+    new: tuple[str, ...]
+    columns: Mapping[str, tuple[str, str]]
+    passed: bool
+    because: str
+    before: Mapping[str, float] | None = None
+    after: Mapping[str, float] | None = None
+    difference: Difference | None = None
+    margin: float | None = None
+    holdout: Mapping[str, Json] = field(default_factory=dict)
+    lost: int = 0
+    learnt: bool = False
+
+    @property
+    def harm(self) -> float:
+        """How much worse the loss may be: the upper bound of the difference, infinite where it is unknown."""
+        if self.difference is None or not math.isfinite(self.difference.upper):
+            return 0.0 if self.passed else math.inf
+        return self.difference.upper
+
+    def to_json(self) -> dict[str, Json]:
+        """The check as a document."""
+        difference = self.difference
+        return {
+            "node": self.node,
+            "new": list(self.new),
+            "columns": {
+                name: {"before": before, "after": after} for name, (before, after) in self.columns.items()
+            },
+            "passed": self.passed,
+            "because": self.because,
+            "before": None if self.before is None else numbers(self.before),
+            "after": None if self.after is None else numbers(self.after),
+            "difference": None
+            if difference is None
+            else {
+                "metric": difference.metric,
+                "value": finite_or_none(difference.value),
+                "lower": finite_or_none(difference.lower),
+                "upper": finite_or_none(difference.upper),
+                "margin": self.margin,
+                "kind": "pair check",
+                "rows": difference.rows,
+                "clusters": difference.clusters,
+                "draws": difference.draws,
+                "seed": difference.seed,
+                "by_cluster": None if difference.by_cluster is None else dict(difference.by_cluster),
+            },
+            "holdout": dict(self.holdout),
+            "lost_rows": self.lost,
+        }
+
+
+def judge_pair(difference: Difference, rules: GateRules, cluster: str) -> tuple[bool, str, float]:
+    """Whether the champion passes with the new columns, why in words, and the margin that was allowed.
+
+    `cluster` is what the bootstrap draws: day or group.
+    """
+    margin = allowed(rules, difference.champion_loss)
+    told = (
+        f"{difference.metric}: difference in loss {signed(difference.value)}, "
+        f"95% bound {signed(difference.upper)}"
+    )
+    if difference.clusters < rules.min_clusters:
+        found = counted(difference.clusters, cluster)
+        return False, f"the holdout has {found}, and min_clusters asks for {rules.min_clusters}", margin
+    if difference.upper < margin:
+        return True, f"not worse by more than the margin of {number(margin)} ({told})", margin
+    return False, f"may be worse by more than the margin of {number(margin)} ({told})", margin

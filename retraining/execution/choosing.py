@@ -1,0 +1,86 @@
+"""Chooses what is released together, once every node has its result (`release.choice` decides, this answers it)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from retraining.decide.pairs import PairCheck
+from retraining.execution.candidates import Fed
+from retraining.execution.flows import Flow
+from retraining.execution.study import (
+    Chosen,
+    NodeResult,
+    PairOf,
+    ReleaseSet,
+    Rewired,
+    Settle,
+    Ship,
+    Study,
+)
+from retraining.release.choice import Check, choose
+
+__all__ = ["Chosen", "choose_release"]
+
+
+def choose_release(study: Study) -> Flow:
+    """The flow of the release: waits for every node, then checks each champion with exactly what would feed it."""
+    names = [node.name for node in study.world.graph.nodes]
+    settled = yield tuple(Settle(node=name) for name in names)
+    yield tuple(Ship(node=name) for name in names)
+    results: dict[str, NodeResult] = dict(zip(names, settled, strict=True))
+    winners = {name for name, result in results.items() if result.won}
+    if not winners:
+        return ReleaseSet()
+    dialogue = choose(winners, _learnt(results, winners), _wiring(study, names))
+    answers: Mapping[Check, PairCheck] | None = None
+    known: dict[Check, PairCheck] = {}
+    while True:
+        try:
+            asked = next(dialogue) if answers is None else dialogue.send(answers)
+        except StopIteration as end:
+            choice = end.value
+            break
+        found = yield tuple(PairOf(node=node, new=new) for node, new in asked)
+        answers = dict(zip(asked, found, strict=True))
+        known |= answers
+    return ReleaseSet(
+        new=choice.new,
+        rewired={node: _rewired(study, node, new, known[(node, new)]) for node, new in choice.passed},
+        waiting=choice.waiting,
+        failed=tuple(known[check] for check in choice.failed),
+    )
+
+
+def _learnt(results: Mapping[str, NodeResult], winners: set[str]) -> dict[str, dict[str, frozenset[str]]]:
+    """For each winner the new versions that each of its upstream columns came from."""
+    learnt: dict[str, dict[str, frozenset[str]]] = {}
+    for node in winners:
+        candidate = results[node].candidate
+        learnt[node] = {}
+        for sources in candidate.sources.values() if candidate is not None else ():
+            for name, side in sources:
+                own = frozenset({name}) if side == "challenger" else frozenset[str]()
+                learnt[node][name] = side.new if isinstance(side, Fed) else own
+    return learnt
+
+
+def _wiring(study: Study, names: Sequence[str]) -> dict[str, list[str]]:
+    """The upstreams that each released node reads; what left the manifest or the data hands nothing new down."""
+    graph, states = study.world.graph, study.world.states
+    return {
+        name: [upstream for upstream in state.wiring if upstream in graph]
+        for name in names
+        if (state := states.get(name)) is not None and state.version is not None
+    }
+
+
+def _rewired(study: Study, node: str, new: frozenset[str], check: PairCheck) -> Rewired:
+    state = study.world.states[node]
+    column = study.column_name(node, Fed(new))
+    checked = set(state.checked) - check.columns.keys() if check.learnt else {*state.checked, *check.columns}
+    return Rewired(
+        wiring=study.wiring_under(node, new),
+        column=column,
+        checked=() if column == state.version else tuple(sorted(checked)),
+        check=check,
+    )
