@@ -114,7 +114,7 @@ def _decide(
     state = facts.state
     released = state is not None and state.version is not None
     changing = [name for name in graph.upstreams(node) if name in moving]
-    checked = f"; to be checked with the new {_columns(changing)}" if released and changing else ""
+    checked = ", to be checked with new upstream columns" if released and changing else ""
     if not selected:
         note = f"not selected{checked}" if released else "not selected, and never released"
         return Decision(node=node, action="keep", note=note, fixed=True)
@@ -157,10 +157,6 @@ def _decide(
 def _upstream_reason(names: Sequence[str], above: Mapping[str, Decision]) -> Reason:
     what = "will retrain" if all(above[name].action == "retrain" for name in names) else "may change"
     return Reason(kind="upstream", text=f"{_names(names)} {what}", evidence={"upstreams": [*names]})
-
-
-def _columns(names: Sequence[str]) -> str:
-    return f"{'column' if len(names) == 1 else 'columns'} of {_names(names)}"
 
 
 def pin_note(pin: Pin) -> str:

@@ -168,7 +168,7 @@ def test_force_refits_what_it_names_and_unselected_nodes_keep_their_champion():
     plan = world.plan(selected={"b"})
     assert {d.node: (d.action, d.note) for d in plan.decisions if d.node != "b"} == {
         "a": ("keep", "not selected"),
-        "c": ("keep", "not selected"),
+        "c": ("keep", "not selected, to be checked with new upstream columns"),
     }
     assert plan["b"].action == "retrain"
 
