@@ -21,7 +21,7 @@ from retraining.reporting.text import format_duration, shorten
 
 if TYPE_CHECKING:
     from retraining.execution.driver import Progress
-    from retraining.operations.session import Session
+    from retraining.operations.session import Quiet, Session
 
 __all__ = ["LiveView"]
 
@@ -66,7 +66,7 @@ class LiveView:
         if self._live is not None:
             self._live.stop()
 
-    def begin(self, session: Session) -> None:
+    def begin(self, session: Session | Quiet) -> None:
         """Show the plan in one line, and begin to redraw."""
         self.say(f"{session.manifest.name}: {plan_summary(session.plan)}")
         self._nodes = len(session.plan.decisions)

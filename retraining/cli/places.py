@@ -11,10 +11,10 @@ import click
 from retraining.errors import InputError
 
 if TYPE_CHECKING:
-    from retraining.operations.session import Session
+    from retraining.operations.session import Quiet, Session
     from retraining.operations.stored import Stored
 
-__all__ = ["find_manifest", "look", "stored_at"]
+__all__ = ["find_manifest", "look", "look_at_plan", "stored_at"]
 
 _SUFFIXES = (".yaml", ".yml")
 _HEAD_BYTES = 65_536
@@ -50,6 +50,15 @@ def look(manifest: Path | None, **request: Any) -> Session:
     from retraining.operations.session import Request, open_session
 
     return open_session(
+        Request(manifest=find_manifest(manifest), **request), dt.datetime.now(dt.UTC), create_store=False
+    )
+
+
+def look_at_plan(manifest: Path | None, **request: Any) -> Session | Quiet:
+    """As `look`, but where a plan without work is remembered, only that."""
+    from retraining.operations.session import Request, open_plan
+
+    return open_plan(
         Request(manifest=find_manifest(manifest), **request), dt.datetime.now(dt.UTC), create_store=False
     )
 

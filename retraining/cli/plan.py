@@ -18,12 +18,12 @@ from retraining.cli.options import (
     store_option,
 )
 from retraining.cli.output import paint_for, write_json, write_text
-from retraining.cli.places import look
+from retraining.cli.places import look_at_plan
 from retraining.reporting.paint import Paint
 
 if TYPE_CHECKING:
     from retraining.manifest.values import Json
-    from retraining.operations.session import Session
+    from retraining.operations.session import Quiet, Session
 from retraining.cli.verb import Verb
 
 __all__ = ["command", "plan_head"]
@@ -69,7 +69,7 @@ def command(
     from retraining.reporting.grouping import notes_text
     from retraining.reporting.plan_text import plan_text
 
-    session = look(
+    session = look_at_plan(
         manifest,
         store=store,
         select=select,
@@ -83,12 +83,11 @@ def command(
         write_json(_document(session))
         return
     paint = paint_for(sys.stdout)
-    seen = session.observation
-    text = plan_text(session.plan, seen.graph, seen.skipped, every_node=every_node, paint=paint)
-    write_text(f"{plan_head(session, paint)}\n\n{text}{notes_text(seen.notes)}")
+    text = plan_text(session.plan, session.graph, session.skipped, every_node=every_node, paint=paint)
+    write_text(f"{plan_head(session, paint)}\n\n{text}{notes_text(session.notes)}")
 
 
-def plan_head(session: Session, paint: Paint) -> str:
+def plan_head(session: Session | Quiet, paint: Paint) -> str:
     """One line: which manifest, at which moment, against which release."""
     from retraining.reporting.text import format_moment
 
@@ -98,10 +97,10 @@ def plan_head(session: Session, paint: Paint) -> str:
     return f"{paint('title', session.manifest.name)} as of {moment}; {against} in {session.store_url}"
 
 
-def _document(session: Session) -> dict[str, Json]:
+def _document(session: Session | Quiet) -> dict[str, Json]:
     skipped: list[Json] = [
         {"model": one.model, "partition": one.partition, "rows": one.rows, "why": one.why}
-        for one in session.observation.skipped
+        for one in session.skipped
     ]
     return {
         "manifest": session.manifest.name,
@@ -109,5 +108,5 @@ def _document(session: Session) -> dict[str, Json]:
         "release": session.head.release,
         **session.plan.to_json(),
         "skipped_partitions": skipped,
-        "notes": list(session.observation.notes),
+        "notes": list(session.notes),
     }

@@ -15,7 +15,7 @@ from retraining.reporting.text import shorten
 
 if TYPE_CHECKING:
     from retraining.execution.driver import Progress
-    from retraining.operations.session import Session
+    from retraining.operations.session import Quiet, Session
 
 __all__ = ["Judged", "PlainLines", "Silence", "View", "judged_word"]
 
@@ -54,7 +54,7 @@ class View(Protocol):
         """Leave the terminal as it was."""
         ...
 
-    def begin(self, session: Session) -> None:
+    def begin(self, session: Session | Quiet) -> None:
         """The plan is made; training begins."""
         ...
 
@@ -87,7 +87,7 @@ class Silence:
     def leave(self) -> None:
         """Nothing to give back."""
 
-    def begin(self, session: Session) -> None:
+    def begin(self, session: Session | Quiet) -> None:
         """Nothing to show."""
 
     def progress(self, progress: Progress) -> None:
@@ -108,7 +108,7 @@ class PlainLines(Silence):
     def __init__(self, paint: Paint = plain) -> None:
         self._paint = paint
 
-    def begin(self, session: Session) -> None:
+    def begin(self, session: Session | Quiet) -> None:
         """Name the plan in one line."""
         from retraining.reporting.plan_text import plan_summary
 

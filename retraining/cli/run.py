@@ -28,7 +28,7 @@ from retraining.cli.signals import Stopper
 if TYPE_CHECKING:
     from retraining.manifest.values import Json
     from retraining.operations.run import RunOutcome
-    from retraining.operations.session import Session
+    from retraining.operations.session import Quiet, Session
 from retraining.cli.verb import Verb
 
 __all__ = ["command"]
@@ -109,9 +109,9 @@ def command(
     file = find_manifest(manifest)
     with _view(no_progress) as view, Stopper(view.say, view.leave) as stopper:
 
-        def planned(session: Session) -> None:
+        def planned(session: Session | Quiet) -> None:
             view.begin(session)
-            if not no_progress and (notes := notes_text(session.observation.notes)):
+            if not no_progress and (notes := notes_text(session.notes)):
                 view.say(notes.rstrip())
             stopper.begin()
 

@@ -159,11 +159,9 @@ def describe(recipe: Recipe, table: Table, found: NodeRows, classes: Classes) ->
 
 def partition_rows(recipe: Recipe, table: Table) -> NDArray[np.intp]:
     """The positions of the rows that hold a node's partition values, in the order of the table."""
-    mask = np.ones(table.n_rows, bool)
-    for name, text in recipe.partition:
-        codes, texts = table.columns[name].texts()
-        mask &= codes == (texts.index(text) if text in texts else -2)
-    return np.flatnonzero(mask)
+    if not recipe.partition:
+        return np.arange(table.n_rows)
+    return table.groups([name for name, _ in recipe.partition]).rows([text for _, text in recipe.partition])
 
 
 def _exists_from(table: Table, dataset: Dataset) -> NDArray[np.int64]:

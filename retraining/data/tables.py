@@ -7,8 +7,9 @@ never on the file's order. Every consumer (fits, digests, joins) relies on that 
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -71,8 +72,10 @@ class Column:
         same NaN and -0.0 is 0.0.
         """
         if self.kind == "category":
-            table = np.array([_word(text) for text in self.categories] + [0], np.uint64)
-            return table[self.values.astype(np.int64)]
+            codes, places = np.unique(self.values.astype(np.int64), return_inverse=True)
+            # only what occurs: a node's few rows may come from a column of very many categories
+            table = np.array([_word(self.categories[c]) if c >= 0 else 0 for c in codes.tolist()], np.uint64)
+            return table[places]
         if self.values.dtype == np.int64 and self.kind != "timestamp":
             # an integer column that once arrives as floats (one value missing) keeps its digests
             whole = np.asarray(self.values, np.int64)
@@ -86,6 +89,53 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Groups:
+    """The positions of rows by the texts of their values in some columns.
+
+    `texts` are each column's texts, sorted; `codes` the groups, each a number made of its places in
+    `texts`, sorted; group i holds `order[starts[i]:starts[i + 1]]`. Rows that lack a value are in none.
+    """
+
+    texts: tuple[tuple[str, ...], ...]
+    codes: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    order: NDArray[np.intp]
+
+    def rows(self, values: Sequence[str]) -> NDArray[np.intp]:
+        """The positions of the rows that hold these values, one for each column, in the order of the table."""
+        code = 0
+        for value, texts in zip(values, self.texts, strict=True):
+            place = bisect_left(texts, value)
+            if place == len(texts) or texts[place] != value:
+                return np.zeros(0, np.intp)
+            code = code * len(texts) + place
+        group = int(np.searchsorted(self.codes, code))
+        if group == len(self.codes) or self.codes[group] != code:
+            return np.zeros(0, np.intp)
+        return self.order[self.starts[group] : self.starts[group + 1]]
+
+
+def _grouped(columns: Sequence[Column]) -> Groups:
+    combined = np.zeros(len(columns[0].values), np.int64)
+    lacking = np.zeros(len(combined), bool)
+    texts: list[tuple[str, ...]] = []
+    for column in columns:
+        codes, words = column.texts()
+        # numbers are in their own order, and their texts are looked up in the order of texts
+        places = np.argsort(np.array(words, dtype=object), kind="stable") if words else np.zeros(0, np.intp)
+        rank = np.empty(len(words) + 1, np.int64)
+        rank[places] = np.arange(len(words))
+        rank[-1] = -1
+        lacking |= codes < 0
+        combined = combined * len(words) + rank[codes]
+        texts.append(tuple(words[place] for place in places))
+    wanted = np.flatnonzero(~lacking)
+    order = wanted[np.argsort(combined[wanted], kind="stable")]
+    found, starts = np.unique(combined[order], return_index=True)
+    return Groups(texts=tuple(texts), codes=found, starts=np.append(starts, len(order)), order=order)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """The columns of a dataset that a manifest uses, rows sorted by key."""
 
@@ -93,6 +143,14 @@ class Table:
     key: tuple[str, ...]
     columns: Mapping[str, Column]
     n_rows: int
+    _groups: dict[tuple[str, ...], Groups] = field(default_factory=dict, repr=False, compare=False)
+
+    def groups(self, names: Sequence[str]) -> Groups:
+        """The rows by their values in some columns, sorted once for all groups."""
+        known = self._groups.get(tuple(names))
+        if known is None:
+            known = self._groups[tuple(names)] = _grouped([self.columns[name] for name in names])
+        return known
 
     def take(self, rows: NDArray[np.intp]) -> Table:
         """The table restricted to `rows` (which must keep the order)."""

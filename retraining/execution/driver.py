@@ -110,7 +110,7 @@ class Driver:
         self._arrays: dict[str, NDArray[np.generic]] = {}
         self._added: list[Added] = []
         self._tasks: dict[str, Task] = {}
-        self._unjudged = [node.name for node in world.graph.nodes]
+        self._judged = 0
         self._made: set[tuple[str, str]] = set()
         self.execution = Execution()
         self._study = Study(world, results, self._submit, self._put_array, self._made)
@@ -184,6 +184,9 @@ class Driver:
             self._backend = self._open_backend()
             self._scheduler = Scheduler(run=self._run_id, slots=self._backend.slots)
             self.execution.slots = self._backend.slots
+            for model in self._world.manifest.models.values():
+                if model.partition_by:  # sorted here once, and not by every worker
+                    self._world.tables[model.dataset].groups(model.partition_by)
             for name, table in sorted(self._world.tables.items()):
                 self._backend.put_table(self._datasets[name], table)
             for key, values in self._arrays.items():
@@ -265,18 +268,19 @@ class Driver:
     # -- telling -----------------------------------------------------------------------------------
 
     def _note_judged(self) -> None:
-        for node in [name for name in self._unjudged if Settle(node=name) in self._flows]:
-            self._unjudged.remove(node)
-            result = self._flows[Settle(node=node)]
-            self._journal.note("judged", node=node, outcome=result.outcome, because=result.because)
-            self._finished(result)
+        for key in self._flows.settled():
+            if isinstance(key, Settle):
+                self._judged += 1
+                result: NodeResult = self._flows[key]
+                self._journal.note("judged", node=key.node, outcome=result.outcome, because=result.because)
+                self._finished(result)
 
     def _tell(self, scheduler: Scheduler) -> None:
         running = sorted({task.node for batch in scheduler.flight.values() for task in batch.tasks})
         self._progress(
             Progress(
                 nodes=len(self._world.graph),
-                judged=len(self._world.graph) - len(self._unjudged),
+                judged=self._judged,
                 tasks_done=scheduler.done,
                 tasks_waiting=scheduler.waiting,
                 running=tuple(running),

@@ -30,6 +30,7 @@ class Flows:
         self._readers: dict[Key, list[Key]] = {}
         self._seen: set[Key] = set()
         self._ready: deque[tuple[Key, list[Any] | None]] = deque()
+        self._fresh: list[Key] = []
 
     def __contains__(self, key: Key) -> bool:
         return key in self._values
@@ -46,6 +47,11 @@ class Flows:
         """Gives a key its value and resumes who waited for it."""
         self._settle(key, value)
         self._run()
+
+    def settled(self) -> list[Key]:
+        """The keys that got their values since the last call, in that order."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
 
     def unfinished(self) -> list[Key]:
         """The keys whose flows still wait."""
@@ -87,6 +93,7 @@ class Flows:
     def _settle(self, key: Key, value: Any) -> None:
         self._seen.add(key)
         self._values[key] = value
+        self._fresh.append(key)
         for reader in self._readers.pop(key, ()):
             self._missing[reader] -= 1
             if not self._missing[reader]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
@@ -100,6 +101,7 @@ class Scheduler:
     _arrival: int = 0
     _batches: int = 0
     _costs: dict[str, float] = field(default_factory=dict)  # group -> seconds of a task, moving average
+    _left: Counter[str] = field(default_factory=Counter)  # group -> tasks that are not done
 
     def handle(self, event: Event) -> list[Command]:
         """Takes one event and answers with what has to be done now."""
@@ -134,7 +136,7 @@ class Scheduler:
 
     def seconds_left(self) -> float:
         """Estimated seconds of work in queue and flight."""
-        return sum(self._costs.get(entry.group, 0.1) for entry in self.entries.values())
+        return sum(count * self._costs.get(group, 0.1) for group, count in self._left.items())
 
     def validate(self) -> None:
         """Raises `AssertionError` where an invariant of the module's docstring does not hold."""
@@ -144,6 +146,8 @@ class Scheduler:
         assert not set(queued) & set(flying), "a task is both queued and in flight"
         assert set(queued) | set(flying) == set(self.entries), "a task is lost"
         assert len(self.flight) <= self.slots, "more batches than slots"
+        left = Counter(entry.group for entry in self.entries.values())
+        assert left == +self._left, "the work that is left is miscounted"
 
     def _add(self, event: Added) -> None:
         if event.seconds is not None:
@@ -152,6 +156,7 @@ class Scheduler:
             if task.id in self.entries:
                 continue
             self.entries[task.id] = _Entry(task, event.group)
+            self._left[event.group] += 1
             self._push(task, event.priority)
 
     def _push(self, task: Task, priority: float) -> None:
@@ -174,8 +179,7 @@ class Scheduler:
         ]
         heapq.heapify(self.queue)
         for task in found:
-            del self.entries[task]
-            self.done += 1
+            self._settle(task)
             yield Deliver(result=TaskResult(id=task, shared=True))
 
     def _finish(self, result: BatchResult) -> Iterable[Command]:
@@ -187,9 +191,8 @@ class Scheduler:
             return
         answered = set()
         for one in result.results:
-            entry = self.entries.pop(one.id)
+            entry = self._settle(one.id)
             answered.add(one.id)
-            self.done += 1
             seconds = max(one.ended - one.started, 0.0)
             known = self._costs.get(entry.group)
             self._costs[entry.group] = seconds if known is None else 0.5 * known + 0.5 * seconds
@@ -209,9 +212,14 @@ class Scheduler:
         if entry.attempts < MAX_ATTEMPTS:
             self._requeue([task])
             return
-        del self.entries[task.id]
-        self.done += 1
+        self._settle(task.id)
         yield Deliver(result=TaskResult(id=task.id, error=f"its worker died {entry.attempts} times: {why}"))
+
+    def _settle(self, task: str) -> _Entry:
+        entry = self.entries.pop(task)
+        self._left[entry.group] -= 1
+        self.done += 1
+        return entry
 
     def _requeue(self, tasks: Iterable[Task]) -> None:
         for task in tasks:

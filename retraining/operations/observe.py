@@ -7,8 +7,6 @@ data is read again.
 
 from __future__ import annotations
 
-import difflib
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,28 +17,24 @@ from numpy.typing import NDArray
 
 from retraining.data.conversion import column_kind
 from retraining.data.edges import Link, LinkKey, check_folds, link_key, link_rows, linked_pairs
-from retraining.data.files import FileSignature, find_files, signatures
 from retraining.data.labels import Classes
 from retraining.data.reading import read_schema, read_table
 from retraining.data.rows import NodeRows, available_from, classes_of, describe, node_rows
 from retraining.data.tables import Table
 from retraining.decide.calendar import moment
-from retraining.decide.recipes import Recipe, digest_of, recipe_of
+from retraining.decide.recipes import Recipe, recipe_of
 from retraining.decide.snapshots import NodeData, node_data_from_json
-from retraining.errors import DataError, InputError, ManifestError
+from retraining.errors import DataError, ManifestError
 from retraining.graph.graph import Graph, build_graph
 from retraining.graph.nodes import node_name
 from retraining.manifest import TableSchema, check_data
 from retraining.manifest.own import estimator_facts_of
 from retraining.manifest.values import Dataset, FoldScheme, Input, Manifest, Model
+from retraining.operations.files import DatasetFiles, find_dataset_files, is_racy, signature_of, stamps_of
 from retraining.operations.folds import check_enough, fold_values, with_folds
 from retraining.operations.notes import notes_of
 from retraining.operations.partitions import Skipped, check_classes, partitions_of
 from retraining.store.log import Store
-
-#: A file modified within this many seconds of being read may change again unseen (as git assumes).
-RACY_SECONDS = 2.0
-_FORMAT = 2
 
 
 @dataclass(slots=True)
@@ -61,6 +55,9 @@ class Observation:
     signature: str
     notes: tuple[str, ...] = ()
     hint: Mapping[str, Any] | None = None  # what a store that lacks it should be left; None: nothing new
+    since: int = 0  # from here on, and before `until`, time alone changes nothing of it
+    until: int | None = None
+    trusted: bool = False  # the files were old enough to be known again by their metadata
     _tables: dict[str, Table] = field(default_factory=dict)
     _rows: dict[tuple[str, str, Classes], NodeRows] = field(default_factory=dict)
     _links: dict[tuple[str, str, LinkKey], Link] = field(default_factory=dict)
@@ -81,7 +78,7 @@ class Observation:
                 self._tables[name] = _read(dataset, self.files[name], wanted, self.manifest.timezone)
                 read = True
         # a plan that was made from a hint must not be carried out on other rows
-        if read and _signature(self.manifest, _stamps(self.files)) != self.signature:
+        if read and signature_of(self.manifest, stamps_of(self.files)) != self.signature:
             raise _changed()
         return self._tables
 
@@ -114,36 +111,25 @@ def observe(
     manifest: Manifest,
     as_of: int,
     store: Store | None = None,
-    data: Mapping[str, str] | None = None,
+    found: DatasetFiles | None = None,
     sources: Mapping[str, str] | None = None,
 ) -> Observation:
-    """What the manifest's data looks like; `data` maps dataset names to other paths (`--data`).
+    """What the manifest's data looks like, in the files of `found` (None: those that the manifest names).
 
     `sources` maps estimators of the user's own to the digests of their modules.
 
     Raises `ManifestError` with every problem that the data shows, or `DataError`.
     """
-    overrides = data or {}
-    datasets = dict(manifest.datasets)
-    for name in sorted(overrides.keys() - datasets.keys()):
-        near = difflib.get_close_matches(name, datasets, n=1)
-        raise InputError(
-            f"--data names the dataset {name!r}, which the manifest does not have",
-            f"did you mean {near[0]}?" if near else f"its datasets are {', '.join(datasets)}",
-        )
-    files = {
-        name: find_files(dataset, manifest.directory, overrides.get(name))
-        for name, dataset in datasets.items()
-    }
-    stamps = _stamps(files)
-    signature = _signature(manifest, stamps)
+    found = found or find_dataset_files(manifest, {})
+    datasets, files, stamps, signature = found.datasets, found.files, found.stamps, found.signature
     hint = store.read_hint(_hint_key(manifest)) if store is not None else None
     if hint is not None and _valid(hint, signature, as_of):
         return _from_hint(hint, manifest, as_of, datasets, files, signature, sources or {})
     seen, changes_at = _look(manifest, as_of, datasets, files, signature, sources or {})
-    if _stamps(files) != stamps:
+    if stamps_of(files) != stamps:
         raise _changed()
-    if not _racy(stamps):
+    seen.since, seen.until, seen.trusted = as_of, changes_at, not is_racy(stamps)
+    if seen.trusted:
         seen.hint = _to_hint(seen, changes_at)
     if store is not None:
         leave_hint(seen, store)
@@ -162,23 +148,6 @@ def _hint_key(manifest: Manifest) -> str:
 
 def _changed() -> DataError:
     return DataError("a dataset changed while it was read", "run again when the files are complete")
-
-
-def _stamps(files: Mapping[str, Sequence[Path]]) -> dict[str, tuple[FileSignature, ...]]:
-    return {name: signatures(paths) for name, paths in files.items()}
-
-
-def _signature(manifest: Manifest, stamps: Mapping[str, Sequence[FileSignature]]) -> str:
-    files = {
-        name: [[s.path, s.size, s.modified_ns, s.changed_ns, s.inode] for s in found]
-        for name, found in sorted(stamps.items())
-    }
-    return digest_of({"format": _FORMAT, "manifest": manifest.digest, "files": files})  # type: ignore[dict-item]
-
-
-def _racy(stamps: Mapping[str, Sequence[FileSignature]]) -> bool:
-    newest = max((stamp.modified_ns for found in stamps.values() for stamp in found), default=0)
-    return time.time_ns() - newest < RACY_SECONDS * 1e9
 
 
 def _valid(hint: Mapping[str, Any], signature: str, as_of: int) -> bool:
@@ -248,6 +217,9 @@ def _from_hint(
         datasets=datasets,
         files=files,
         signature=signature,
+        since=hint["as_of"],
+        until=hint["changes_at"],
+        trusted=True,
     )
 
 
@@ -298,8 +270,11 @@ def _look(
     moments: list[int] = [
         _next_visible(tables[name], dataset, as_of) for name, dataset in datasets.items() if dataset.time
     ]
+    by_model: dict[str, list[Recipe]] = {}
+    for recipe in recipes.values():
+        by_model.setdefault(recipe.model, []).append(recipe)
     for model in manifest.models.values():
-        own = [recipe for recipe in recipes.values() if recipe.model == model.name]
+        own = by_model.get(model.name, [])
         if not own:
             continue
         table, dataset = tables[model.dataset], datasets[model.dataset]

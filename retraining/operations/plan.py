@@ -8,7 +8,7 @@ from pathlib import Path
 
 from retraining.decide.plan import Plan
 from retraining.learn.permitted import permitted
-from retraining.operations.session import Request, open_session
+from retraining.operations.session import Request, open_plan
 
 
 def plan(
@@ -39,4 +39,4 @@ def plan(
         data=data or {},
         permissions=permitted(allow),
     )
-    return open_session(request, dt.datetime.now(dt.UTC), create_store=False).plan
+    return open_plan(request, dt.datetime.now(dt.UTC), create_store=False).plan

@@ -29,7 +29,7 @@ from retraining.manifest.values import Json
 from retraining.operations.conclude import Conclusion, conclude
 from retraining.operations.people import who_am_i
 from retraining.operations.record import exit_code_of, run_record
-from retraining.operations.session import Request, Session, open_session, read_document
+from retraining.operations.session import Quiet, Request, Session, open_plan, read_document
 from retraining.release.update import requirements
 from retraining.store.entries import ResultsBase
 from retraining.store.log import Head, Store
@@ -63,7 +63,7 @@ class Watcher:
     serial backend), and a KeyboardInterrupt inside it gives up that fit alone.
     """
 
-    planned: Callable[[Session], None] = lambda _: None
+    planned: Callable[[Session | Quiet], None] = lambda _: None
     progress: Callable[[Progress], None] = lambda _: None
     finished: Callable[[NodeResult], None] = lambda _: None
     stop_asked: Callable[[], bool] = lambda: False
@@ -116,11 +116,11 @@ def run(
         permissions=permitted(options.allow, joblib=options.allow_joblib),
     )
     started = time.time()
-    session = open_session(request, dt.datetime.now(dt.UTC), create_store=True)
+    session = open_plan(request, dt.datetime.now(dt.UTC), create_store=True)
     watcher.planned(session)
-    assert session.store is not None
-    if not session.plan.active:
+    if isinstance(session, Quiet) or not session.plan.active:
         return _nothing_to_do(session, started)
+    assert session.store is not None
     return _carry_out(session, session.store, options, watcher, started)
 
 
@@ -281,7 +281,7 @@ def _commit(
     )
 
 
-def _nothing_to_do(session: Session, started: float) -> RunOutcome:
+def _nothing_to_do(session: Session | Quiet, started: float) -> RunOutcome:
     outcomes = {
         decision.node: ("blocked" if decision.action == "blocked" else "kept", decision.note)
         for decision in session.plan.decisions

@@ -18,6 +18,7 @@ from retraining.decide.facts import Baseline, Facts, shipped_left_out
 from retraining.decide.plan import Plan, make_plan
 from retraining.decide.snapshots import node_data_from_json
 from retraining.errors import InputError, NotFoundError
+from retraining.graph.graph import Graph
 from retraining.graph.selection import resolve_selection
 from retraining.learn.permitted import permitted
 from retraining.manifest import load_manifest
@@ -25,9 +26,12 @@ from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.manifest.values import Manifest
 from retraining.operations.code import check_callables, source_digests
 from retraining.operations.environment import environment_digest
+from retraining.operations.files import DatasetFiles, find_dataset_files
 from retraining.operations.observe import Observation, leave_hint, observe
+from retraining.operations.partitions import Skipped
+from retraining.operations.remembered import Inputs, recall, remember
 from retraining.release.values import BlobPointer, NodeState
-from retraining.store.log import Head, Store, open_store
+from retraining.store.log import Head, LogEntry, Store, open_store
 from retraining.store.packs import read_blob
 
 
@@ -62,6 +66,38 @@ class Session:
     environment: str
     permissions: Permissions = NOTHING
 
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The partitions that are no nodes."""
+        return self.observation.skipped
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is worth saying of the manifest and its data."""
+        return self.observation.notes
+
+    @property
+    def graph(self) -> Graph:
+        """All nodes and edges."""
+        return self.observation.graph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quiet:
+    """What a run knows where nothing is to be done and that was remembered: no data was read.
+
+    The head's nodes are read when somebody asks for them.
+    """
+
+    manifest: Manifest
+    store_url: str
+    store: Store
+    head: Head
+    plan: Plan
+    skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
+    graph: Graph = field(default_factory=lambda: Graph(nodes=(), edges=()))
+
 
 def open_session(request: Request, now: dt.datetime, *, create_store: bool) -> Session:
     """Reads the manifest, the head of the log and the data, and makes the plan.
@@ -69,6 +105,60 @@ def open_session(request: Request, now: dt.datetime, *, create_store: bool) -> S
     `now` is the moment of the run where the request names no `as_of`. A store that does not exist
     is read as empty, and made where `create_store` says so once the input is found to be right.
     """
+    return _session(_begin(request, now), request, create_store)
+
+
+def open_plan(request: Request, now: dt.datetime, *, create_store: bool) -> Session | Quiet:
+    """As `open_session`; where the plan of these very inputs is remembered, that and no more.
+
+    Whoever asks for nodes that are kept (their rows, their facts) needs a session.
+    """
+    begun = _begin(request, now)
+    inputs = _inputs(begun, request)
+    if begun.store is not None and inputs is not None:
+        found = recall(begun.store, begun.manifest, inputs)
+        if found is not None:
+            return Quiet(
+                manifest=begun.manifest,
+                store_url=begun.url,
+                store=begun.store,
+                head=begun.store.head_at(inputs.entry),
+                plan=Plan(as_of=_as_of_text(begun.as_of), decisions=found.decisions),
+                skipped=found.skipped,
+                notes=found.notes,
+            )
+    session = _session(begun, request, create_store)
+    if session.store is not None and inputs is not None and session.observation.trusted:
+        seen = session.observation
+        remember(
+            session.store,
+            session.manifest,
+            inputs,
+            session.plan,
+            seen.skipped,
+            seen.notes,
+            since=seen.since,
+            until=seen.until,
+        )
+    return session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Begun:
+    """What is known before any node and any data is read; `entry` is the newest of the log."""
+
+    manifest: Manifest
+    as_of: int
+    url: str
+    store: Store | None
+    entry: LogEntry | None
+    files: DatasetFiles
+    code: Mapping[str, str]
+    permissions: Permissions
+    environment: str
+
+
+def _begin(request: Request, now: dt.datetime) -> _Begun:
     manifest = load_manifest(request.manifest)
     if request.permissions is not None:
         check_callables(manifest, request.permissions)
@@ -78,11 +168,42 @@ def open_session(request: Request, now: dt.datetime, *, create_store: bool) -> S
         store: Store | None = open_store(url, create=False)
     except NotFoundError:
         store = None
-    head = store.read_head() if store is not None else Head()
     permissions = request.permissions or permitted()
-    sources = source_digests(manifest, permissions)
-    observation = observe(manifest, micros(as_of), store, request.data, sources)
-    environment = environment_digest()
+    return _Begun(
+        manifest=manifest,
+        as_of=micros(as_of),
+        url=url,
+        store=store,
+        entry=store.newest_entry() if store is not None else None,
+        files=find_dataset_files(manifest, request.data),
+        code=source_digests(manifest, permissions),
+        permissions=permissions,
+        environment=environment_digest(),
+    )
+
+
+def _inputs(begun: _Begun, request: Request) -> Inputs | None:
+    """What the plan is made from; None where the store has no release."""
+    if begun.entry is None:
+        return None
+    return Inputs(
+        data=begun.files.signature,
+        entry=begun.entry,
+        environment=begun.environment,
+        code=begun.code,
+        asked=(request.select, request.exclude, request.force),
+        as_of=begun.as_of,
+    )
+
+
+def _as_of_text(as_of: int) -> str:
+    return moment(as_of).isoformat().replace("+00:00", "Z")
+
+
+def _session(begun: _Begun, request: Request, create_store: bool) -> Session:
+    manifest, store, environment = begun.manifest, begun.store, begun.environment
+    head = store.read_head_at(begun.entry) if store is not None else Head()
+    observation = observe(manifest, begun.as_of, store, begun.files, begun.code)
     facts = _facts(observation, head.nodes, store)
     asked = (*request.select, *request.exclude, *request.force)
     states = selection_states(observation, facts, head.nodes) if any("state:" in one for one in asked) else {}
@@ -93,24 +214,24 @@ def open_session(request: Request, now: dt.datetime, *, create_store: bool) -> S
         graph,
         facts,
         head.nodes,
-        as_of=moment(micros(as_of)).isoformat().replace("+00:00", "Z"),
+        as_of=_as_of_text(begun.as_of),
         environment=environment,
         selected=selected | forced,
         forced=forced,
     )
     if store is None and create_store:
-        store = open_store(url, create=True)
+        store = open_store(begun.url, create=True)
         leave_hint(observation, store)
     return Session(
         manifest=manifest,
-        store_url=url,
+        store_url=begun.url,
         store=store,
         head=head,
         observation=observation,
         facts=facts,
         plan=plan,
         environment=environment,
-        permissions=permissions,
+        permissions=begun.permissions,
     )
 
 

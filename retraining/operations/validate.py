@@ -28,6 +28,7 @@ from retraining.manifest.own import estimator_facts_of
 from retraining.manifest.permissions import Permissions
 from retraining.manifest.values import Dataset, Json, Manifest
 from retraining.operations.code import callables, check_callables, problem_at, raise_all
+from retraining.operations.files import find_dataset_files
 from retraining.operations.observe import observe
 from retraining.operations.partitions import Skipped
 from retraining.operations.session import parse_moment
@@ -81,7 +82,7 @@ def validate(
     raise_all([*_broken_callables(read, allowed)])
     moment = parse_moment(as_of, read.timezone) if as_of else now
     rows = _check_datasets(read, data)
-    seen = observe(read, micros(moment), None, data)
+    seen = observe(read, micros(moment), None, find_dataset_files(read, data or {}))
     return Checked(manifest=read, graph=seen.graph, rows=rows, skipped=seen.skipped, notes=seen.notes)
 
 

@@ -43,7 +43,7 @@ def list_nodes(nodes: Iterable[str], most: int = 8) -> str:
     """Some nodes in one line, partitions of one model together: `congestion[origin=…] x3, risk`."""
     models: dict[str, list[str]] = {}
     for node in nodes:
-        models.setdefault(parse_node_name(node)[0], []).append(node)
+        models.setdefault(node.partition("[")[0], []).append(node)
     titles = [title_of(group) for group in models.values()]
     more = f" and {plural(len(titles) - most, 'more model')}" if len(titles) > most else ""
     return ", ".join(titles[:most]) + more

@@ -28,7 +28,7 @@ from retraining.store.entries import (
     parse_entry,
     sequence_of,
 )
-from retraining.store.nodes import read_nodes
+from retraining.store.nodes import UnreadNodes, read_nodes
 from retraining.store.objects import Objects, create_own, open_objects
 
 __all__ = ["Head", "LogEntry", "ObjectPointer", "Store", "open_store", "store_on"]
@@ -107,6 +107,23 @@ class Store:
     def read_head(self) -> Head:
         """The newest release and all remembered state; an empty head in a store without commits."""
         return self._head(self._newest())
+
+    def newest_entry(self) -> LogEntry | None:
+        """The newest log entry; None in a store without commits."""
+        newest = self._newest()
+        return self.read_entry(newest) if newest else None
+
+    def read_head_at(self, entry: LogEntry | None) -> Head:
+        """The head that an entry made; None: the empty one."""
+        if entry is None:
+            return Head()
+        nodes = read_nodes(self.objects, entry.nodes)
+        return Head(sequence=entry.sequence, release=entry.release, entry=entry, nodes=nodes)
+
+    def head_at(self, entry: LogEntry) -> Head:
+        """The head that an entry made, whose nodes are read when they are first asked for."""
+        nodes = UnreadNodes(self.objects, entry.nodes)
+        return Head(sequence=entry.sequence, release=entry.release, entry=entry, nodes=nodes)
 
     def read_entry(self, sequence: int) -> LogEntry:
         """One log entry; NotFoundError where there is none."""
@@ -252,11 +269,7 @@ class Store:
         return tuple(sorted(names, reverse=True))
 
     def _head(self, sequence: int) -> Head:
-        if not sequence:
-            return Head()
-        entry = self.read_entry(sequence)
-        nodes = read_nodes(self.objects, entry.nodes)
-        return Head(sequence=sequence, release=entry.release, entry=entry, nodes=nodes)
+        return self.read_head_at(self.read_entry(sequence) if sequence else None)
 
     def _newest(self) -> int:
         """The number of the newest log entry, 0 where there is none."""

@@ -7,7 +7,7 @@ parsed only after its digest was compared. Reading loads no pandas.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from retraining.release.values import Attempt, BlobPointer, NodeState, Parts, Pi
 from retraining.store.documents import FORMAT, digest_of
 from retraining.store.objects import Objects
 
-__all__ = ["Shard", "read_nodes", "read_rows", "split_shards", "write_rows"]
+__all__ = ["Shard", "UnreadNodes", "read_nodes", "read_rows", "split_shards", "write_rows"]
 
 SHARD_ROWS = 4_096
 """How many rows a new shard gets; a shard is split when it has grown to more than twice as many."""
@@ -149,6 +149,29 @@ def _values(table: pa.Table, name: str) -> list[Any]:
 def read_nodes(objects: Objects, shards: Iterable[Shard]) -> dict[str, NodeState]:
     """All rows of these shards by node, sorted; every shard's digest is compared first."""
     return {row.node: row for shard in shards for row in read_rows(objects.get(shard.at), shard)}
+
+
+class UnreadNodes(Mapping[str, NodeState]):
+    """The rows of shards by node, sorted; read, and their digests compared, when they are first asked for."""
+
+    def __init__(self, objects: Objects, shards: Sequence[Shard]) -> None:
+        self._objects = objects
+        self._shards = tuple(shards)
+        self._rows: dict[str, NodeState] | None = None
+
+    def _read(self) -> dict[str, NodeState]:
+        if self._rows is None:
+            self._rows = read_nodes(self._objects, self._shards)
+        return self._rows
+
+    def __getitem__(self, node: str) -> NodeState:
+        return self._read()[node]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return sum(shard.rows for shard in self._shards)
 
 
 def split_shards(

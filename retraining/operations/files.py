@@ -1,0 +1,67 @@
+"""The files of a manifest's datasets, and how they are known again without being read (STORE 7)."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from retraining.data.files import FileSignature, find_files, signatures
+from retraining.decide.recipes import digest_of
+from retraining.errors import InputError
+from retraining.manifest.values import Dataset, Manifest
+
+#: A file modified within this many seconds of being read may change again unseen (as git assumes).
+RACY_SECONDS = 2.0
+_FORMAT = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetFiles:
+    """Where a manifest's data is and what its files' metadata says: enough to know them again unread."""
+
+    datasets: Mapping[str, Dataset]
+    files: Mapping[str, tuple[Path, ...]]
+    stamps: Mapping[str, tuple[FileSignature, ...]]
+    signature: str
+
+
+def find_dataset_files(manifest: Manifest, overrides: Mapping[str, str]) -> DatasetFiles:
+    """The files of all datasets; `overrides` maps dataset names to other paths (`--data`)."""
+    datasets = dict(manifest.datasets)
+    for name in sorted(overrides.keys() - datasets.keys()):
+        near = difflib.get_close_matches(name, datasets, n=1)
+        raise InputError(
+            f"--data names the dataset {name!r}, which the manifest does not have",
+            f"did you mean {near[0]}?" if near else f"its datasets are {', '.join(datasets)}",
+        )
+    files = {
+        name: find_files(dataset, manifest.directory, overrides.get(name))
+        for name, dataset in datasets.items()
+    }
+    stamps = stamps_of(files)
+    return DatasetFiles(
+        datasets=datasets, files=files, stamps=stamps, signature=signature_of(manifest, stamps)
+    )
+
+
+def stamps_of(files: Mapping[str, Sequence[Path]]) -> dict[str, tuple[FileSignature, ...]]:
+    """Each dataset's files as their metadata describes them."""
+    return {name: signatures(paths) for name, paths in files.items()}
+
+
+def signature_of(manifest: Manifest, stamps: Mapping[str, Sequence[FileSignature]]) -> str:
+    """The digest of a manifest and of the metadata of its files: equal where nothing need be read again."""
+    files = {
+        name: [[s.path, s.size, s.modified_ns, s.changed_ns, s.inode] for s in found]
+        for name, found in sorted(stamps.items())
+    }
+    return digest_of({"format": _FORMAT, "manifest": manifest.digest, "files": files})  # type: ignore[dict-item]
+
+
+def is_racy(stamps: Mapping[str, Sequence[FileSignature]]) -> bool:
+    """True where a file may change again without a trace in its metadata."""
+    newest = max((stamp.modified_ns for found in stamps.values() for stamp in found), default=0)
+    return time.time_ns() - newest < RACY_SECONDS * 1e9

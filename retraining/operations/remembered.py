@@ -1,0 +1,183 @@
+"""A plan that found nothing to do, remembered: the next one of the same inputs is read and not made.
+
+A plan is a pure function of the manifest, the data's file signatures, the log entry, the selection and
+the libraries. Where all are as they were, and no moment has passed at which time alone changes the data,
+its answer is too. What is left in the store is a hint: lost, stale or damaged, the plan is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import retraining
+from retraining.decide.facts import Decision
+from retraining.decide.plan import Plan
+from retraining.decide.recipes import digest_of
+from retraining.decide.triggers import Reason
+from retraining.manifest.values import (
+    DataCondition,
+    DefinitionCondition,
+    Json,
+    Manifest,
+    Rule,
+    UpstreamCondition,
+)
+from retraining.operations.partitions import Skipped
+from retraining.store.entries import LogEntry
+from retraining.store.log import Store
+
+__all__ = ["Inputs", "Remembered", "recall", "remember"]
+
+_ROOMS = ("data", "decide", "graph", "manifest", "operations", "release")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """All that a plan is made from, as digests and texts.
+
+    `asked` are the selections of the request, `code` the digests of the user's own modules.
+    """
+
+    data: str
+    entry: LogEntry
+    environment: str
+    code: Mapping[str, str]
+    asked: Sequence[Sequence[str]]
+    as_of: int
+
+    def key(self) -> str:
+        """The digest that is equal where a plan must be equal; time is left to the caller."""
+        return digest_of(
+            {
+                "program": _program(),
+                "data": self.data,
+                "commit": self.entry.commit,
+                "sequence": self.entry.sequence,
+                "environment": self.environment,
+                "code": dict(self.code),
+                "asked": [list(words) for words in self.asked],
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """A plan without work, and what is told beside it."""
+
+    decisions: tuple[Decision, ...]
+    skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
+
+
+def recall(store: Store, manifest: Manifest, inputs: Inputs) -> Remembered | None:
+    """What was remembered of exactly these inputs; None: the plan must be made."""
+    hint: Mapping[str, Any] | None = store.read_hint(_key(manifest))
+    if hint is None or hint.get("key") != inputs.key():
+        return None
+    until = hint["until"]
+    if not hint["since"] <= inputs.as_of or (until is not None and inputs.as_of >= until):
+        return None
+    nodes = iter(hint["nodes"])
+    decisions: list[Decision] = []
+    for count, document in hint["decisions"]:
+        template = _decision_from(document)
+        decisions += [_named(template, next(nodes)) for _ in range(count)]
+    return Remembered(
+        decisions=tuple(decisions),
+        skipped=tuple(Skipped(model=m, partition=p, rows=r, why=w) for m, p, r, w in hint["skipped"]),
+        notes=tuple(hint["notes"]),
+    )
+
+
+def remember(
+    store: Store,
+    manifest: Manifest,
+    inputs: Inputs,
+    plan: Plan,
+    skipped: Sequence[Skipped],
+    notes: Sequence[str],
+    *,
+    since: int,
+    until: int | None,
+) -> None:
+    """Leaves a plan in the store, if it asks for nothing and nothing but time could change it.
+
+    `since` and `until` (microseconds UTC) are when the data looks as it was seen.
+    """
+    if plan.active or not all(_timeless(model.retrain_when) for model in manifest.models.values()):
+        return
+    runs: list[Json] = []
+    for document, same in groupby(plan.decisions, _document):
+        alike = list(same)
+        if _named(_decision_from(document), alike[0].node) != alike[0]:
+            return  # it would come back as another one
+        runs.append([len(alike), document])
+    store.write_hint(
+        _key(manifest),
+        {
+            "key": inputs.key(),
+            "since": since,
+            "until": until,
+            "nodes": [decision.node for decision in plan.decisions],
+            "decisions": runs,
+            "skipped": [[s.model, s.partition, s.rows, s.why] for s in skipped],
+            "notes": list(notes),
+        },
+    )
+
+
+def _key(manifest: Manifest) -> str:
+    return f"hints/plans/{manifest.name}"
+
+
+def _document(decision: Decision) -> dict[str, Json]:
+    document = decision.to_json()
+    del document["node"]
+    return document
+
+
+def _decision_from(document: Mapping[str, Any]) -> Decision:
+    """A decision without its node, from what `_document` wrote."""
+    reasons = tuple(
+        Reason(kind=one["kind"], text=one["text"], evidence=one["evidence"]) for one in document["reasons"]
+    )
+    rest = {name: value for name, value in document.items() if name not in ("reasons", "fits")}
+    return Decision(node="", reasons=reasons, fits=(document["fits"][0], document["fits"][1]), **rest)
+
+
+_FIELDS = tuple(one.name for one in fields(Decision) if one.name != "node")
+
+
+def _named(template: Decision, node: str) -> Decision:
+    """A copy for a node; the constructor would take most of the time that a plan of many nodes has."""
+    decision = object.__new__(Decision)
+    put = object.__setattr__
+    put(decision, "node", node)
+    for name in _FIELDS:
+        put(decision, name, getattr(template, name))
+    return decision
+
+
+def _timeless(rule: Rule) -> bool:
+    """True where a rule is a function of what changed alone, and of no clock."""
+    known = isinstance(rule, Rule) and {one.name for one in fields(rule)} == {"conditions", "at_least"}
+    return known and all(
+        isinstance(one, DataCondition | DefinitionCondition | UpstreamCondition) for one in rule.conditions
+    )
+
+
+@lru_cache(maxsize=1)
+def _program() -> str:
+    """The digest of the code that makes plans: another version may decide otherwise."""
+    state = hashlib.sha256(retraining.__version__.encode())
+    root = Path(retraining.__file__).parent
+    for room in _ROOMS:
+        for path in sorted((root / room).glob("*.py")):
+            state.update(path.read_bytes())
+    return state.hexdigest()
