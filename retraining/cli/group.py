@@ -13,8 +13,8 @@ __all__ = ["Verbs", "root"]
 _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Begin": ("init", "validate", "schema"),
     "Decide and do": ("plan", "run", "predict"),
-    "Overrule": ("pin", "unpin"),
-    "Look": ("status", "releases", "explain", "report", "ls", "graph"),
+    "Overrule": ("rollback", "pin", "unpin"),
+    "Look": ("status", "releases", "diff", "explain", "report", "ls", "graph"),
     "Keep house": ("gc",),
 }
 

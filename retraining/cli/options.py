@@ -23,6 +23,7 @@ __all__ = [
     "manifest_argument",
     "manifest_option",
     "nodes_and",
+    "release_numbers",
     "selection_options",
     "store_option",
 ]
@@ -30,6 +31,7 @@ __all__ = [
 Decorated: TypeAlias = Callable[..., Any]
 
 _SUFFIXES = (".yaml", ".yml")
+_MOST_DIGITS = 18
 
 
 def manifest_argument(command: Decorated) -> Decorated:
@@ -169,3 +171,16 @@ def nodes_and(arguments: tuple[str, ...], manifest: Path | None) -> Choice:
             "no node was named", "`retrain ls` lists the nodes, `retrain status` those of a store"
         )
     return choice
+
+
+def release_numbers(texts: tuple[str, ...], *, most: int) -> list[int]:
+    """The numbers of releases that were written; InputError for more than `most`, and for what is no number."""
+    if len(texts) > most:
+        raise InputError(
+            f"{len(texts)} releases were named, and {'one is' if most == 1 else f'{most} are'} the most",
+            "`retrain releases` lists them",
+        )
+    for text in texts:
+        if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS or int(text) == 0:
+            raise InputError(f"{text!r} is not the number of a release", "`retrain releases` lists them")
+    return [int(text) for text in texts]

@@ -37,7 +37,7 @@ def command(
     NODE may be any expression of --select, over what the store holds.
     """
     from retraining.operations.pin import pin
-    from retraining.reporting.pins_text import pinned_text
+    from retraining.reporting.people_text import pinned_text
 
     choice = nodes_and(arguments, manifest)
     done = pin(stored_at(store, choice.manifest), choice.rest, because)

@@ -27,7 +27,7 @@ from retraining.execution.study import NodeResult, World
 from retraining.learn.permitted import permitted
 from retraining.manifest.values import Json
 from retraining.operations.conclude import Conclusion, conclude
-from retraining.operations.people import who_am_i
+from retraining.operations.people import named_briefly, who_am_i
 from retraining.operations.record import exit_code_of, run_record
 from retraining.operations.session import Quiet, Request, Session, open_plan, read_document
 from retraining.release.update import requirements
@@ -263,13 +263,19 @@ def _commit(
 ) -> Head:
     update = conclusion.update
     edges = [(edge.upstream, edge.downstream) for edge in session.observation.graph.edges]
+    promoted = [node for node, (outcome, _) in conclusion.outcomes.items() if outcome == "promoted"]
     return store.commit(
         update,
         requirements(update, session.head.nodes, edges),
         kind="release" if update.set else "state",
         run=run_id,
         who=who_am_i(),
-        why={"outcomes": dict(_counts(conclusion)), "reasons": _reason_kinds(session)},
+        why={
+            "outcomes": dict(_counts(conclusion)),
+            "reasons": _reason_kinds(session),
+            "nodes": named_briefly(promoted),
+            "count": len(promoted),
+        },
         manifest={
             "name": session.manifest.name,
             "digest": session.manifest.digest,

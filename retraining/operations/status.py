@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from retraining.graph.nodes import parse_node_name
+from retraining.manifest.values import Json
 from retraining.operations.stored import Stored
 from retraining.release.values import NodeState
 from retraining.reporting.history import ReleaseEntry
 from retraining.reporting.standing import NodeStanding, Standing
+from retraining.store.entries import RELEASING, LogEntry
 from retraining.store.log import Head, Store
 
-__all__ = ["releases", "status"]
+__all__ = ["release_entry", "releases", "status"]
 
 
 def status(stored: Stored) -> Standing:
@@ -47,34 +49,45 @@ def _release_entry(store: Store, head: Head) -> ReleaseEntry | None:
     """The entry that made the current release; the newest entry may only have noted attempts."""
     if head.release is None or head.entry is None:
         return None
-    entry = head.entry if head.entry.kind == "release" else store.read_release(head.release).entry
+    entry = head.entry if head.entry.kind in RELEASING else store.read_release(head.release).entry
     assert entry is not None
-    return ReleaseEntry(
-        number=head.release,
-        time=entry.time,
-        who=entry.who,
-        run=entry.run,
-        manifest=entry.manifest.get("name", ""),
-    )
+    return release_entry(entry)
 
 
 def _entries(store: Store) -> Iterator[ReleaseEntry]:
     for entry in store.entries():
-        if entry.kind != "release" or entry.release is None:
+        if entry.kind not in RELEASING or entry.release is None:
             continue
-        outcomes, reasons = entry.why.get("outcomes"), entry.why.get("reasons")
-        yield ReleaseEntry(
-            number=entry.release,
-            time=entry.time,
-            who=entry.who,
-            run=entry.run,
-            manifest=entry.manifest.get("name", ""),
-            outcomes={word: int(n) for word, n in outcomes.items() if isinstance(n, int)}
-            if isinstance(outcomes, dict)
-            else {},
-            reasons=tuple(str(reason) for reason in reasons) if isinstance(reasons, list) else (),
-            timezone=_timezone(entry.manifest),
-        )
+        yield release_entry(entry)
+
+
+def release_entry(entry: LogEntry) -> ReleaseEntry:
+    """A release as its log entry tells it; what an older entry does not tell is empty."""
+    assert entry.release is not None
+    why = entry.why
+    outcomes, restored, changed = why.get("outcomes"), why.get("restored"), why.get("count")
+    nodes = _texts(why.get("nodes"))
+    return ReleaseEntry(
+        number=entry.release,
+        time=entry.time,
+        who=entry.who,
+        run=entry.run,
+        manifest=entry.manifest.get("name", ""),
+        outcomes={word: int(n) for word, n in outcomes.items() if isinstance(n, int)}
+        if isinstance(outcomes, dict)
+        else {},
+        reasons=_texts(why.get("reasons")),
+        timezone=_timezone(entry.manifest),
+        kind=entry.kind,
+        because=str(why.get("because") or ""),
+        restored=restored if isinstance(restored, int) else None,
+        nodes=nodes,
+        changed=changed if isinstance(changed, int) else len(nodes),
+    )
+
+
+def _texts(value: Json) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 def _timezone(manifest: Mapping[str, str]) -> str:

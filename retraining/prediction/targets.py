@@ -79,6 +79,9 @@ def _unknown(target: str, model: str, nodes: Sequence[str], states: Mapping[str,
             f"({tried.attempt.because})",
             "see `retrain status`, and run again when that is mended",
         )
+    if tried is not None and tried.version is None:
+        held = "" if tried.pin is None else f", and is pinned so by {tried.pin.who}: {tried.pin.because}"
+        return InputError(f"{target} has no released version{held}", "see `retrain status`")
     if nodes:
         return InputError(
             f"the release has no node {target}; of {model} it has {listed(nodes)}",

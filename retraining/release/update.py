@@ -122,13 +122,14 @@ def check(nodes: Mapping[str, NodeState], requires: Collection[Requirement]) -> 
 def apply(nodes: Mapping[str, NodeState], update: Update) -> dict[str, NodeState]:
     """The node table after the update, sorted by node; rows that it does not name are as they were.
 
-    A row in `set` keeps the pin of the row it replaces, and its attempt unless it brings its own; an
-    attempt on a node without a row makes a row without a version.
+    A row in `set` keeps the pin of the row it replaces, and its attempt unless it brings its own or takes
+    the champion away (no version); an attempt on a node without a row makes a row without a version.
     """
     rows = dict(nodes)
     for node, row in update.set.items():
         old = rows.get(node)
-        attempt = row.attempt or (None if old is None else old.attempt)
+        kept = None if old is None or row.version is None else old.attempt
+        attempt = row.attempt or kept
         rows[node] = replace(row, attempt=attempt, pin=None if old is None else old.pin)
     for node, tried in update.attempts.items():
         rows[node] = replace(rows.get(node) or NodeState(node=node), attempt=tried)

@@ -6,18 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from retraining.manifest.values import Json
+from retraining.reporting.grouping import list_nodes, wrapped
 from retraining.reporting.outcomes import order_of_outcome
 from retraining.reporting.paint import Paint, plain
 from retraining.reporting.text import format_moment, plural
 
 __all__ = ["ReleaseEntry", "history_text"]
 
+_INDENT = "         "
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseEntry:
     """One release: `outcomes` counts what became of the run's nodes, `reasons` are why any was due.
 
-    `timezone` is the manifest's, in which the time is shown.
+    `kind` is `release` or `rollback`; a rollback has the release that it `restored`. `because` is what a
+    person said. `nodes` are the first of the `changed` nodes that got another version. `timezone` is the
+    manifest's, in which the time is shown.
     """
 
     number: int
@@ -28,6 +33,11 @@ class ReleaseEntry:
     outcomes: Mapping[str, int] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
     timezone: str = "UTC"
+    kind: str = "release"
+    because: str = ""
+    restored: int | None = None
+    nodes: tuple[str, ...] = ()
+    changed: int = 0
 
     def to_json(self) -> dict[str, Json]:
         """The release as a document."""
@@ -39,11 +49,19 @@ class ReleaseEntry:
             "manifest": self.manifest,
             "outcomes": dict(self.outcomes),
             "reasons": list(self.reasons),
+            "kind": self.kind,
+            "because": self.because or None,
+            "restored": self.restored,
+            "changed": self.changed,
+            "nodes": list(self.nodes),
         }
 
 
 def history_text(releases: Sequence[ReleaseEntry], total: int, *, paint: Paint = plain) -> str:
-    """The releases, newest first, one line each; `total` says how many the store has."""
+    """The releases, newest first: a line each, and below it what changed and what a person said.
+
+    `total` says how many the store has.
+    """
     rows = [("release", "when", "who", "what", "why")]
     rows += [
         (str(one.number), format_moment(one.time, one.timezone), one.who, _what(one), ", ".join(one.reasons))
@@ -54,6 +72,8 @@ def history_text(releases: Sequence[ReleaseEntry], total: int, *, paint: Paint =
     for index, row in enumerate(rows):
         text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         lines.append(paint("quiet", text) if index == 0 else text)
+        if index:
+            lines += _below(releases[index - 1])
     if not releases:
         lines = ["nothing is released yet"]
     elif total > len(releases):
@@ -61,6 +81,18 @@ def history_text(releases: Sequence[ReleaseEntry], total: int, *, paint: Paint =
     return "\n".join(lines) + "\n"
 
 
+def _below(release: ReleaseEntry) -> list[str]:
+    """Which nodes a release changed, and why a person made it."""
+    more = release.changed - len(release.nodes)
+    named = list_nodes(release.nodes) + (f" and {more:,} more" if more > 0 else "")
+    lines = wrapped(named, _INDENT, _INDENT + "  ") if release.nodes else []
+    return lines + (
+        wrapped(f"because: {release.because}", _INDENT, _INDENT + "  ") if release.because else []
+    )
+
+
 def _what(release: ReleaseEntry) -> str:
+    if release.restored is not None:
+        return f"back to release {release.restored}"
     ordered = sorted(release.outcomes.items(), key=lambda item: order_of_outcome(item[0]))
     return ", ".join(f"{number:,} {word}" for word, number in ordered)

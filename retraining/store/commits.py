@@ -26,6 +26,7 @@ from retraining.release.update import Conflict, Requirement, Update, apply, chec
 from retraining.release.values import Attempt, NodeState
 from retraining.store.condemned import named_packs
 from retraining.store.entries import (
+    RELEASING,
     Head,
     Kind,
     LogEntry,
@@ -197,7 +198,7 @@ class Commit:
             sequence=before.sequence + 1,
             commit=self.identity,
             kind=self.kind,
-            release=(before.release or 0) + 1 if self.kind == "release" else before.release,
+            release=(before.release or 0) + 1 if self.kind in RELEASING else before.release,
             time=self.now,
             run=self.run,
             who=self.who,

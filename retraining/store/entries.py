@@ -20,6 +20,7 @@ from retraining.store.documents import FORMAT, parse_sealed, sealed
 from retraining.store.nodes import Shard
 
 __all__ = [
+    "RELEASING",
     "Head",
     "Kind",
     "LogEntry",
@@ -30,9 +31,11 @@ __all__ = [
     "sequence_of",
 ]
 
-Kind: TypeAlias = Literal["release", "state", "gc"]
+Kind: TypeAlias = Literal["release", "rollback", "state", "gc"]
 
-_KINDS: Mapping[str, Kind] = {"release": "release", "state": "state", "gc": "gc"}
+#: The kinds of entry that make a release: they change what is served.
+RELEASING: frozenset[Kind] = frozenset({"release", "rollback"})
+_KINDS: Mapping[str, Kind] = {"release": "release", "rollback": "rollback", "state": "state", "gc": "gc"}
 _KEY = re.compile(r"log/([0-9]{20})\.json")
 
 
@@ -86,7 +89,7 @@ class LogEntry:
     """One commit.
 
     `release` is the number of the release that is current after it: it grows by one with an entry
-    of kind `release` and stays with any other; None before the first release. `commit` is
+    of kind `release` or `rollback` and stays with any other; None before the first release. `commit` is
     unlike that of every other attempt to commit. `who` is user@host, `time` an ISO instant in UTC,
     `manifest` has the name and the digest, `snapshots` the pinned snapshot of each dataset.
 

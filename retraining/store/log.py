@@ -19,6 +19,7 @@ from retraining.release.update import Requirement, Update
 from retraining.store.commits import Commit, Housekeeping, Ports
 from retraining.store.documents import FORMAT, digest_of, parse_document, parse_sealed, sealed, write_document
 from retraining.store.entries import (
+    RELEASING,
     Head,
     Kind,
     LogEntry,
@@ -181,10 +182,10 @@ class Store:
     ) -> Head:
         """The head after the update was committed on the newest head (STORE 4); durable when it returns.
 
-        An empty update writes nothing and returns the newest head. `kind` is `release` exactly when
-        the update sets versions. `now` is the ISO instant in UTC that the entry shows. `start` is
-        the head that the run read before it looked for anything in the store: what gc has condemned
-        at it or since is copied under a new name before the entry names it. `snapshots` replaces the
+        An empty update writes nothing and returns the newest head. `kind` is `release` or `rollback`
+        exactly when the update sets versions. `now` is the ISO instant in UTC that the entry shows.
+        `start` is the head that the run read before it looked for anything in the store: what gc has
+        condemned at it or since is copied under a new name before the entry names it. `snapshots` replaces the
         pinned snapshots of the datasets that it names, `results` the merge of result segments where
         it reaches further. An update of kind `gc` is empty, brings `housekeeping`, and lands on
         `start` or not at all.
@@ -195,7 +196,7 @@ class Store:
         """
         if update.empty and housekeeping is None:
             return self.read_head()
-        if (kind == "release") != bool(update.set) or (kind == "gc") != (housekeeping is not None):
+        if (kind in RELEASING) != bool(update.set) or (kind == "gc") != (housekeeping is not None):
             raise ValueError(f"an update of kind {kind} {'sets' if update.set else 'sets no'} versions")
         commit = Commit(
             objects=self.objects,

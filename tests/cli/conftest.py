@@ -93,3 +93,28 @@ def own_copy(released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     shutil.copytree(released, folder)
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def first_chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the chain of `tests/cli/chain.py`, run once; to be read only."""
+    from tests.cli.chain import write_chain
+
+    folder = tmp_path_factory.mktemp("first-chain")
+    write_chain(folder)
+    here = Path.cwd()
+    os.chdir(folder)
+    try:
+        assert run_command(["run", "--backend", "serial", "--no-progress"]) == 0
+    finally:
+        os.chdir(here)
+    return folder
+
+
+@pytest.fixture
+def chain(first_chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder is a copy of it, to be written to."""
+    folder = tmp_path / "chain"
+    shutil.copytree(first_chain, folder)
+    monkeypatch.chdir(folder)
+    return folder

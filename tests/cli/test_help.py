@@ -14,13 +14,12 @@ from retraining.cli.verb import Verb
 from tests.cli.conftest import PROGRAM, ROOT, Type, environment
 
 VERBS = {
-    "init", "validate", "schema", "plan", "run", "predict", "pin", "unpin",
-    "status", "releases", "explain", "report", "ls", "graph",
+    "init", "validate", "schema", "plan", "run", "predict", "rollback", "pin", "unpin",
+    "status", "releases", "diff", "explain", "report", "ls", "graph",
     "gc",
 }  # fmt: skip
 LATER = (
     "audit",
-    "rollback",
     "promote",
     "drift",
     "feedback",

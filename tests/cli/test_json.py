@@ -42,6 +42,8 @@ def beginnings(text: str) -> set[str]:
         ["pin", "examination", "--because", "audited"],
         ["status"],
         ["releases"],
+        ["diff", "1", "1"],
+        ["rollback", "1"],
         ["explain", "progression"],
         ["report"],
         ["ls"],
