@@ -27,6 +27,7 @@ __all__ = [
     "insufficient",
     "judge",
     "with_checks",
+    "with_notes",
 ]
 
 Word: TypeAlias = Literal["promoted", "rejected", "insufficient"]
@@ -188,6 +189,11 @@ def with_checks(verdict: Verdict, checks: tuple[Check, ...]) -> Verdict:
     if verdict.word == "promoted" and failed:
         word, because = "rejected", f"the shipped fit failed its check: {failed[0].note}"
     return replace(verdict, word=word, because=because, checks=(*verdict.checks, *checks))
+
+
+def with_notes(verdict: Verdict, notes: tuple[str, ...]) -> Verdict:
+    """The verdict with more sentences that decide nothing."""
+    return replace(verdict, notes=(*verdict.notes, *notes)) if notes else verdict
 
 
 def _compared(

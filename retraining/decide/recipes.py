@@ -62,6 +62,7 @@ class Recipe:
     window: dt.timedelta | None = None
     train_where: str | None = None
     source: str | None = None
+    degenerate: Literal["fail", "prior"] = "fail"
 
     @property
     def pool(self) -> bool:
@@ -91,6 +92,7 @@ class Recipe:
             "train_where": self.train_where,
             "source": self.source,
             "task": self.task if is_own(self.estimator) else None,
+            "degenerate": None if self.degenerate == "fail" else self.degenerate,
         }
         return doc | {name: value for name, value in optional.items() if value is not None}
 
@@ -185,6 +187,7 @@ def recipe_of(
         window=model.window,
         train_where=model.train_where,
         source=source,
+        degenerate=model.degenerate,
     )
 
 
@@ -223,6 +226,7 @@ def recipe_from_json(doc: Mapping[str, Any]) -> Recipe:
         window=_duration(definition.get("window")),
         train_where=definition.get("train_where"),
         source=definition.get("source"),
+        degenerate=definition.get("degenerate", "fail"),
     )
 
 

@@ -19,7 +19,7 @@ from retraining.decide.fits import Before, Context, Folds, LeftOut, column_fit, 
 from retraining.decide.recipes import Recipe, digest_of
 from retraining.decide.snapshots import NodeData
 from retraining.execution.tasks import FitKind, FitTask, InputSpec, Piece
-from retraining.manifest.values import TimeScheme
+from retraining.manifest.values import FoldScheme, TimeScheme
 from retraining.release.values import BlobPointer
 from retraining.store.packs import Action, StoredRecord
 
@@ -93,7 +93,10 @@ class Candidate:
         return self.rows.training(left_out, self.usable[fit_context(left_out)])
 
     def exists(self, left_out: LeftOut) -> bool:
-        """True where a fit has enough rows to be made (`min_train`), in the time scheme of two classes at least."""
+        """True where a fit has enough rows to be made (`min_train`).
+
+        In the time scheme a fit of one class is not made, or with `degenerate: prior` predicts that class.
+        """
         if self.base is not None:
             return self.base.exists(left_out)
         scheme = self.recipe.scheme
@@ -101,7 +104,8 @@ class Candidate:
         if not isinstance(scheme, TimeScheme):
             return len(chosen) > 0
         blocks = len(np.unique(self.rows.part[chosen]))
-        return len(chosen) >= scheme.min_rows and blocks >= scheme.min_blocks and not self.one_class(chosen)
+        enough = len(chosen) >= scheme.min_rows and blocks >= scheme.min_blocks
+        return enough and (self.recipe.degenerate == "prior" or not self.one_class(chosen))
 
     def one_class(self, rows: NDArray[np.intp]) -> bool:
         """True where a classifier would learn from rows of one class alone."""
@@ -148,7 +152,8 @@ class Candidate:
             return parts
         # whoever asks first has all folds predicted: M(a, {1, 2}) serves two columns and is made once
         # (and the fold on which the shipped fit will be compared with it)
-        folds = left_out.folds | ({SHIFT_FOLD} if left_out == SHIFT_FIT else set())
+        compared = shift_fits(self).get(left_out, ()) if self.side == "challenger" else ()
+        folds = left_out.folds.union(compared)
         return sorted({*parts, *(fold for fold in folds if fold in self.data.rows)})
 
     def task(
@@ -238,8 +243,21 @@ def fresh_parts(candidate: Candidate) -> list[int]:
     return [part for part in sorted(candidate.data.rows) if part >= candidate.data.next_block]
 
 
-#: Fold scheme: the shipped fit is compared with this gate fit on this fold, which both learnt from.
-SHIFT_FIT, SHIFT_FOLD = Folds(frozenset({1})), 0
+def shift_fits(candidate: Candidate) -> dict[LeftOut, list[int]]:
+    """The gate fits that the shipped fit is compared with, and the parts that both predict for it (MANIFEST 1).
+
+    Time scheme: the fit before the holdout, on the holdout and on the rows after every fit. Fold scheme: each
+    fold by the fit that left out the next one, so that both have learnt from it.
+    """
+    if candidate.cut is None:
+        folds = candidate.recipe.scheme.folds if isinstance(candidate.recipe.scheme, FoldScheme) else 0
+        return {
+            Folds(frozenset({(fold + 1) % folds})): [fold]
+            for fold in range(folds)
+            if fold in candidate.data.rows and folds > 1
+        }
+    parts = sorted({*candidate.data.holdout, *fresh_parts(candidate)})
+    return dict.fromkeys(gate_fits(candidate), parts)
 
 
 def trained_labels(candidate: Candidate, left_out: LeftOut) -> NDArray[np.bool_]:

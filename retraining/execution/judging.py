@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from retraining.decide.gates import (
     Kind,
     insufficient,
     judge,
+    with_notes,
 )
 from retraining.decide.recipes import digest_of
 from retraining.decide.wording import counted
@@ -126,7 +127,7 @@ def _no_gate_fit(candidate: Candidate, gate: Before) -> str:
     chosen = candidate.training_rows(gate)
     rows, blocks = len(chosen), len(np.unique(candidate.rows.part[chosen]))
     if rows >= scheme.min_rows and blocks >= scheme.min_blocks:
-        return f"the {counted(rows, 'labelled row')} before the holdout have one class"
+        return f"the {counted(rows, 'labelled row')} before the holdout have one class (see `degenerate`)"
     known = (
         f"only {counted(rows, 'labelled row')} in {counted(blocks, 'block')}" if rows else "no labelled row"
     )
@@ -204,7 +205,8 @@ def _scored(
     trained = trained_labels(candidate, gate) if gate is not None else rows.labelled
     fresh = np.zeros(len(trained), bool)
     if gate is not None:
-        fresh = trained_labels(candidate, shipped_fit(candidate)) & ~trained
+        # what is learnt from unjudged, and what is judged on: neither may be in another unit
+        fresh = (trained_labels(candidate, shipped_fit(candidate)) | judged) & ~trained
     model = study.world.manifest.models[candidate.recipe.model]
     task = ScoreTask(
         id=digest_of(["score", candidate.node, candidate.version]),
@@ -258,7 +260,9 @@ def _conclude(
         not_finite=answer["not_finite"],
     )
     better = {name: metric_facts(name, model.own_metrics).greater_is_better for name in model.metrics}
-    result.verdict = judge(evidence, model.gate, better)
+    result.verdict = with_notes(
+        judge(evidence, model.gate, better), prior_notes(study, candidate, gate_fits(candidate))
+    )
     result.outcome, result.because = result.verdict.word, result.verdict.because
     result.edges = [
         {
@@ -270,6 +274,28 @@ def _conclude(
         }
         for column, numbers in answer["without"].items()
     ]
+
+
+def prior_notes(study: Study, candidate: Candidate, fits: Iterable[LeftOut]) -> tuple[str, ...]:
+    """Sentences on those of some fits that could learn nothing and predict a constant (`degenerate: prior`)."""
+    made = [(left_out, candidate.made.get(str(left_out))) for left_out in fits]
+    found = [(left_out, study.results.find("fit", name)) for left_out, name in made if name is not None]
+    names = [
+        fit_name(candidate, left_out)
+        for left_out, record in found
+        if record is not None and record.metrics.get("degenerate") == "prior"
+    ]
+    what = "class" if candidate.recipe.task == "classification" else "value"
+    return tuple(f"the fit {name} learnt from rows of one {what} and predicts it" for name in names)
+
+
+def fit_name(candidate: Candidate, left_out: LeftOut) -> str:
+    """A fit's name for people."""
+    if isinstance(left_out, Before):
+        calendar = Calendar(candidate.recipe.timezone, block_days(candidate))
+        return f"before {calendar.date(left_out.block).isoformat()}"
+    folds = ", ".join(str(fold) for fold in sorted(left_out.folds))
+    return f"without fold {folds}" if folds else "of all folds"
 
 
 def _no_value(champion: float, challenger: float) -> bool:

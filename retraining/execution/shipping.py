@@ -10,18 +10,19 @@ from retraining.decide.fits import LeftOut, fit_context
 from retraining.decide.gates import (
     Check,
     with_checks,
+    with_notes,
 )
+from retraining.decide.wording import counted
 from retraining.execution.candidates import (
-    SHIFT_FIT,
-    SHIFT_FOLD,
     Candidate,
-    fresh_parts,
     gate_fits,
+    shift_fits,
     shipped_fit,
     trained_labels,
 )
 from retraining.execution.flows import Flow
 from retraining.execution.inputs import prepare_contexts
+from retraining.execution.judging import prior_notes
 from retraining.execution.predictions import predictions, stored_model
 from retraining.execution.study import (
     Floats,
@@ -43,22 +44,18 @@ def ship(study: Study, node: str) -> Flow:
     gate = candidate.possible(gate_fits(candidate))
     shipped = shipped_fit(candidate)
     model = study.world.manifest.models[candidate.recipe.model]
-    if candidate.cut is None:
-        compared, parts = SHIFT_FIT, [SHIFT_FOLD]
-    else:
-        compared, parts = next(iter(gate)), sorted({*candidate.data.holdout, *fresh_parts(candidate)})
+    compared = candidate.possible(shift_fits(candidate))
+    parts = sorted({part for found in compared.values() for part in found})
     error = None
     if shipped not in gate:
-        # the gate fit's predictions are there since it was judged
-        error = yield from prepare_contexts(study, candidate, {compared: parts})
+        # the gate fits' predictions are there since they were judged
+        error = yield from prepare_contexts(study, candidate, compared)
         if error is None:
             values, error = yield from predictions(
                 study, candidate, {shipped: parts}, "shipped", keep_model=True
             )
         if error is None:
-            reference, error = yield from predictions(
-                study, candidate, {compared: parts}, "gate", keep_model=True
-            )
+            reference, error = yield from predictions(study, candidate, compared, "gate", keep_model=True)
     if error is None:
         error = yield from stored_model(study, candidate, shipped)
     if error is not None:
@@ -69,6 +66,8 @@ def ship(study: Study, node: str) -> Flow:
         checks.append(_finite_check(candidate, shipped, values, parts))
         checks.append(_shift_check(candidate, reference, values, model.gate.refit_shift))
     result.verdict = with_checks(result.verdict, tuple(checks))
+    if shipped not in gate:
+        result.verdict = with_notes(result.verdict, prior_notes(study, candidate, [shipped]))
     result.outcome, result.because = result.verdict.word, result.verdict.because
     return None
 
@@ -99,7 +98,7 @@ def _finite_check(candidate: Candidate, shipped: LeftOut, values: Floats, parts:
 def _shift_check(candidate: Candidate, gate: Floats, shipped: Floats, limit: float) -> Check:
     """The shift of predictions between gate fit and shipped fit (MANIFEST 1)."""
     chosen = np.isfinite(gate).all(axis=1) & np.isfinite(shipped).all(axis=1)
-    where = "on fold 0, which both fits learnt from"
+    where = "on folds that both learnt from"
     blocking = int(chosen.sum()) >= MIN_SHIFT_ROWS
     if candidate.cut is not None:
         unseen = chosen & ~trained_labels(candidate, shipped_fit(candidate))
@@ -110,9 +109,11 @@ def _shift_check(candidate: Candidate, gate: Floats, shipped: Floats, limit: flo
             if blocking
             else "on the holdout, which the shipped fit learnt from"
         )
-    # the last output: the value, or the probability of the last class
-    shift = psi(gate[chosen, -1], shipped[chosen, -1]) if chosen.any() else 0.0
-    note = f"predictions shift by PSI {shift:.3f} between gate fit and shipped fit {where}"
+    # of two classes one probability says all
+    outputs = range(gate.shape[1])[1 if gate.shape[1] == 2 else 0 :]
+    rows = int(chosen.sum())
+    shift = max(psi(gate[chosen, one], shipped[chosen, one]) for one in outputs) if rows else 0.0
+    note = f"predictions shift by PSI {shift:.3f} between gate fit and shipped fit {where}, {counted(rows, 'row')}"
     if blocking and shift > limit:
         note += f"; `refit_shift` allows {limit:g}"
     return Check(

@@ -203,7 +203,15 @@ def _fit_records(task: FitTask, resources: Resources, cache: _Cache) -> list[Rec
         weights = rows.fit_weights(task.left_out, chosen)
         spec = estimator_spec(recipe, task.classes)
         permissions = resources.permissions
-        model = fit(spec, features(matrix), target, weights=weights, seed=seed, permissions=permissions)
+        model = fit(
+            spec,
+            features(matrix),
+            target,
+            weights=weights,
+            seed=seed,
+            permissions=permissions,
+            degenerate=recipe.degenerate,
+        )
         records.append(_model_record(task, model, matrix, target, permissions))
     for piece in task.pieces:
         at = np.flatnonzero(rows.part == piece.part)
@@ -229,6 +237,8 @@ def _model_record(
     task: FitTask, model: FittedModel, matrix: Matrix, target: NDArray[np.generic], permissions: Permissions
 ) -> Record:
     metrics: dict[str, Json] = {"rows": len(target)}
+    if model.is_prior:
+        metrics["degenerate"] = "prior"
     blobs: tuple[Blob, ...] = ()
     if task.keep_model:
         data = dump(model, permissions)

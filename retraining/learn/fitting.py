@@ -7,8 +7,8 @@ Invariant: equal arguments give a model with equal predictions, bit for bit, on 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,8 @@ class FittedModel:
     """A fitted estimator with the encoding of its features.
 
     `present` are the positions in `spec.classes` that the fit's rows had (empty for regression): the
-    estimator itself knows them as 0, 1, ... `notes` are the distinct warnings of the fit, and not persisted.
+    estimator itself knows them as 0, 1, ... `notes` are the distinct warnings of the fit, and
+    `is_prior` says that a constant stands for an estimator that could not learn; neither is persisted.
     """
 
     spec: EstimatorSpec
@@ -36,6 +37,7 @@ class FittedModel:
     present: tuple[int, ...]
     estimator: Any
     notes: tuple[str, ...] = ()
+    is_prior: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -94,16 +96,24 @@ def fit(
     weights: NDArray[np.float64] | None = None,
     seed: int,
     permissions: Permissions = NOTHING,
+    degenerate: Literal["fail", "prior"] = "fail",
 ) -> FittedModel:
     """The model that the spec's estimator becomes on these rows.
 
     `target` has shape (n_rows,): float64 values, or int64 positions in `spec.classes`. `weights`, of the
     same shape, count rows. `seed` goes to every `random_state` that was not written. Raises FitError for no
-    rows, a non-finite target, rows of one class only, and whatever the estimator raises. An estimator of the
-    user's own must be allowed by `permissions`, and is refused before it is fitted where it could not be stored.
+    rows, a non-finite target, rows of one class only, and whatever the estimator raises; with `degenerate`
+    "prior" rows of one class, or of one value that the estimator cannot learn, make a model that predicts it.
+    An estimator of the user's own must be allowed by `permissions`, and is refused before it is fitted where it
+    could not be stored.
     """
     present, labels = _checked_target(spec, features, target)
     checked = None if weights is None else _checked_weights(spec, features, weights)
+    constant = len(np.unique(labels)) == 1
+    if constant and spec.task == "classification":
+        if degenerate == "fail":
+            raise _one_class(spec, present, len(target))
+        return _prior(spec, features, labels, checked, present, seed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -116,9 +126,14 @@ def fit(
         except (FitError, MemoryError):
             raise
         except Exception as error:
+            if constant and degenerate == "prior":
+                return _prior(spec, features, labels, checked, present, seed)
             columns = len(features.names)
             rows = f"{len(features):,} rows x {columns} column{'' if columns == 1 else 's'}"
-            raise FitError(f"{spec.type} failed on {rows}{_odd(spec, features)}: {_brief(error)}") from error
+            alike = f", all with the target {labels[0]:g}" if constant else ""
+            raise FitError(
+                f"{spec.type} failed on {rows}{alike}{_odd(spec, features)}: {_brief(error)}"
+            ) from error
     notes = tuple(dict.fromkeys(f"{warning.category.__name__}: {warning.message}" for warning in caught))
     return FittedModel(
         spec=spec, seed=seed, encoding=encoding, present=present, estimator=estimator, notes=notes
@@ -154,11 +169,39 @@ def _checked_target(
     present, labels = np.unique(target, return_inverse=True)
     if present[0] < 0 or present[-1] >= len(spec.classes):
         raise ValueError(f"target has class positions outside the {len(spec.classes)} classes")
-    if len(present) == 1:
-        only = spec.classes[int(present[0])]
-        message = f"degenerate: all {len(target):,} training rows have the class {only!r}"
-        raise FitError(message, "a classifier needs rows of two classes: wait for more data")
     return tuple(int(code) for code in present), labels
+
+
+def _one_class(spec: EstimatorSpec, present: tuple[int, ...], rows: int) -> FitError:
+    message = f"degenerate: all {rows:,} training rows have the class {spec.classes[present[0]]!r}"
+    step = "a classifier needs rows of two classes: wait for more data, or write `degenerate: prior`"
+    return FitError(message, step)
+
+
+def _prior(
+    spec: EstimatorSpec,
+    features: Features,
+    labels: NDArray[Any],
+    weights: NDArray[np.float64] | None,
+    present: tuple[int, ...],
+    seed: int,
+) -> FittedModel:
+    """The model that predicts the only class or value of its rows: scikit-learn's own, stored like any other."""
+    classifies = spec.task == "classification"
+    constant = replace(
+        spec,
+        type="DummyClassifier" if classifies else "DummyRegressor",
+        module="sklearn.dummy",
+        parameters={"strategy": "prior" if classifies else "mean"},
+        accepts_nan=True,
+        needs_scaling=False,
+    )
+    estimator = build_estimator(constant, present=present, seed=seed)
+    encoding = learn_encoding(constant, estimator, features)
+    estimator.fit(encoding.transform(features), labels, sample_weight=weights)
+    return FittedModel(
+        spec=constant, seed=seed, encoding=encoding, present=present, estimator=estimator, is_prior=True
+    )
 
 
 def _checked_weights(

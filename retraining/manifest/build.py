@@ -93,6 +93,7 @@ def build_model(model: ModelReading, scheme: Scheme, estimator: EstimatorInfo) -
         train_where=model.value(Models.TRAIN_WHERE),
         preprocess=cast("Literal['auto', 'none']", model.value(Models.PREPROCESS) or "auto"),
         ship=cast("Literal['refit', 'gated']", model.value(Models.SHIP) or "refit"),
+        degenerate=cast("Literal['fail', 'prior']", model.value(Models.DEGENERATE) or "fail"),
         gate=gate,
         description=model.value(Models.DESCRIPTION) or "",
         owner=model.value(Models.OWNER) or "",

@@ -340,6 +340,13 @@ class Models:
         about="refit: train again on all rows after winning; gated: ship the fit that was judged",
         default="refit",
     )
+    DEGENERATE: Final = Field(
+        name="degenerate",
+        shape=Choice(options=("fail", "prior")),
+        about="What becomes of a fit whose rows have one class, or one value that the estimator cannot learn: "
+        "fail: there is none; prior: it predicts that class or value",
+        default="fail",
+    )
     RETRAIN_WHEN: Final = Field(
         name="retrain_when",
         shape=RuleShape(),
@@ -360,6 +367,7 @@ class Models:
         PREPROCESS,
         METRICS,
         SHIP,
+        DEGENERATE,
         RETRAIN_WHEN,
         GATE,
     )

@@ -248,6 +248,7 @@ class Model:
     train_where: str | None = None
     preprocess: Literal["auto", "none"] = "auto"
     ship: Literal["refit", "gated"] = "refit"
+    degenerate: Literal["fail", "prior"] = "fail"
     gate: GateRules = GateRules()
     description: str = ""
     owner: str = ""

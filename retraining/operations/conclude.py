@@ -223,7 +223,10 @@ def version_document(
     for left_out, fingerprint in sorted(candidate.made.items()):
         record = index.find("fit", fingerprint)
         model = record.blob("model") if record is not None else None
-        fits[left_out] = {"fingerprint": fingerprint, "model": None if model is None else model.to_json()}
+        fit: dict[str, Json] = {"fingerprint": fingerprint, "model": model.to_json() if model else None}
+        if record is not None and "degenerate" in record.metrics:
+            fit["degenerate"] = record.metrics["degenerate"]
+        fits[left_out] = fit
     return {
         "format": 1,
         "node": result.node,
