@@ -38,7 +38,8 @@ def label_check(
 ) -> Check | None:
     """The check of the labels that judge, or that only the shipped fit learns from, against the gate fit's.
 
-    None where there are too few days. Labels are values, or class indices where `n_classes` > 0. Days are integers, one for each row.
+    None where there are too few days. Labels are values, or class indices where `n_classes` > 0.
+    Days are integers, one for each row.
     """
     if n_classes:
         return _class_check(earlier, earlier_days, recent, recent_days, n_classes)

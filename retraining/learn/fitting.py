@@ -130,9 +130,9 @@ def fit(
                 return _prior(spec, features, labels, checked, present, seed)
             columns = len(features.names)
             rows = f"{len(features):,} rows x {columns} column{'' if columns == 1 else 's'}"
-            alike = f", all with the target {labels[0]:g}" if constant else ""
+            alike = f" (all with the target {labels[0]:g})" if constant else ""
             raise FitError(
-                f"{spec.type} failed on {rows}{alike}{_odd(spec, features)}: {_brief(error)}"
+                f"{spec.type} failed on {rows}{_odd(spec, features)}: {_brief(error)}{alike}"
             ) from error
     notes = tuple(dict.fromkeys(f"{warning.category.__name__}: {warning.message}" for warning in caught))
     return FittedModel(
