@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from retraining.operations.predict import predict
     from retraining.operations.run import RunOptions, run
     from retraining.prediction.answer import Prediction
+    from retraining.prediction.exported import load_exported
     from retraining.prediction.predictor import Release
     from retraining.prediction.releases import open_store
 
@@ -33,6 +34,7 @@ __all__ = [
     "RunOptions",
     "StoreError",
     "__version__",
+    "load_exported",
     "load_manifest",
     "open_store",
     "plan",
@@ -50,6 +52,7 @@ _HOMES = {
     "RetrainingError": "retraining.errors",
     "RunOptions": "retraining.operations.run",
     "StoreError": "retraining.errors",
+    "load_exported": "retraining.prediction.exported",
     "load_manifest": "retraining.manifest",
     "open_store": "retraining.prediction.releases",
     "plan": "retraining.operations.plan",

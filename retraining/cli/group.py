@@ -12,7 +12,7 @@ __all__ = ["Verbs", "root"]
 
 _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Begin": ("init", "validate", "schema"),
-    "Decide and do": ("plan", "run", "predict"),
+    "Decide and do": ("plan", "run", "predict", "export"),
     "Overrule": ("rollback", "pin", "unpin"),
     "Look": ("status", "releases", "diff", "explain", "report", "ls", "graph"),
     "Keep house": ("gc",),

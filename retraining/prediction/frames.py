@@ -103,7 +103,7 @@ def open_source(frame: Frame, declaration: Declaration) -> Source:
         names = column_names(replace(dataset, format=_format(dataset, files)), files)
         source = Source(declaration=declaration, names=names, files=files)
     else:
-        arrow = _to_arrow(dataset, frame)
+        arrow = to_arrow(dataset.name, frame)
         source = Source(declaration=declaration, names=tuple(arrow.column_names), arrow=arrow)
     twice = sorted({name for name in source.names if source.names.count(name) > 1})
     if twice:
@@ -142,7 +142,8 @@ def _format(dataset: Dataset, files: Sequence[Path]) -> FileFormat | None:
     return None if known else dataset.format
 
 
-def _to_arrow(dataset: Dataset, frame: Frame) -> pa.Table:
+def to_arrow(dataset: str, frame: Frame) -> pa.Table:
+    """A table in memory as Arrow's; DataError for what is none."""
     try:
         if type(frame).__module__.split(".")[0] == "pandas":
             arrow = pa.Table.from_pandas(frame)
@@ -153,11 +154,11 @@ def _to_arrow(dataset: Dataset, frame: Frame) -> pa.Table:
             return pa.table(frame)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise DataError(
-            f"dataset {dataset.name}: the given table cannot be read: {str(error).splitlines()[0]}",
+            f"dataset {dataset}: the given table cannot be read: {str(error).splitlines()[0]}",
             "give each column values of one type",
         ) from error
     raise DataError(
-        f"dataset {dataset.name}: a {type(frame).__name__} is not a table",
+        f"dataset {dataset}: a {type(frame).__name__} is not a table",
         "give a path, a pandas DataFrame or a pyarrow Table",
     )
 

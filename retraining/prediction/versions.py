@@ -16,7 +16,7 @@ from retraining.data.labels import Classes
 from retraining.decide.recipes import Recipe, recipe_from_json
 from retraining.errors import IntegrityError
 from retraining.manifest.catalog import estimators, gives_probabilities
-from retraining.release.values import BlobPointer, NodeState
+from retraining.release.values import NodeState
 from retraining.store.objects import Objects
 from retraining.store.packs import read_blob
 
@@ -37,7 +37,6 @@ class ServedVersion:
     graded: bool
     sources: Mapping[str, tuple[str, ...]]
     declaration: Declaration
-    artifact: BlobPointer
     made: str
 
     @property
@@ -60,9 +59,13 @@ def read_version(objects: Objects, state: NodeState) -> ServedVersion:
     """The released version of a node; IntegrityError where its document does not describe one."""
     if state.document is None or state.artifact is None:
         raise _damaged(state, "it has no document or no model")
-    document = json.loads(read_blob(objects, state.document))
+    return version_from(state, read_blob(objects, state.document))
+
+
+def version_from(state: NodeState, data: bytes) -> ServedVersion:
+    """The version that a stored document describes; IntegrityError where it describes none."""
     try:
-        return _version(state, state.artifact, document)
+        return _version(state, json.loads(data))
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(state, f"its document lacks or garbles {error}") from error
 
@@ -97,7 +100,7 @@ def _moments(version: ServedVersion, upstream: ServedVersion) -> Iterator[tuple[
         yield upstream.dataset, theirs.ingested
 
 
-def _version(state: NodeState, artifact: BlobPointer, document: Mapping[str, Any]) -> ServedVersion:
+def _version(state: NodeState, document: Mapping[str, Any]) -> ServedVersion:
     recipe = recipe_from_json(document["recipe"])
     return ServedVersion(
         node=state.node,
@@ -107,7 +110,6 @@ def _version(state: NodeState, artifact: BlobPointer, document: Mapping[str, Any
         graded=_graded(recipe),
         sources={column: tuple(names) for column, names in document["sources"].items()},
         declaration=declaration_from_json(recipe.dataset, document["datasets"][recipe.dataset]),
-        artifact=artifact,
         made=state.time,
     )
 

@@ -39,6 +39,7 @@ def beginnings(text: str) -> set[str]:
         ["plan"],
         ["run", "--backend", "serial"],
         ["predict", "progression", "--data", "diabetes.csv", "-o", "out.csv"],
+        ["export", "-o", "exported"],
         ["pin", "examination", "--because", "audited"],
         ["status"],
         ["releases"],
