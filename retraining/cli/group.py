@@ -14,7 +14,7 @@ _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Begin": ("init", "validate", "schema"),
     "Decide and do": ("plan", "run", "predict", "export"),
     "Overrule": ("rollback", "pin", "unpin"),
-    "Look": ("status", "releases", "diff", "explain", "report", "ls", "graph"),
+    "Look": ("status", "releases", "diff", "explain", "audit", "report", "ls", "graph"),
     "Keep house": ("gc",),
 }
 

@@ -111,7 +111,12 @@ def link_rows(
 
 def link_key(item: Input) -> LinkKey:
     """What a link depends on besides the two tables."""
-    return (item.match, "as of" if item.as_of else "group" if item.aggregate else "key", item.tolerance)
+    return (item.match, edge_kind(item), item.tolerance)
+
+
+def edge_kind(item: Input) -> str:
+    """The word for the way in which an edge finds its rows."""
+    return "as of" if item.as_of else "group" if item.aggregate else "key" if item.match else "row"
 
 
 def link_words(item: Input) -> list[Json]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from retraining.data.rows import NodeRows
 from retraining.decide.fingerprints import CellDigests, Evidence
 from retraining.decide.fits import Before, Context, Folds, LeftOut, column_fit, fit_context
+from retraining.decide.lineage import FedCell, Handed
 from retraining.decide.recipes import Recipe, digest_of
 from retraining.decide.snapshots import NodeData
 from retraining.execution.tasks import FitKind, FitTask, InputSpec, Piece
@@ -43,6 +44,16 @@ class Results(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """What fed an input in one context, as `decide.lineage.Feed` has it, with the upstreams as candidates."""
+
+    kind: str
+    upstreams: tuple[Candidate, ...]
+    cells: tuple[FedCell, ...]
+    rows: Mapping[int, tuple[int, int]]
+
+
 @dataclass(slots=True, kw_only=True)
 class Candidate:
     """One version of a node during a run.
@@ -65,6 +76,7 @@ class Candidate:
     version: str = ""
     recorded: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     base: Candidate | None = None
+    told: tuple[str, str] | None = None  # a champion's lineage: its digest, and the pack that holds it
     inputs: dict[Context, tuple[InputSpec, ...]] = field(default_factory=dict)
     digests: dict[tuple[Context, str], CellDigests] = field(default_factory=dict)
     usable: dict[Context, NDArray[np.bool_]] = field(default_factory=dict)
@@ -73,6 +85,9 @@ class Candidate:
     remade: set[str] = field(default_factory=set)  # recorded fits in whose place today's were made
     made: dict[str, str] = field(default_factory=dict)  # left out -> fingerprint, of every fit that was used
     counts: dict[str, int] = field(default_factory=dict)  # fits made and reused
+    handed: list[Handed] = field(default_factory=list)  # the pieces that it was judged by or handed down
+    places: dict[str, int] = field(default_factory=dict)  # where each of them stands, by fingerprint
+    intakes: dict[tuple[Context, str], Intake] = field(default_factory=dict)
     seconds: float = 0.0
     peak_bytes: int = 0
 
@@ -208,6 +223,13 @@ class Candidate:
         fingerprint, model = self.fingerprint(left_out, results)
         pieces = self.pieces(left_out, fingerprint, self.served(left_out, parts))
         return model is None and bool(lacking_pieces(pieces, results))
+
+    def hand(self, piece: Handed) -> int:
+        """The place of a piece among those that the candidate was judged by or handed down."""
+        place = self.places.setdefault(piece.fingerprint, len(self.handed))
+        if place == len(self.handed):
+            self.handed.append(piece)
+        return place
 
     def _known(self, fingerprint: str, results: Results) -> tuple[str, BlobPointer | None]:
         record = results.find("fit", fingerprint)

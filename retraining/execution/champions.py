@@ -43,6 +43,8 @@ def _build_champion(study: Study, node: str) -> Candidate | None:
             champion_of(study, name)
     candidate = study.new_candidate(node, "champion", recipe, data, document["cut_block"], sources)
     candidate.version = state.version
+    if state.document is not None and isinstance(document.get("lineage"), str):
+        candidate.told = (document["lineage"], state.document.pack)
     if tuple(document["data"]["classes"]) == tuple(data.classes):
         candidate.recorded = document["fits"]  # else its models have other outputs: they are made again
     return candidate

@@ -19,12 +19,14 @@ from retraining.data.columns import (
     unite,
     usable_rows,
 )
-from retraining.data.edges import Groups, link_words
+from retraining.data.edges import Groups, Link, edge_kind, link_words
+from retraining.data.evidence import fed_cells, unite_origins
 from retraining.decide.calendar import Calendar
 from retraining.decide.fits import Context, Folds, LeftOut
 from retraining.decide.recipes import Recipe, digest_of
 from retraining.execution.candidates import (
     Candidate,
+    Intake,
     Side,
 )
 from retraining.execution.flows import Flow
@@ -93,6 +95,7 @@ def _assembled(
     context: Context,
 ) -> tuple[InputSpec, UpstreamColumn, Floats]:
     """The column that an input gives the reader, and the union of its upstream nodes over the rows of their dataset."""
+    parts = sorted(parts, key=lambda one: is_pool(one[0]))  # a pool fills what the others leave
     upstream = _upstream_recipe(study, item, parts)
     classes = _upstream_classes(study, parts)
     names = output_names(item.column, upstream.task if upstream else "regression", classes)
@@ -104,14 +107,14 @@ def _assembled(
     dataset = upstream.dataset if upstream else candidate.recipe.dataset
     if key not in study.arrays:
         task = upstream.task if upstream else "regression"
-        pieces = [
-            (part.rows, part.values, _side_classes(study, name, side))
-            for name, side, part in sorted(parts, key=lambda one: is_pool(one[0]))
-        ]
-        united = unite(study.world.tables[dataset].n_rows, task, classes, pieces)
-        _share(study, key, united)
+        pieces = [(part.rows, part.values, _side_classes(study, name, side)) for name, side, part in parts]
+        n_rows = study.world.tables[dataset].n_rows
+        _share(study, key, unite(n_rows, task, classes, pieces))
+        sources = [(part.rows, part.values, part.origin) for _, _, part in parts]
+        study.origins[key] = unite_origins(n_rows, sources)
     united = np.asarray(study.arrays[key], np.float64)
     link = study.world.link(candidate.recipe.dataset, item)
+    _note_origin(study, candidate, item, context, parts, link, dataset, united, study.origins[key])
     policy = candidate.recipe.missing_policy(item)
     column = reader_column(item, link, united, names, policy)
     words: list[Json] = [candidate.recipe.dataset, dataset, *link_words(item)]
@@ -126,6 +129,38 @@ def _assembled(
         InputSpec(values=values_key, join=join_key, names=column.names, policy=policy),
         column,
         united,
+    )
+
+
+def _note_origin(
+    study: Study,
+    candidate: Candidate,
+    item: Input,
+    context: Context,
+    parts: Sequence[tuple[str, Side, ColumnValues]],
+    link: Link,
+    dataset: str,
+    united: Floats,
+    origin: NDArray[np.int64],
+) -> None:
+    """Records which pieces of which versions fed the candidate's rows: the facts of `decide.lineage`."""
+    tables, datasets = study.world.tables, study.world.manifest.datasets
+    own = candidate.recipe.dataset
+    upstreams = [study.candidate(name, side) for name, side, _ in parts]
+    cells, rows = fed_cells(
+        link,
+        candidate.rows.rows,
+        candidate.rows.part,
+        united,
+        origin,
+        (tables[own], datasets[own]),
+        (tables[dataset], datasets[dataset]),
+    )
+    candidate.intakes[(context, item.column)] = Intake(
+        kind=edge_kind(item),
+        upstreams=tuple(one for one in upstreams if one is not None),
+        cells=tuple(cells),
+        rows=rows,
     )
 
 

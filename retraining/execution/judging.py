@@ -39,7 +39,7 @@ from retraining.execution.candidates import (
 from retraining.execution.champions import champion_gate, champion_of
 from retraining.execution.flows import Flow
 from retraining.execution.inputs import prepare_contexts
-from retraining.execution.predictions import predictions
+from retraining.execution.predictions import predictions, unknown_origin
 from retraining.execution.study import (
     Done,
     Floats,
@@ -82,7 +82,9 @@ def judge_challenger(study: Study, node: str, decision: Decision, candidate: Can
     judged = judged_rows(candidate)
     extra = fresh_parts(candidate)
     wide = {left_out: sorted({*own, *extra}) for left_out, own in fits.items()}
-    values, error = yield from predictions(study, candidate, wide, "gate", keep_model=True)
+    values, error = yield from predictions(
+        study, candidate, wide, "gate", keep_model=True, origin=unknown_origin(candidate)
+    )
     if error is not None:
         return failed(study, node, decision, candidate, error)
     champion, error, same = yield from champion_on(study, candidate, judged)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retraining.decide.fits import Context, LeftOut, contexts
+from retraining.decide.lineage import Handed
 from retraining.errors import IntegrityError, NotFoundError
 from retraining.execution.candidates import (
     Candidate,
@@ -29,7 +30,7 @@ from retraining.execution.study import (
 from retraining.execution.tasks import FitKind, FitTask, Piece, TaskResult
 from retraining.execution.work import array_from
 from retraining.manifest.values import TimeScheme
-from retraining.store.packs import read_blob
+from retraining.store.packs import StoredRecord, read_blob
 
 #: A turn for the models that cannot be read, one for the columns, and some for what others find meanwhile.
 _MOST_TURNS = 10
@@ -38,24 +39,28 @@ _MOST_TURNS = 10
 def column(study: Study, key: ColumnOf) -> Flow:
     """The honest predictions of one version: each block or fold by a fit that never saw it."""
     candidate = version_of_side(study, key.node, key.side)
-    empty = np.zeros((0, 1))
+    empty, nowhere = np.zeros((0, 1)), np.zeros(0, np.int32)
     if candidate is None:
         reason = "the champion's recorded columns are no longer in the data"
-        return ColumnValues(rows=np.zeros(0, np.intp), values=empty, first=None, error=reason)
+        none = np.zeros(0, np.intp)
+        return ColumnValues(rows=none, values=empty, origin=nowhere, first=None, error=reason)
     wanted = candidate.column_fits(key.context)
     error = yield from prepare_contexts(study, candidate, wanted)
     if error is not None:
-        return ColumnValues(rows=candidate.rows.rows, values=empty, first=None, error=error)
+        rows = candidate.rows.rows
+        return ColumnValues(rows=rows, values=empty, origin=nowhere, first=None, error=error)
     fits = candidate.possible(wanted)
     keep = candidate.cut is None  # folds: a later column needs every fit of the lattice again
     kind: FitKind = "block" if key.side == "challenger" else "champion"
     # what will ship is made once: the block fit that predicts the newest rows is the shipped fit
     ships = {shipped_fit(candidate)} if key.side == "challenger" else set()
+    origin = unknown_origin(candidate)
     values, error = yield from predictions(
-        study, candidate, fits, kind, keep_model=keep, keep_models_of=ships
+        study, candidate, fits, kind, keep_model=keep, keep_models_of=ships, origin=origin
     )
     first = min((part for parts in fits.values() for part in parts), default=None)
-    return ColumnValues(rows=candidate.rows.rows, values=values, first=first, error=error)
+    rows = candidate.rows.rows
+    return ColumnValues(rows=rows, values=values, origin=origin, first=first, error=error)
 
 
 def reader_columns(study: Study, node: str, candidate: Candidate) -> Flow:
@@ -76,10 +81,13 @@ def predictions(
     *,
     keep_model: bool = False,
     keep_models_of: Collection[LeftOut] = (),
+    origin: NDArray[np.int32] | None = None,
 ) -> Flow:
     """The predictions of some fits on the node's rows (NaN elsewhere), and an error or None.
 
     What the store has and cannot be read, a column or the model of a cached fit, is made again.
+    Where `origin` is given the candidate takes the pieces among those that it hands down, and each row's
+    piece is filled in there.
     """
     models = fits if keep_model else keep_models_of
     for _ in range(_MOST_TURNS):
@@ -95,7 +103,7 @@ def predictions(
         error = error or next(filter(None, (_forget(study, candidate, task) for task in damaged)), None)
         if error is not None:
             return values, error
-        lacking = _read(study, candidate, pieces, values)
+        lacking = _read(study, candidate, pieces, values, origin)
         if not damaged and not lacking:
             candidate.counts["reused"] = candidate.counts.get("reused", 0) + len(fits) - len(tasks)
             return values, None
@@ -118,6 +126,11 @@ def _base_models(study: Study, candidate: Candidate, fits: Mapping[LeftOut, Sequ
         return None
     _, error = yield from predictions(study, candidate.base, wanted, "champion", keep_model=True)
     return error
+
+
+def unknown_origin(candidate: Candidate) -> NDArray[np.int32]:
+    """For each of a candidate's rows: no piece yet."""
+    return np.full(len(candidate.rows.rows), -1, np.int32)
 
 
 def stored_model(study: Study, candidate: Candidate, left_out: LeftOut) -> Flow:
@@ -157,28 +170,52 @@ def _wanted(
 
 
 def _read(
-    study: Study, candidate: Candidate, pieces: Sequence[Piece], values: NDArray[np.float64]
+    study: Study,
+    candidate: Candidate,
+    pieces: Sequence[Piece],
+    values: NDArray[np.float64],
+    origin: NDArray[np.int32] | None,
 ) -> list[Piece]:
     """Fills in pieces; those that an earlier run left damaged, or that are gone, are forgotten and answered."""
     records = [study.results.find("column", piece.fingerprint) for piece in pieces]
     pointers = [record.blob("column") if record is not None else None for record in records]
     present = [
-        (piece, pointer) for piece, pointer in zip(pieces, pointers, strict=True) if pointer is not None
+        (piece, record, pointer)
+        for piece, record, pointer in zip(pieces, records, pointers, strict=True)
+        if record is not None and pointer is not None
     ]
     lacking = [piece for piece, pointer in zip(pieces, pointers, strict=True) if pointer is None]
     try:
-        read = study.columns.read(study.world.objects, [pointer for _, pointer in present])
+        read = study.columns.read(study.world.objects, [pointer for _, _, pointer in present])
     except (IntegrityError, NotFoundError):
         if len(present) > 1:  # one by one: the others are as good as ever
-            return lacking + [bad for one, _ in present for bad in _read(study, candidate, [one], values)]
-        (piece, _), *_ = present
+            alone = ([one] for one, _, _ in present)
+            return lacking + [bad for one in alone for bad in _read(study, candidate, one, values, origin)]
+        (piece, _, _), *_ = present
         if ("column", piece.fingerprint) in study.made:
             raise  # written a moment ago: this store cannot be worked with
         study.results.discard("column", piece.fingerprint)
         return [*lacking, piece]
-    for (piece, _), data in zip(present, read, strict=True):
-        values[candidate.rows.part == piece.part] = array_from(data)
+    for (piece, record, _), data in zip(present, read, strict=True):
+        at = candidate.rows.part == piece.part
+        values[at] = array_from(data)
+        if origin is not None:
+            origin[at] = candidate.hand(_handed(piece, record))
     return lacking
+
+
+def _handed(piece: Piece, record: StoredRecord) -> Handed:
+    """A piece as its own record tells it."""
+    told = record.metrics
+    rows, keys, decided_from = told.get("rows"), told.get("keys"), told.get("decided_from")
+    return Handed(
+        fingerprint=piece.fingerprint,
+        fit=str(record.parts.get("fit")),
+        part=piece.part,
+        rows=rows if isinstance(rows, int) else 0,
+        keys=keys if isinstance(keys, str) else None,
+        decided_from=decided_from if isinstance(decided_from, int) else None,
+    )
 
 
 def _forget(study: Study, candidate: Candidate, task: FitTask) -> str | None:

@@ -92,10 +92,14 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnValues:
-    """A node's honest predictions on its visible rows, `(n_rows, n_outputs)`; or the error that prevented them."""
+    """A node's honest predictions on its visible rows, `(n_rows, n_outputs)`; or the error that prevented them.
+
+    `origin` has the piece of each row, as a position in the candidate's `handed` (-1: none).
+    """
 
     rows: NDArray[np.intp]
     values: Floats
+    origin: NDArray[np.int32]
     first: int | None
     error: str | None = None
 
@@ -189,6 +193,7 @@ class Study:
         self.put_array = put_array
         self.made = made
         self.arrays: dict[str, NDArray[np.generic]] = {}
+        self.origins: dict[str, NDArray[np.int64]] = {}  # of united columns, by the key of their values
         self.columns = RecentColumns()
         self.challengers: dict[str, Candidate] = {}
         self.champions: dict[str, Candidate | None] = {}

@@ -14,13 +14,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retraining.data.columns import Matrix, UpstreamColumn, assemble, usable_rows
+from retraining.data.evidence import RowEvidence
 from retraining.data.rows import NodeRows, node_rows
 from retraining.data.tables import Table
 from retraining.decide.recipes import Recipe
@@ -72,6 +73,7 @@ class _Cache:
 
     key: tuple[object, ...] = ()
     rows: NodeRows | None = None
+    evidence: RowEvidence | None = None
     kept: dict[str, object] = field(default_factory=dict)
 
 
@@ -178,7 +180,7 @@ def _attempt(task: Task, resources: Resources, cache: _Cache) -> tuple[TaskResul
 def _fit_records(task: FitTask, resources: Resources, cache: _Cache) -> list[Record]:
     recipe = task.recipe
     table = resources.table(recipe.dataset)
-    rows = _rows_of(task, resources, cache)
+    rows, evidence = _rows_of(task, resources, cache)
     inputs = tuple(
         UpstreamColumn(
             values=resources.array(item.values).astype(np.float64, copy=False),
@@ -212,7 +214,8 @@ def _fit_records(task: FitTask, resources: Resources, cache: _Cache) -> list[Rec
             permissions=permissions,
             degenerate=recipe.degenerate,
         )
-        records.append(_model_record(task, model, matrix, target, permissions))
+        made = _model_record(task, model, matrix, target, permissions)
+        records.append(replace(made, metrics={**made.metrics, "trained": evidence.trained(chosen).to_json()}))
     for piece in task.pieces:
         at = np.flatnonzero(rows.part == piece.part)
         found = np.full((len(at), model_width(recipe, task.classes)), np.nan)
@@ -227,7 +230,12 @@ def _fit_records(task: FitTask, resources: Resources, cache: _Cache) -> list[Rec
                 fingerprint=piece.fingerprint,
                 parts={"fit": task.fingerprint, "part": piece.part},
                 blobs=(blob,),
-                metrics={"rows": len(at), "finite": bool(np.isfinite(found[able]).all())},
+                metrics={
+                    "rows": len(at),
+                    "finite": bool(np.isfinite(found[able]).all()),
+                    "keys": evidence.keys(at),
+                    "decided_from": evidence.decided_from(at),
+                },
             )
         )
     return records
@@ -254,14 +262,17 @@ def _model_record(
     return Record(action="fit", fingerprint=task.fingerprint, parts=parts, blobs=blobs, metrics=metrics)
 
 
-def _rows_of(task: FitTask, resources: Resources, cache: _Cache) -> NodeRows:
+def _rows_of(task: FitTask, resources: Resources, cache: _Cache) -> tuple[NodeRows, RowEvidence]:
     recipe = task.recipe
     key = (recipe.node, recipe.fit_digest(), task.classes, task.as_of)
-    if cache.rows is None or cache.key != key:
-        dataset = resources.dataset(recipe.dataset)
-        cache.rows = node_rows(recipe, resources.table(recipe.dataset), dataset, task.as_of, task.classes)
+    if cache.rows is None or cache.evidence is None or cache.key != key:
+        dataset, table = resources.dataset(recipe.dataset), resources.table(recipe.dataset)
+        cache.rows = node_rows(recipe, table, dataset, task.as_of, task.classes)
+        cache.evidence = RowEvidence(
+            recipe=recipe, table=table, dataset=dataset, rows=cache.rows.rows, part=cache.rows.part
+        )
         cache.key = key
-    return cache.rows
+    return cache.rows, cache.evidence
 
 
 def estimator_spec(recipe: Recipe, classes: tuple[str | int | float | bool, ...]) -> EstimatorSpec:

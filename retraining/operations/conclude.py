@@ -14,6 +14,7 @@ from retraining.decide.calendar import Calendar, moment
 from retraining.decide.fits import Before
 from retraining.decide.pairs import PairCheck
 from retraining.execution.candidates import Candidate, row_counts, shipped_fit
+from retraining.execution.lineages import Lineages, trained_by
 from retraining.execution.study import NodeResult, ReleaseSet
 from retraining.graph.graph import Graph
 from retraining.manifest.values import Json, TimeScheme
@@ -53,8 +54,10 @@ def conclude(
     `declarations` says of each dataset what serving must know (`data.declarations`).
     """
     outcomes = _outcomes(results, chosen)
+    lineages = Lineages(index, objects)
     documents = _documents(results, outcomes, chosen, states, index, objects, declarations, run, now)
-    pointers = _write_documents(documents, objects, run)
+    _name_lineages(documents, results, states, lineages)
+    pointers = _write_documents(documents, lineages, objects, run)
     rows: dict[str, NodeState] = {}
     attempts: dict[str, Attempt] = {}
     for node, result in results.items():
@@ -188,19 +191,50 @@ def _documents(
     return documents
 
 
+def _name_lineages(
+    documents: Mapping[tuple[str, str], dict[str, Json]],
+    results: Mapping[str, NodeResult],
+    states: Mapping[str, NodeState],
+    lineages: Lineages,
+) -> None:
+    """Each document names the facts of its version by digest; those of a champion are taken along."""
+    made = {node: results[node].candidate for kind, node in documents if kind == "version"}
+    lineages.gather([candidate for candidate in made.values() if candidate is not None])
+    for (kind, node), document in documents.items():
+        candidate, pointer = made.get(node), states[node].document if node in states else None
+        if kind == "version" and candidate is not None:
+            document["lineage"] = lineages.digest(candidate)
+        elif isinstance(document.get("lineage"), str) and pointer is not None:
+            lineages.carry(str(document["lineage"]), pointer.pack)
+
+
 def _write_documents(
-    documents: Mapping[tuple[str, str], dict[str, Json]], objects: Objects, run: str
+    documents: Mapping[tuple[str, str], dict[str, Json]], lineages: Lineages, objects: Objects, run: str
 ) -> dict[tuple[str, str], BlobPointer]:
-    """One pack with all documents; their pointers."""
+    """One pack with all documents and the lineages behind them, which are kept as long; their pointers."""
     if not documents:
         return {}
     records = []
+    written: set[str] = set()
     for (_, node), document in documents.items():
-        version = document["version"]
+        version, lineage = document["version"], document.get("lineage")
         assert isinstance(version, str)
         blob = Blob(role="version", format="json", data=json.dumps(document, sort_keys=True).encode())
+        behind = lineages.behind(lineage) if isinstance(lineage, str) else ()
+        facts = [
+            Blob(role="lineage", format="json", data=lineages.bodies[one])
+            for one in behind
+            if one not in written
+        ]
+        written |= set(behind)
         records.append(
-            Record(action="version", fingerprint=version, parts={"node": node}, blobs=(blob,), metrics={})
+            Record(
+                action="version",
+                fingerprint=version,
+                parts={"node": node},
+                blobs=(blob, *facts),
+                metrics={},
+            )
         )
     key = f"packs/{run}/documents-1"
     body, stored = build_pack(key, records)
@@ -226,6 +260,9 @@ def version_document(
         fit: dict[str, Json] = {"fingerprint": fingerprint, "model": model.to_json() if model else None}
         if record is not None and "degenerate" in record.metrics:
             fit["degenerate"] = record.metrics["degenerate"]
+        trained = trained_by(candidate, left_out, fingerprint, index)
+        if trained is not None:
+            fit["trained"] = trained.to_json()
         fits[left_out] = fit
     return {
         "format": 1,

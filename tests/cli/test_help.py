@@ -15,11 +15,10 @@ from tests.cli.conftest import PROGRAM, ROOT, Type, environment
 
 VERBS = {
     "init", "validate", "schema", "plan", "run", "predict", "rollback", "pin", "unpin",
-    "status", "releases", "diff", "explain", "report", "ls", "graph",
+    "status", "releases", "diff", "explain", "audit", "report", "ls", "graph",
     "gc",
 }  # fmt: skip
 LATER = (
-    "audit",
     "promote",
     "drift",
     "feedback",

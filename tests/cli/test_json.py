@@ -46,6 +46,7 @@ def beginnings(text: str) -> set[str]:
         ["diff", "1", "1"],
         ["rollback", "1"],
         ["explain", "progression"],
+        ["audit"],
         ["report"],
         ["ls"],
         ["graph"],
