@@ -264,7 +264,9 @@ def _time_rows(
     part = calendar.blocks_of(decided)
     embargo = int(scheme.embargo.total_seconds() * 1_000_000)
     known = np.full(len(rows), NEVER, np.int32)
-    known[labelled] = calendar.first_from(known_at[labelled] + embargo)
+    # a label that is known at the very begin of its row's block is learnt by the next block's fit: the
+    # block's own predicts the row
+    known[labelled] = np.maximum(calendar.first_from(known_at[labelled] + embargo), part[labelled] + 1)
     current = calendar.block_at(as_of)
     newest = int(part.max()) if len(part) else current
     known_now = labelled & (known_at <= as_of)

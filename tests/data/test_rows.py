@@ -150,7 +150,9 @@ def test_each_row_is_in_the_state_that_the_manifest_says(world):
         trained = {
             row["row"]
             for row in rows
-            if row["known"] is not None and row["known"] <= begin(block, world["days"]) - embargo
+            if row["known"] is not None
+            and row["known"] <= begin(block, world["days"]) - embargo
+            and row["block"] < block
         }
         chosen = found.training(Before(block), every)
         assert {rows[i]["row"] for i in chosen} == trained
@@ -159,7 +161,10 @@ def test_each_row_is_in_the_state_that_the_manifest_says(world):
         assert chosen[: len(earlier)].tolist() == earlier.tolist()
     data = describe(one, table, found, ())
     assert data.counts["trained"] == sum(
-        r["known"] is not None and r["known"] + embargo <= begin(next_block, world["days"]) for r in rows
+        r["known"] is not None
+        and r["known"] + embargo <= begin(next_block, world["days"])
+        and r["block"] < next_block
+        for r in rows
     )
     if holdout:
         judged = [

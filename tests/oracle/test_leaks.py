@@ -164,3 +164,28 @@ def test_a_selection_is_proven_with_what_stands_behind_it(bench: Bench, monkeypa
     assert proof(bench, select=("weather",)).proven
     assert not proof(bench, select=("top",)).proven
     assert {one.node for one in proof(bench, select=("top",)).violations} == {"base", "top"}
+
+
+def test_a_row_at_midnight_whose_label_is_known_at_once_is_predicted_by_a_fit_without_it(bench: Bench):
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=90, tz="UTC"), "x": rng.normal(size=90)})
+    frame["y"] = rng.normal(size=90)
+    bench.write(
+        """
+validation: {scheme: time, blocks: 1w, holdout: 1, min_train: {rows: 10, blocks: 1}}
+datasets: {d: {path: d.parquet, key: [day], time: day}}
+defaults: {gate: {refit_shift: 100}, estimator: {type: KNeighborsRegressor, parameters: {n_neighbors: 1}}}
+models:
+  up: {dataset: d, target: {column: y, known_after: 0d}, features: [x]}
+  down: {dataset: d, target: {column: y, known_after: 0d}, features: [x], inputs: {up: {}}}
+""",
+        d=frame,
+    )
+    bench.run("2024-03-30")
+    assert proof(bench).proven
+    version, block = bench.version("up"), (frame["day"] - pd.Timestamp("1970-01-05", tz="UTC")).dt.days // 7
+    own = [b for b in set(block) if b in (version.column(f"<{b}") if f"<{b}" in version.fits else {})]
+    assert len(own) > 5
+    for b in own:
+        # the nearest neighbour of a row that was learnt from is the row itself
+        assert not np.isin(version.column(f"<{b}")[b][:, 0], frame["y"][block == b]).any()
