@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.edges import Groups, Link
+from retraining.data.edges import Groups, Link, Newest
 from retraining.data.rows import cell_starts
 from retraining.data.tables import Table
 from retraining.decide.recipes import Recipe
@@ -101,7 +101,8 @@ def reader_column(
         return UpstreamColumn(
             values=link.aggregate(values, item.aggregate), join=None, names=columns, policy=policy
         )
-    return UpstreamColumn(values=values, join=link, names=tuple(names), policy=policy)
+    join = link.pick(np.asarray(~np.isnan(values).any(axis=1))) if isinstance(link, Newest) else link
+    return UpstreamColumn(values=values, join=join, names=tuple(names), policy=policy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,9 +80,46 @@ class Groups:
         return np.asarray(running[np.maximum(self.end - 1, 0)])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Newest:
+    """The upstream rows of which each row of a reader's dataset reads the newest that has a prediction.
+
+    `groups` are the rows that existed when the reader's row was decided; `decided` are the readers'
+    moments and `moments` the upstream rows', in microseconds; a row older than `tolerance` is not read.
+    """
+
+    groups: Groups
+    decided: NDArray[np.int64]
+    moments: NDArray[np.int64]
+    tolerance: int | None
+
+    def pick(self, present: NDArray[np.bool_]) -> Rows:
+        """For each reader row the `present` upstream row decided last (of equals the last by key); -1: none."""
+        groups, order = self.groups, self.groups.order
+        n_rows = len(order)
+        found = np.full(len(groups.end), -1, np.intp)
+        if not n_rows:
+            return found
+        by_moment = np.lexsort((order, self.moments[order]))
+        rank = np.empty(n_rows, np.int64)
+        rank[by_moment] = np.arange(1, n_rows + 1)
+        rank[~present[order]] = 0
+        group = np.zeros(n_rows, np.int64)
+        group[groups.bounds[1:]] = 1
+        # one running maximum for all groups: a later group's numbers are above all of an earlier one's
+        newest = np.maximum.accumulate(np.cumsum(group) * (n_rows + 1) + rank) % (n_rows + 1)
+        reads = np.flatnonzero(groups.end > groups.start)
+        reads = reads[newest[groups.end[reads] - 1] > 0]
+        found[reads] = order[by_moment[newest[groups.end[reads] - 1] - 1]]
+        if self.tolerance is not None:
+            old = self.decided[reads] - self.moments[found[reads]] > self.tolerance
+            found[reads[old]] = -1
+        return found
+
+
 LinkKey: TypeAlias = tuple[tuple[tuple[str, str], ...], str, dt.timedelta | None]
-#: None: the same row; rows: for each reader row an upstream row (-1: none); groups: several.
-Link: TypeAlias = Rows | Groups | None
+#: None: the same row; rows: for each reader row an upstream row (-1: none); groups: several; newest: one of several.
+Link: TypeAlias = Rows | Groups | Newest | None
 
 
 def link_rows(
@@ -138,6 +175,8 @@ def check_folds(
         return
     own = folds_of(tables[0], datasets[0], schemes[0], seed)
     theirs = folds_of(tables[1], datasets[1], schemes[1], seed)
+    if isinstance(link, Newest):
+        link = link.groups  # any of its rows may be the newest with a prediction
     if isinstance(link, Groups):
         reads = link.end > link.start
         alike = np.zeros(len(own), np.int64)
@@ -162,6 +201,8 @@ def linked_pairs(link: Link, upper: NDArray[np.int64], lower: NDArray[np.int64])
 
     `upper` and `lower` give the node of each row of the two datasets, -1 for none.
     """
+    if isinstance(link, Newest):
+        return _newest_pairs(link, upper, lower)
     if not isinstance(link, Groups):
         source = np.arange(len(lower)) if link is None else link
         hit = np.flatnonzero((source >= 0) & (lower >= 0))
@@ -244,26 +285,31 @@ def _groups(
 
 def _newest(
     item: Input, groups: Groups, decided: NDArray[np.int64] | None, moments: NDArray[np.int64] | None
-) -> Rows:
-    """Of the rows that exist the one decided last (of equals the last by key), unless it is too old."""
+) -> Newest:
     assert decided is not None
     assert moments is not None
-    n_rows = len(groups.order)
-    found = np.full(len(groups.end), -1, np.intp)
-    if not n_rows:
-        return found
-    by_moment = np.lexsort((groups.order, moments[groups.order]))
-    rank = np.empty(n_rows, np.int64)
-    rank[by_moment] = np.arange(n_rows)
-    group = np.zeros(n_rows, np.int64)
-    group[groups.bounds[1:]] = 1
-    newest = np.maximum.accumulate(np.cumsum(group) * n_rows + rank) % n_rows
-    reads = np.flatnonzero(groups.end > groups.start)
-    found[reads] = groups.order[by_moment[newest[groups.end[reads] - 1]]]
-    if item.tolerance is not None:
-        old = decided[reads] - moments[found[reads]] > microseconds(item.tolerance)
-        found[reads[old]] = -1
-    return found
+    tolerance = None if item.tolerance is None else microseconds(item.tolerance)
+    return Newest(groups=groups, decided=decided, moments=moments, tolerance=tolerance)
+
+
+def _newest_pairs(link: Newest, upper: NDArray[np.int64], lower: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The pairs of nodes where a row of the upstream may be the newest that a row of the reader finds."""
+    groups, owners = link.groups, upper[link.groups.order]
+    reads = np.flatnonzero((groups.end > groups.start) & (lower >= 0))
+    reads = reads[np.lexsort((link.decided[reads], groups.start[reads], lower[reads]))]
+    changes = (np.diff(lower[reads]) != 0) | (np.diff(groups.start[reads]) != 0)
+    found: set[tuple[int, int]] = set()
+    for rows in np.split(reads, np.flatnonzero(changes) + 1) if len(reads) else []:
+        ends = np.maximum.accumulate(groups.end[rows])
+        places = np.arange(groups.start[rows[0]], ends[-1])
+        if link.tolerance is not None:
+            # the first reader that finds a row there finds it youngest
+            first = rows[np.searchsorted(ends, places, side="right")]
+            age = link.decided[first] - link.moments[groups.order[places]]
+            places = places[age <= link.tolerance]
+        reader = int(lower[rows[0]])
+        found |= {(owner, reader) for owner in np.unique(owners[places]).tolist() if owner >= 0}
+    return np.array(sorted(found), np.int64).reshape(-1, 2)
 
 
 def _check_moments(

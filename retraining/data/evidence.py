@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.edges import Groups, Link
+from retraining.data.edges import Groups
 from retraining.data.tables import NO_MOMENT, Table, key_hash
 from retraining.decide.lineage import UNKNOWN_PIECE, FedCell, Trained
 from retraining.decide.recipes import Recipe
@@ -105,7 +105,7 @@ def unite_origins(n_rows: int, parts: Sequence[tuple[Rows, Floats, NDArray[np.in
 
 
 def fed_cells(
-    link: Link,
+    link: Groups | Rows | None,
     rows: Rows,
     part: NDArray[np.int32],
     united: Floats,

@@ -19,7 +19,7 @@ from retraining.data.columns import (
     unite,
     usable_rows,
 )
-from retraining.data.edges import Groups, Link, edge_kind, link_words
+from retraining.data.edges import Groups, Newest, edge_kind, link_words
 from retraining.data.evidence import fed_cells, unite_origins
 from retraining.decide.calendar import Calendar
 from retraining.decide.fits import Context, Folds, LeftOut
@@ -114,17 +114,19 @@ def _assembled(
         study.origins[key] = unite_origins(n_rows, sources)
     united = np.asarray(study.arrays[key], np.float64)
     link = study.world.link(candidate.recipe.dataset, item)
-    _note_origin(study, candidate, item, context, parts, link, dataset, united, study.origins[key])
     policy = candidate.recipe.missing_policy(item)
     column = reader_column(item, link, united, names, policy)
+    through = link if isinstance(link, Groups) else column.join
+    _note_origin(study, candidate, item, context, parts, through, dataset, united, study.origins[key])
     words: list[Json] = [candidate.recipe.dataset, dataset, *link_words(item)]
     values_key, join_key = key, None
     if isinstance(link, Groups):
         values_key = digest_of(["aggregate", key, list(item.aggregate), *words])
         _share(study, values_key, column.values)
-    elif link is not None:
-        join_key = digest_of(["join", *words])
-        _share(study, join_key, link)
+    elif column.join is not None:
+        # which row is the newest with a prediction hangs on the predictions
+        join_key = digest_of(["join", *words, *([key] if isinstance(link, Newest) else [])])
+        _share(study, join_key, column.join)
     return (
         InputSpec(values=values_key, join=join_key, names=column.names, policy=policy),
         column,
@@ -138,7 +140,7 @@ def _note_origin(
     item: Input,
     context: Context,
     parts: Sequence[tuple[str, Side, ColumnValues]],
-    link: Link,
+    link: Groups | NDArray[np.intp] | None,
     dataset: str,
     united: Floats,
     origin: NDArray[np.int64],

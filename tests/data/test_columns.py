@@ -185,14 +185,15 @@ def sides(own, theirs):
 
 @SETTINGS
 @given(ROWS, UPSTREAM, st.one_of(st.none(), st.integers(0, 6)))
-def test_as_of_reads_the_row_decided_last_of_those_that_exist_and_are_not_too_old(own, theirs, tolerance):
+def test_as_of_reads_the_newest_prediction_of_those_that_exist_and_is_not_too_old(own, theirs, tolerance):
     age = None if tolerance is None else dt.timedelta(microseconds=tolerance)
-    found = link_rows(replace(AS_OF, tolerance=age), *sides(own, theirs))
+    link = link_rows(replace(AS_OF, tolerance=age), *sides(own, theirs))
+    found = link.pick(np.array([row[3] is not None for row in theirs]))
     for i, (key, decided) in enumerate(own):
         exist = [
             (at, j)
-            for j, (other, at, seen, _) in enumerate(theirs)
-            if other == key and max(at, seen) <= decided
+            for j, (other, at, seen, value) in enumerate(theirs)
+            if other == key and max(at, seen) <= decided and value is not None
         ]
         newest = max(exist, default=None)
         if newest is not None and tolerance is not None and decided - newest[0] > tolerance:
@@ -243,6 +244,26 @@ def test_linked_pairs_are_the_nodes_that_share_a_row(own, theirs, random):
         for i, (key, decided) in enumerate(own)
         for j, (other, at, seen, _) in enumerate(theirs)
         if other == key and max(at, seen) <= decided and upper[j] >= 0 and lower[i] >= 0
+    }
+    assert {tuple(pair) for pair in linked_pairs(link, upper, lower).tolist()} == expected
+
+
+@SETTINGS
+@given(ROWS, UPSTREAM, st.one_of(st.none(), st.integers(0, 6)), st.randoms(use_true_random=False))
+def test_linked_pairs_as_of_are_the_nodes_that_share_a_row_which_may_be_read(own, theirs, tolerance, random):
+    upper = np.array([random.randint(-1, 2) for _ in theirs])
+    lower = np.array([random.randint(-1, 1) for _ in own])
+    age = None if tolerance is None else dt.timedelta(microseconds=tolerance)
+    link = link_rows(replace(AS_OF, tolerance=age), *sides(own, theirs))
+    expected = {
+        (int(upper[j]), int(lower[i]))
+        for i, (key, decided) in enumerate(own)
+        for j, (other, at, seen, _) in enumerate(theirs)
+        if other == key
+        and max(at, seen) <= decided
+        and (tolerance is None or decided - at <= tolerance)
+        and upper[j] >= 0
+        and lower[i] >= 0
     }
     assert {tuple(pair) for pair in linked_pairs(link, upper, lower).tolist()} == expected
 

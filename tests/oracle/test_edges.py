@@ -110,7 +110,9 @@ def test_as_of_reads_what_merge_asof_finds_and_trains_on_it(bench):
     # merge_asof knows one moment: rows that arrive late are judged one by one
     newest = []
     for sale in rows.itertuples():
-        mine = ratings[(ratings["device"] == sale.device) & (ratings["seen"] <= sale.t)]
+        mine = ratings[
+            (ratings["device"] == sale.device) & (ratings["seen"] <= sale.t) & ratings["risk"].notna()
+        ]
         last = mine.iloc[-1] if len(mine) else None
         fresh = last is not None and sale.t - last["day"] <= pd.Timedelta("4D")
         newest.append(last["risk"] if fresh else np.nan)
