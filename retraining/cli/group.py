@@ -15,7 +15,7 @@ _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Decide and do": ("plan", "run", "predict", "export"),
     "Overrule": ("rollback", "pin", "unpin"),
     "Look": ("status", "releases", "diff", "explain", "audit", "report", "ls", "graph"),
-    "Keep house": ("gc",),
+    "Keep house": ("verify", "gc"),
 }
 
 

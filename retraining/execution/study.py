@@ -6,7 +6,6 @@ way: candidates, assembled columns, documents that were read.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -41,7 +40,7 @@ from retraining.graph.graph import Graph
 from retraining.manifest.values import Input, Manifest
 from retraining.release.values import BlobPointer, NodeState, Parts
 from retraining.store.objects import Objects
-from retraining.store.packs import Action, StoredRecord, read_blob
+from retraining.store.packs import Action, StoredRecord, read_document
 from retraining.store.results import ResultIndex
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -214,7 +213,7 @@ class Study:
         if pointer is None:
             return None
         if pointer.digest not in self._documents:
-            self._documents[pointer.digest] = json.loads(read_blob(self.world.objects, pointer))
+            self._documents[pointer.digest] = read_document(self.world.objects, pointer)
         return self._documents[pointer.digest]
 
     def candidate(self, node: str, side: Side) -> Candidate | None:

@@ -21,7 +21,7 @@ from retraining.manifest.values import Json, TimeScheme
 from retraining.release.update import Update
 from retraining.release.values import Attempt, BlobPointer, NodeState
 from retraining.store.objects import Objects
-from retraining.store.packs import Blob, Record, build_pack, read_blob
+from retraining.store.packs import Blob, Record, build_pack, read_document
 from retraining.store.results import ResultIndex
 
 _RECORDED = ("promoted", "rejected", "insufficient", "waiting", "failed")
@@ -181,7 +181,7 @@ def _documents(
     for node, rewired in sorted(chosen.rewired.items()):
         pointer = states[node].document
         assert pointer is not None
-        document: dict[str, Json] = json.loads(read_blob(objects, pointer))
+        document: dict[str, Json] = read_document(objects, pointer)
         checks = document.get("checks")
         told: Json = {"run": run, "time": now, **rewired.check.to_json()}
         documents[("champion", node)] = {

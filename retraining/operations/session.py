@@ -6,7 +6,6 @@ Read once at the start of `plan` and `run`; everything after is a function of th
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +30,8 @@ from retraining.operations.observe import Observation, leave_hint, observe
 from retraining.operations.partitions import Skipped
 from retraining.operations.remembered import Inputs, recall, remember
 from retraining.release.values import BlobPointer, NodeState
+from retraining.store import packs
 from retraining.store.log import Head, LogEntry, Store, open_store
-from retraining.store.packs import read_blob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,9 +261,8 @@ def parse_moment(text: str, timezone: str) -> dt.datetime:
 
 
 def read_document(store: Store, pointer: BlobPointer) -> dict[str, Any]:
-    """A version document."""
-    document: dict[str, Any] = json.loads(read_blob(store.objects, pointer))
-    return document
+    """A version document; errors as `packs.read_document`."""
+    return packs.read_document(store.objects, pointer)
 
 
 def _facts(

@@ -6,7 +6,6 @@ its dataset, and the shipped model lies where the head of the log says.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from retraining.decide.recipes import Recipe, recipe_from_json
 from retraining.errors import IntegrityError
 from retraining.manifest.catalog import estimators, gives_probabilities
 from retraining.release.values import NodeState
+from retraining.store.documents import parse_document
 from retraining.store.objects import Objects
 from retraining.store.packs import read_blob
 
@@ -65,7 +65,7 @@ def read_version(objects: Objects, state: NodeState) -> ServedVersion:
 def version_from(state: NodeState, data: bytes) -> ServedVersion:
     """The version that a stored document describes; IntegrityError where it describes none."""
     try:
-        return _version(state, json.loads(data))
+        return _version(state, parse_document(data, f"the version document of {state.node}"))
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(state, f"its document lacks or garbles {error}") from error
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from retraining.manifest.values import Json
 from retraining.reporting.paint import Paint, plain
-from retraining.reporting.text import format_duration, plural
+from retraining.reporting.text import format_duration, format_size, plural
 
 __all__ = ["Cleaning", "cleaning_text"]
 
@@ -83,16 +83,7 @@ def _objects(sizes: Mapping[str, int]) -> str:
         return "nothing"
     kinds = Counter(key.partition("/")[0] for key in sizes)
     parts = ", ".join(f"{number:,} in {kind}/" for kind, number in sorted(kinds.items()))
-    return f"{plural(len(sizes), 'object')}, {_size(sum(sizes.values()))} ({parts})"
-
-
-def _size(count: int) -> str:
-    size = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
-        size /= 1000
-    return f"{size:,.1f} TB"
+    return f"{plural(len(sizes), 'object')}, {format_size(sum(sizes.values()))} ({parts})"
 
 
 def _objects_json(sizes: Mapping[str, int]) -> dict[str, Json]:

@@ -22,6 +22,7 @@ __all__ = [
     "format_number",
     "format_share",
     "format_signed",
+    "format_size",
     "join_words",
     "plural",
     "shorten",
@@ -49,6 +50,18 @@ def format_duration(seconds: float | None) -> str:
     if minutes < 24 * 60:
         return _two_units(minutes, 60, "h", "min")
     return _two_units(round(minutes / 60), 24, "d", "h")
+
+
+def format_size(count: int) -> str:
+    """The text of a number of bytes: `812 bytes`, `1.5 kB`, `2.3 MB`."""
+    if count < 1000:
+        return plural(count, "byte")
+    size = float(count)
+    for unit in ("kB", "MB", "GB"):
+        size /= 1000
+        if size < 999.95:
+            return f"{size:,.1f} {unit}"
+    return f"{size / 1000:,.1f} TB"
 
 
 def _two_units(amount: int, size: int, large: str, small: str) -> str:

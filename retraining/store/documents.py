@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -28,8 +29,10 @@ __all__ = [
     "digest_of",
     "pack_bytes",
     "parse_document",
+    "parse_named",
     "parse_sealed",
     "sealed",
+    "sealed_named",
     "write_document",
 ]
 
@@ -37,6 +40,7 @@ FORMAT = 1
 _LENGTHS = struct.Struct("<QQ")
 _SHA256_BYTES = 32
 _SEAL_BYTES = len(',"digest":"sha256:"}\n') + 64
+_FORMAT_TEXT = re.compile(rb'"format": ?([0-9]{1,6})[,}]')
 _REMEDY = "restore this file from a backup; if it is a cached fit, delete it and run again"
 
 
@@ -86,10 +90,27 @@ def parse_sealed(data: bytes, key: str) -> dict[str, Json]:
     """The document that `sealed` made, with its digest; IntegrityError if any byte differs."""
     body = data[:-_SEAL_BYTES] + b"}\n"
     if data[-_SEAL_BYTES:] != _seal(body):
-        # A newer version may seal in another way; its number is the better message.
-        parse_document(data, key)
+        # A newer version may seal in another way; its number is the better message. Nothing is parsed.
+        newer = _FORMAT_TEXT.search(data)
+        if newer is not None:
+            check_format({"format": int(newer[1])}, key)
         raise IntegrityError(f"{key}: its bytes are not what its digest says", _REMEDY)
     return parse_document(data, key)
+
+
+def sealed_named(document: Mapping[str, Json]) -> bytes:
+    """A sealed document that says in itself that it is sealed, for kinds that older versions left open."""
+    return sealed({**document, "sealed": True})
+
+
+def parse_named(data: bytes, key: str) -> dict[str, Json]:
+    """The document that `sealed_named` made, or an older version wrote unsealed, without the marks.
+
+    IntegrityError if any byte of a sealed one differs: either of its two marks is enough to be held to it.
+    """
+    marked = b'"sealed":true' in data or data[-_SEAL_BYTES:].startswith(b',"digest":"sha256:')
+    document = parse_sealed(data, key) if marked else parse_document(data, key)
+    return {name: value for name, value in document.items() if not marked or name not in ("sealed", "digest")}
 
 
 def _seal(body: bytes) -> bytes:
@@ -133,9 +154,9 @@ class Frame:
         """How many bytes follow the lines."""
         return _SHA256_BYTES + _LENGTHS.size + len(self.magic)
 
-    def write(self, lines: Iterable[Mapping[str, Json]]) -> bytes:
-        """The frame of these lines, with a first line that says the format."""
-        raw = b"".join([write_document({"format": FORMAT}), *map(write_document, lines)])
+    def write(self, lines: Iterable[Mapping[str, Json]], **about: Json) -> bytes:
+        """The frame of these lines, with a first line that says the format, and what `about` says."""
+        raw = b"".join([write_document({**about, "format": FORMAT}), *map(write_document, lines)])
         stored, _ = pack_bytes(raw)
         lengths = _LENGTHS.pack(len(stored), len(raw))
         return b"".join([stored, self._digest(stored, lengths), lengths, self.magic])
@@ -156,6 +177,10 @@ class Frame:
 
     def read(self, frame: bytes, key: str) -> list[dict[str, Json]]:
         """The lines of a whole frame; IntegrityError if a byte differs, StoreError for a newer format."""
+        return self.open(frame, key)[1]
+
+    def open(self, frame: bytes, key: str) -> tuple[dict[str, Json], list[dict[str, Json]]]:
+        """What a frame says of itself, and its lines; errors as `read`."""
         stored = frame[: self.stored_bytes(frame, len(frame), key)]
         _, raw = self._lengths(frame)
         end = frame[len(stored) :]
@@ -163,8 +188,8 @@ class Frame:
         if end != b"".join([self._digest(stored, lengths), lengths, self.magic]):
             raise IntegrityError(f"{key}: its bytes are not what its digest says", _REMEDY)
         lines = decompress(stored, "none" if raw == len(stored) else "zstd", raw, key).splitlines()
-        parse_document(lines[0] if lines else b"", key)
-        return fields.sequence({"lines": [json.loads(line) for line in lines[1:]]}, "lines")
+        about = parse_document(lines[0] if lines else b"", key)
+        return about, fields.sequence({"lines": [json.loads(line) for line in lines[1:]]}, "lines")
 
     def _lengths(self, tail: bytes) -> tuple[int, int]:
         stored, raw = _LENGTHS.unpack(tail[-_LENGTHS.size - len(self.magic) : -len(self.magic)])

@@ -16,7 +16,7 @@ from retraining.errors import StoreError
 from retraining.manifest.values import Json
 from retraining.release.values import BlobPointer, NodeState
 from retraining.store.condemned import CondemnedObject, pointers_of, read_condemned
-from retraining.store.entries import Head, LogEntry, entry_key
+from retraining.store.entries import RELEASING, Head, LogEntry, entry_key
 from retraining.store.log import Store
 from retraining.store.nodes import read_nodes
 from retraining.store.objects import ObjectInfo, Objects
@@ -228,7 +228,7 @@ def _releases(
     made = {
         entry.release: entry.sequence
         for entry in entries
-        if entry.kind in ("release", "rollback") and entry.release is not None
+        if entry.kind in RELEASING and entry.release is not None
     }
     if not made:
         return (), ()

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from retraining.errors import AlreadyExistsError, NotFoundError, StoreError
 from retraining.store.filesystem import FileSystem, OsFileSystem
-from retraining.store.objects import ObjectInfo, check_key
+from retraining.store.objects import ObjectInfo, UnsafeKeyError, check_key
 
 __all__ = ["LocalObjects"]
 
@@ -49,6 +49,7 @@ class LocalObjects:
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._folder = folder.absolute()
+        self._real_folder = os.path.realpath(self._folder)
         self._files: FileSystem = OsFileSystem() if files is None else files
         self._random_bytes = random_bytes
         # Folders whose own name is known to be durable, so that each is synced upwards once.
@@ -123,7 +124,7 @@ class LocalObjects:
         return self._read(key, -length, length)
 
     def list(self, prefix: str, start_after: str = "") -> Iterator[ObjectInfo]:
-        """The objects whose key begins with `prefix` and is greater than `start_after`, by key."""
+        """The objects whose key begins with `prefix` and is greater than `start_after`, by key; no links."""
         base = prefix.rpartition("/")[0]
         folder = self._path(base) if base else self._folder
         return self._walk(folder, f"{base}/" if base else "", prefix, start_after)
@@ -155,7 +156,7 @@ class LocalObjects:
     def delete_temporaries(self, found: Iterable[ObjectInfo]) -> None:
         """Remove what `temporaries` found."""
         for info in found:
-            path = self._folder / check_key(info.key.rpartition("#")[0])
+            path = self._path(info.key.rpartition("#")[0])
             with contextlib.suppress(FileNotFoundError):
                 self._files.unlink(path.with_name(info.key.rpartition("/")[2]))
 
@@ -173,7 +174,15 @@ class LocalObjects:
         """Nothing: link(2) excludes, and a file system without it is refused by `create`."""
 
     def _path(self, key: str) -> Path:
-        return self._folder / check_key(key)
+        """The file of a key; UnsafeKeyError where a link below the store's folder stands in its way."""
+        path = self._folder / check_key(key)
+        inside = os.path.join(self._real_folder, *key.split("/")[:-1])
+        if os.path.realpath(path.parent) != inside or path.is_symlink():
+            raise UnsafeKeyError(
+                f"{path}: a symbolic link inside the store leads elsewhere, and none is followed",
+                "remove the link; the store's own folder may be one",
+            )
+        return path
 
     @contextlib.contextmanager
     def _temporary(self, target: Path, body: bytes, *, durable: bool) -> Iterator[Path]:
@@ -229,7 +238,11 @@ class LocalObjects:
     def _walk(self, folder: Path, base: str, prefix: str, start_after: str) -> Iterator[ObjectInfo]:
         try:
             with os.scandir(folder) as scan:
-                entries = [(f"{e.name}/" if e.is_dir() else e.name, e) for e in scan if "#" not in e.name]
+                entries = [
+                    (f"{e.name}/" if e.is_dir() else e.name, e)
+                    for e in scan
+                    if "#" not in e.name and not e.is_symlink()
+                ]
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:

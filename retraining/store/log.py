@@ -17,7 +17,7 @@ from retraining.manifest.values import Json
 from retraining.release import fields
 from retraining.release.update import Requirement, Update
 from retraining.store.commits import Commit, Housekeeping, Ports
-from retraining.store.documents import FORMAT, digest_of, parse_document, parse_sealed, sealed, write_document
+from retraining.store.documents import FORMAT, digest_of, parse_named, parse_sealed, sealed, sealed_named
 from retraining.store.entries import (
     RELEASING,
     Head,
@@ -73,12 +73,12 @@ def store_on(objects: Objects, *, create: bool = False) -> Store:
         "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
     }
     # Whoever made it: all read the same.
-    create_own(objects, _STORE, write_document(document))
+    create_own(objects, _STORE, sealed_named(document))
     return _read_store(objects)
 
 
 def _read_store(objects: Objects) -> Store:
-    document = parse_document(objects.get(_STORE), f"{objects.url}/{_STORE}")
+    document = parse_named(objects.get(_STORE), f"{objects.url}/{_STORE}")
     try:
         return Store(objects, store_id=fields.text(document, "store_id"))
     except ValueError as error:
@@ -223,18 +223,18 @@ class Store:
 
     def create_json(self, key: str, document: Mapping[str, Json]) -> None:
         """Write a document with `format: 1` once; AlreadyExistsError where another is there."""
-        if not create_own(self.objects, key, write_document({"format": FORMAT, **document})):
+        if not create_own(self.objects, key, sealed_named({"format": FORMAT, **document})):
             raise AlreadyExistsError(
                 f"{self.objects.url}: another writer created {key} first", "run the command again"
             )
 
     def put_json(self, key: str, document: Mapping[str, Json]) -> None:
         """Write a document with `format: 1` durably under a name that only this run uses."""
-        self.objects.put(key, write_document({"format": FORMAT, **document}))
+        self.objects.put(key, sealed_named({"format": FORMAT, **document}))
 
     def read_json(self, key: str) -> dict[str, Json]:
         """The document at a key; NotFoundError, IntegrityError, StoreError for a newer format."""
-        return parse_document(self.objects.get(key), key)
+        return parse_named(self.objects.get(key), key)
 
     def write_hint(self, key: str, document: Mapping[str, Json]) -> None:
         """Leave a document that saves work later; that it cannot be written is no error."""
@@ -274,7 +274,7 @@ class Store:
 
     def _newest(self) -> int:
         """The number of the newest log entry, 0 where there is none."""
-        hint = self._hint()
+        hint = self.hinted_sequence()
         return (hint and self._last_from(hint)) or self._last_from(1)
 
     def _last_from(self, first: int) -> int:
@@ -291,7 +291,8 @@ class Store:
             last = sequence
         return last if last >= first else 0
 
-    def _hint(self) -> int:
+    def hinted_sequence(self) -> int:
+        """The number of a log entry that a commit left as a hint: there were at least so many; 0 for none."""
         try:
             hint = self.objects.get(_HINT)
         except StoreError:

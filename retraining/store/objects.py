@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Protocol, get_args
 from urllib.parse import unquote, urlsplit
 
-from retraining.errors import AlreadyExistsError, NotFoundError, StoreError, UnansweredError
+from retraining.errors import AlreadyExistsError, IntegrityError, NotFoundError, StoreError, UnansweredError
 from retraining.store.cloud.addresses import Scheme, parse_address, presentable, scheme_of
 
-__all__ = ["ObjectInfo", "Objects", "check_key", "create_own", "open_objects"]
+__all__ = ["ObjectInfo", "Objects", "UnsafeKeyError", "check_key", "create_own", "open_objects"]
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\#]")
 _MAX_PART = 200
@@ -110,8 +110,12 @@ class Objects(Protocol):
         ...
 
 
+class UnsafeKeyError(IntegrityError, ValueError):
+    """A name that could lead out of the store: a record that holds one was made by nobody of us."""
+
+
 def check_key(key: str) -> str:
-    """The key itself, if it is safe on every kind of store; ValueError for anything else.
+    """The key itself, if it is safe on every kind of store; UnsafeKeyError for anything else.
 
     Parts are separated by "/"; none is empty, "." or ".."; no backslash, control character or "#".
     """
@@ -121,7 +125,10 @@ def check_key(key: str) -> str:
         or len(key.encode()) > _MAX_KEY
         or any(part in ("", ".", "..") or len(part.encode()) > _MAX_PART for part in parts)
     ):
-        raise ValueError(f"not a safe object key: {key!r:.300}")
+        raise UnsafeKeyError(
+            f"not a safe object key: {key!r:.300}",
+            "a record of the store names it: restore the store's log/ and index/ folders from a backup",
+        )
     return key
 
 

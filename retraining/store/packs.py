@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from retraining.errors import IntegrityError, NotFoundError
 from retraining.manifest.values import Json
@@ -24,6 +24,7 @@ __all__ = [
     "Record",
     "StoredRecord",
     "build_pack",
+    "check_pack",
     "pack_key",
     "read_blob",
     "read_blobs",
@@ -145,8 +146,10 @@ def build_pack(key: str, records: Sequence[Record]) -> tuple[bytes, tuple[Stored
                 end += len(stored)
             pointers.append(_pointer(key, blob, digest, pointer.offset, pointer.stored, pointer.codec))
         stored_records.append(_stored(record, tuple(pointers)))
-    footer = _FRAME.write(record.to_json() for record in stored_records)
-    return b"".join([*chunks, footer]), tuple(stored_records)
+    body = b"".join(chunks)
+    # blobs are held to digests of what they unpack to; this one is for `verify`, of every byte as it lies
+    footer = _FRAME.write((record.to_json() for record in stored_records), body=digest_of(body))
+    return body + footer, tuple(stored_records)
 
 
 def read_footer(objects: Objects, key: str) -> tuple[StoredRecord, ...]:
@@ -164,6 +167,24 @@ def read_footer(objects: Objects, key: str) -> tuple[StoredRecord, ...]:
         if pointer.offset + pointer.stored > size - footer_bytes:
             raise IntegrityError(f"{key}: a record points past the pack's {size} bytes", _REMEDY)
     return records
+
+
+def check_pack(objects: Objects, key: str) -> int:
+    """The number of blobs in a pack that is whole; IntegrityError where any of its bytes differs."""
+    data = objects.get(key)
+    footer_bytes = _FRAME.stored_bytes(data, len(data), key) + _FRAME.tail_bytes
+    about, lines = _FRAME.open(data[-footer_bytes:], key)
+    body = data[:-footer_bytes]
+    # packs of older versions do not say
+    if "body" in about and digest_of(body) != about["body"]:
+        raise IntegrityError(f"{key}: its bytes are not what its digest says", _REMEDY)
+    try:
+        pointers = {pointer for line in lines for pointer in StoredRecord.from_json(line, key).blobs}
+    except ValueError as error:
+        raise IntegrityError(f"{key}: its footer cannot be understood: {error}", _REMEDY) from error
+    for pointer in pointers:
+        _checked(body[pointer.offset : pointer.offset + pointer.stored], pointer)
+    return len(pointers)
 
 
 def read_blob(objects: Objects, pointer: BlobPointer) -> bytes:
@@ -198,7 +219,7 @@ def read_blobs(objects: Objects, pointers: Sequence[BlobPointer]) -> list[bytes]
 
 def read_documents(
     objects: Objects, pointers: Iterable[BlobPointer]
-) -> Iterator[tuple[BlobPointer, dict[str, Json]]]:
+) -> Iterator[tuple[BlobPointer, dict[str, Any]]]:
     """The JSON documents that pointers name, by place; errors as `read_blob`, StoreError for a newer format.
 
     Some hundred are held at a time, however many there are.
@@ -210,7 +231,7 @@ def read_documents(
             yield pointer, parse_document(data, f"{pointer.pack} ({pointer.role} at {pointer.offset})")
 
 
-def read_document(objects: Objects, pointer: BlobPointer) -> dict[str, Json]:
+def read_document(objects: Objects, pointer: BlobPointer) -> dict[str, Any]:
     """The JSON document that a pointer names; errors as `read_blob`, StoreError for a newer format."""
     return next(document for _, document in read_documents(objects, [pointer]))
 

@@ -27,6 +27,7 @@ __all__ = [
     "load_results",
     "merge_results",
     "read_packs",
+    "read_segment",
     "segment_run",
     "write_segment",
 ]
@@ -207,7 +208,7 @@ def _read_base(objects: Objects, pointer: ObjectPointer) -> dict[str, tuple[Stor
     data = objects.get(pointer.at)
     if digest_of(data) != pointer.digest:
         raise IntegrityError(f"{pointer.at}: its bytes are not what its digest says")
-    return _told(data, pointer.at)
+    return read_segment(data, pointer.at)
 
 
 class NewSegments:
@@ -247,10 +248,11 @@ class NewSegments:
 
 
 def _read_segment(objects: Objects, key: str) -> dict[str, tuple[StoredRecord, ...]]:
-    return _told(objects.get(key), key)
+    return read_segment(objects.get(key), key)
 
 
-def _told(data: bytes, key: str) -> dict[str, tuple[StoredRecord, ...]]:
+def read_segment(data: bytes, key: str) -> dict[str, tuple[StoredRecord, ...]]:
+    """The records in a segment or a merge of segments by pack; IntegrityError where a byte differs."""
     lines = _FRAME.read(data, key)
     try:
         return {pack: _records(line, pack) for line in lines for pack in [fields.text(line, "pack")]}

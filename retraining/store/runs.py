@@ -11,11 +11,14 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from retraining.errors import IntegrityError
+from retraining.store.documents import digest_of
 from retraining.store.objects import Objects
 
 __all__ = [
     "LastRun",
     "alive_key",
+    "check_events",
     "events_key",
     "last_run",
     "living_runs",
@@ -104,8 +107,22 @@ def last_run(objects: Objects, run: str) -> LastRun | None:
 
 
 def write_events(lines: Iterable[dict[str, object]]) -> bytes:
-    """Events as JSON lines."""
-    return b"".join(json.dumps(line, sort_keys=True, default=str).encode() + b"\n" for line in lines)
+    """Events as JSON lines, and a last line with the digest of those before it."""
+    body = b"".join(json.dumps(line, sort_keys=True, default=str).encode() + b"\n" for line in lines)
+    return body + _digest_line(body)
+
+
+def check_events(data: bytes, key: str) -> None:
+    """Raise IntegrityError where an object of events is not as it was written."""
+    body, newline, last = data.removesuffix(b"\n").rpartition(b"\n")
+    if last + b"\n" != _digest_line(body + newline):
+        raise IntegrityError(
+            f"{key}: its bytes are not what its digest says", "nothing relies on events: delete it"
+        )
+
+
+def _digest_line(body: bytes) -> bytes:
+    return json.dumps({"digest": digest_of(body)}).encode() + b"\n"
 
 
 def read_events(data: bytes) -> Iterator[dict[str, object]]:
@@ -115,5 +132,5 @@ def read_events(data: bytes) -> Iterator[dict[str, object]]:
             document = json.loads(line)
         except ValueError:
             continue
-        if isinstance(document, dict):
+        if isinstance(document, dict) and document.keys() != {"digest"}:
             yield document

@@ -16,7 +16,7 @@ from tests.cli.conftest import PROGRAM, ROOT, Type, environment
 VERBS = {
     "init", "validate", "schema", "plan", "run", "predict", "rollback", "pin", "unpin",
     "status", "releases", "diff", "explain", "audit", "report", "ls", "graph",
-    "gc",
+    "verify", "gc",
 }  # fmt: skip
 LATER = (
     "promote",

@@ -50,6 +50,7 @@ def beginnings(text: str) -> set[str]:
         ["report"],
         ["ls"],
         ["graph"],
+        ["verify"],
         ["gc"],
     ],
     ids=lambda arguments: arguments[0],

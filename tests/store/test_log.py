@@ -48,7 +48,7 @@ def test_a_new_store_is_empty_and_is_the_same_store_when_opened_again(tmp_path):
     assert open_store(str(tmp_path / "s")).store_id == made.store_id
     assert open_store(str(tmp_path / "s"), create=True).store_id == made.store_id
     document = json.loads((tmp_path / "s" / "store.json").read_bytes())
-    assert set(document) == {"format", "store_id", "created"}
+    assert set(document) == {"format", "store_id", "created", "sealed", "digest"}
 
 
 def test_a_store_is_made_only_when_asked(tmp_path):

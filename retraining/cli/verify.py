@@ -1,0 +1,45 @@
+"""`retrain verify`: read a store again and compare it with its records."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from retraining.cli.options import format_option, manifest_argument, store_option
+from retraining.cli.output import paint_for, write_json, write_text
+from retraining.cli.places import stored_at
+from retraining.cli.verb import Verb
+
+__all__ = ["command"]
+
+
+@click.command(
+    "verify",
+    short_help="Read the store again: is every byte what its record says?",
+    cls=Verb,
+    examples=("retrain verify shop.yaml", "retrain verify --store s3://models/shop --released"),
+)
+@manifest_argument
+@store_option
+@click.option(
+    "--released",
+    is_flag=True,
+    help="Leave out caches and history: read what kept releases, attempts and runs' records need.",
+)
+@format_option
+def command(manifest: Path | None, store: str | None, released: bool, output: str) -> int:
+    """Read everything and compare it with its digest: releases, attempts, records of runs, cached fits.
+
+    Names what is damaged or missing, what needs it, and what helps. Exit code 1 where there is any.
+    """
+    from retraining.operations.verify import verify
+    from retraining.reporting.soundness import soundness_text
+
+    found = verify(stored_at(store, manifest), everything=not released)
+    if output == "json":
+        write_json(found.to_json())
+    else:
+        write_text(soundness_text(found, paint=paint_for(sys.stdout)))
+    return found.exit_code
