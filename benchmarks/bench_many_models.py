@@ -77,7 +77,9 @@ def with_retraining(backend: str) -> Callable[[pd.DataFrame, Path], None]:
 
     def contender(_: pd.DataFrame, folder: Path) -> None:
         options = RunOptions(backend="ray" if backend == "ray" else "serial")
-        outcome = run(folder.parent / "manifest.yaml", store=str(folder / "store"), options=options)
+        outcome = run(
+            folder.parent / "manifest.yaml", store=str(folder / "store"), options=options, max_fits=10**7
+        )
         assert outcome.after.release == 1
 
     return contender

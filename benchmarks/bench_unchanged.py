@@ -26,7 +26,7 @@ def main() -> None:
             folder = Path(text)
             write_data(folder, models, rows=60)
             store = str(folder / "store")
-            run(folder / "manifest.yaml", store=store, options=RunOptions(backend="serial"))
+            run(folder / "manifest.yaml", store=store, max_fits=10**7, options=RunOptions(backend="serial"))
             time.sleep(3)  # a file that was just written is not trusted by its metadata
             command = [
                 sys.executable,

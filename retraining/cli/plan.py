@@ -48,6 +48,7 @@ __all__ = ["command", "plan_head"]
     "--all", "every_node", is_flag=True, help="Tell every node for itself, not partitions together."
 )
 @allow_option
+@click.option("--rows", is_flag=True, help="Tell of every node how many rows are in which state.")
 @store_option
 @as_of_option
 @data_option
@@ -59,6 +60,7 @@ def command(
     force: tuple[str, ...],
     every_node: bool,
     allow: tuple[str, ...],
+    rows: bool,
     store: str | None,
     as_of: str | None,
     data: dict[str, str],
@@ -83,8 +85,14 @@ def command(
         write_json(_document(session))
         return
     paint = paint_for(sys.stdout)
-    text = plan_text(session.plan, session.graph, session.skipped, every_node=every_node, paint=paint)
-    write_text(f"{plan_head(session, paint)}\n\n{text}{notes_text(session.notes)}")
+    notes = [*session.notes]
+    most = session.plan.fits_beyond(None)
+    if most is not None:
+        notes.append(f"this plan has {most:,} fits: `retrain run` asks for --max-fits {most}")
+    text = plan_text(
+        session.plan, session.graph, session.skipped, every_node=every_node, rows=rows, paint=paint
+    )
+    write_text(f"{plan_head(session, paint)}\n\n{text}{notes_text(notes)}")
 
 
 def plan_head(session: Session | Quiet, paint: Paint) -> str:

@@ -76,6 +76,12 @@ def _read_words(ctx: click.Context, param: click.Parameter, values: tuple[str, .
 @click.option(
     "--workers", metavar="N", type=click.IntRange(min=1), help="Workers of ray; else one for each core."
 )
+@click.option(
+    "--max-fits",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="The most fits that the run may need, where that is more than 10,000.",
+)
 @click.option("--no-progress", is_flag=True, help="Say nothing while it runs.")
 @allow_option
 @allow_joblib_option
@@ -91,6 +97,7 @@ def command(
     fail_on: tuple[str, ...],
     backend: Literal["ray", "serial"],
     workers: int | None,
+    max_fits: int | None,
     no_progress: bool,
     allow: tuple[str, ...],
     allow_joblib: bool,
@@ -123,6 +130,7 @@ def command(
             exclude=exclude,
             force=force,
             data=data,
+            max_fits=max_fits,
             options=RunOptions(backend=backend, workers=workers, allow=allow, allow_joblib=allow_joblib),
             watcher=Watcher(
                 planned=planned,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,9 @@ class NodeRows:
     float64 (NaN: no label) or the class's index (-1: no label); `known_now` is True where the label is
     known at `as_of`; `cluster` is the day or the leak group. `changes_at` is the next moment at which
     time alone would change any of this (None: never). `weight` is how much a row counts (None: all the
-    same), and `aging` how fits forget (None: they do not). A row that `train_where` leaves out has no label.
+    same), and `aging` how fits forget (None: they do not). A row that `train_where` leaves out is `excluded` (None:
+    there are none) and has no label. `hidden` counts the rows of the node that do not exist yet;
+    `decided` are the moments of the rows (time scheme).
     """
 
     rows: NDArray[np.intp]
@@ -74,6 +76,9 @@ class NodeRows:
     changes_at: int | None
     weight: NDArray[np.float64] | None = None
     aging: Aging | None = None
+    excluded: NDArray[np.bool_] | None = None
+    decided: NDArray[np.int64] | None = None
+    hidden: int = 0
 
     def training(self, left_out: LeftOut, usable: NDArray[np.bool_]) -> NDArray[np.intp]:
         """Positions (into this value's arrays) of the rows that a fit learns from, in canonical order.
@@ -111,15 +116,19 @@ class NodeRows:
 
 def node_rows(recipe: Recipe, table: Table, dataset: Dataset, as_of: int, classes: Classes) -> NodeRows:
     """The rows of a node that exist at `as_of` (microseconds UTC)."""
-    rows = partition_rows(recipe, table)
+    every = rows = partition_rows(recipe, table)
     if dataset.time is not None:
         rows = rows[_exists_from(table, dataset)[rows] <= as_of]
     target, labelled = encode_labels(recipe, table.columns[recipe.target.column].take(rows), classes)
-    labelled = labelled & _trained_on(recipe, table, rows)
+    trained_on = _trained_on(recipe, table, rows)
+    labelled = labelled & trained_on
     weight = _weights(recipe, table, rows, labelled)
     if isinstance(recipe.scheme, FoldScheme):
-        return _fold_rows(recipe.scheme, recipe, table, dataset, rows, target, labelled, weight)
-    return _time_rows(recipe.scheme, recipe, table, dataset, rows, target, labelled, weight, as_of)
+        found = _fold_rows(recipe.scheme, recipe, table, dataset, rows, target, labelled, weight)
+    else:
+        found = _time_rows(recipe.scheme, recipe, table, dataset, rows, target, labelled, weight, as_of)
+    excluded = None if recipe.train_where is None else ~trained_on
+    return replace(found, excluded=excluded, hidden=len(every) - len(rows))
 
 
 def classes_of(recipes: Sequence[Recipe], table: Table, dataset: Dataset, as_of: int) -> Classes:
@@ -284,6 +293,7 @@ def _time_rows(
         changes_at=_changes_at(calendar, part, known_at[labelled], delay, as_of),
         weight=weight,
         aging=_aging(recipe, calendar, decided),
+        decided=decided,
     )
 
 

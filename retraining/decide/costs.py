@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from retraining.decide.calendar import Calendar
+from retraining.decide.calendar import Calendar, moment
 from retraining.decide.facts import Decision, Facts, edge_policies, shipped_left_out
 from retraining.decide.fits import Before, LeftOut, enough, lattice_fits, slice_cells
 from retraining.decide.snapshots import NodeData
@@ -28,6 +28,13 @@ def with_fits(
     for node in graph.nodes:
         name, decision, fact = node.name, decisions[node.name], facts[node.name]
         first[name] = _first_predicted(fact, _required_begin(name, graph, fact, first))
+        until = fact.data.gate_until
+        decision = replace(
+            decision,
+            first_predicted=_date(fact, first[name]),
+            rows=fact.data.states,
+            gate_until=None if until is None else moment(until).isoformat().replace("+00:00", "Z"),
+        )
         most = _most_fits(fact, depth[name], first[name])
         if decision.action != "retrain":
             out[name] = (
@@ -54,7 +61,6 @@ def with_fits(
             fits=(least, max(least, largest)),
             comparisons=_comparisons(fact),
             seconds=None if each is None else each * largest,
-            first_predicted=_date(fact, first[name]),
         )
     return out
 

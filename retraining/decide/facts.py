@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from retraining.decide.fits import Before, Folds, LeftOut
@@ -43,7 +43,9 @@ class Decision:
 
     `conditional`: only if an upstream column changes. `fits` is (least, most); `seconds` the estimate
     from what the node's fits have cost (None: never fitted). `first_predicted` is the first block
-    with an honest prediction (time scheme). A `fixed` node is not trained whatever happens above it.
+    with an honest prediction (time scheme), `rows` the rows in each of `decide.states.STATES`, and
+    `gate_until` the moment (ISO, UTC) of the newest row that the gate fit learns from. A `fixed` node
+    is not trained whatever happens above it.
     """
 
     node: str
@@ -57,6 +59,8 @@ class Decision:
     seconds: float | None = None
     first_predicted: str | None = None
     fixed: bool = False
+    rows: Mapping[str, int] = field(default_factory=dict)
+    gate_until: str | None = None
 
     def to_json(self) -> dict[str, Json]:
         """The decision as a document."""
@@ -72,6 +76,8 @@ class Decision:
             "seconds": self.seconds,
             "first_predicted": self.first_predicted,
             "fixed": self.fixed,
+            "rows": dict(self.rows),
+            "gate_until": self.gate_until,
         }
 
 

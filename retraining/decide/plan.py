@@ -11,21 +11,32 @@ from dataclasses import dataclass, field
 
 from retraining.decide.costs import with_fits
 from retraining.decide.facts import Decision, Facts, edge_policies, shipped_left_out
+from retraining.decide.states import add_states
 from retraining.decide.triggers import NOTHING_CHANGED, Change, Reason, changes_between, due_reasons
 from retraining.graph.graph import Graph
 from retraining.manifest.values import Json
 from retraining.release.values import NodeState, Parts, Pin
+
+#: A plan of more fits is carried out only where the user said so.
+MOST_FITS = 10_000
 
 SERVED_NOTE = "what is served was made from exactly this"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All decisions, in topological order."""
+    """All decisions, in topological order.
+
+    `edges_new` and `edges_gone` are pairs (upstream, downstream) that differ from what the released version of
+    the downstream reads; `vanished` are released nodes that the graph no longer has: they keep their champion.
+    """
 
     as_of: str
     decisions: tuple[Decision, ...]
     critical_seconds: float | None = None
+    edges_new: tuple[tuple[str, str], ...] = ()
+    edges_gone: tuple[tuple[str, str], ...] = ()
+    vanished: tuple[str, ...] = ()
     _index: Mapping[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -50,15 +61,25 @@ class Plan:
         known = [d.seconds for d in self.active if d.seconds is not None]
         return sum(known) if known else None
 
+    def fits_beyond(self, allowed: int | None) -> int | None:
+        """The most fits of the plan where they are more than `allowed` (None: `MOST_FITS`), else None."""
+        most = self.fits[1]
+        return most if most > (MOST_FITS if allowed is None else allowed) else None
+
     def to_json(self) -> dict[str, Json]:
         """The plan as a document (format 1)."""
         return {
             "format": 1,
             "as_of": self.as_of,
             "fits": list(self.fits),
+            "asks_for_max_fits": self.fits_beyond(None),
             "seconds": self.seconds,
             "critical_seconds": self.critical_seconds,
             "decisions": [decision.to_json() for decision in self.decisions],
+            "rows": dict(add_states(decision.rows for decision in self.decisions)),
+            "edges_new": [{"upstream": up, "downstream": down} for up, down in self.edges_new],
+            "edges_gone": [{"upstream": up, "downstream": down} for up, down in self.edges_gone],
+            "vanished": list(self.vanished),
         }
 
 
@@ -93,11 +114,35 @@ def make_plan(
     ordered = with_fits(graph, facts, decisions)
     costs = {node.name: ordered[node.name].seconds or 0.0 for node in graph.nodes}
     longest = max(graph.longest_paths_below(costs).values(), default=0.0)
+    new, gone = _edge_changes(graph, states)
     return Plan(
         as_of=as_of,
         decisions=tuple(ordered[node.name] for node in graph.nodes),
         critical_seconds=longest if longest > 0 else None,
+        edges_new=new,
+        edges_gone=gone,
+        vanished=tuple(
+            sorted(name for name, state in states.items() if state.version is not None and name not in graph)
+        ),
     )
+
+
+def _edge_changes(
+    graph: Graph, states: Mapping[str, NodeState]
+) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+    """The edges that released nodes of the graph do not have in their version, and those that only it has."""
+    new: list[tuple[str, str]] = []
+    gone: list[tuple[str, str]] = []
+    # one that was tried and never released is no news: nobody could read it
+    tried = {name for name, state in states.items() if state.version is None}
+    for node in graph.nodes:
+        state = states.get(node.name)
+        if state is None or state.version is None:
+            continue
+        now = set(graph.upstreams(node.name)) - tried
+        new += [(name, node.name) for name in sorted(now - state.wiring.keys())]
+        gone += [(name, node.name) for name in sorted(state.wiring.keys() - now)]
+    return tuple(new), tuple(gone)
 
 
 def _decide(

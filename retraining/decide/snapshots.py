@@ -23,7 +23,9 @@ class NodeData:
 
     `cells` are ordered by (known, part). `features` and `rows` are by part (block or fold), over all
     visible rows, labelled or not. `next_block` is n and `holdout` are the blocks of H (time scheme
-    only); `counts` says how many rows are in each state of MANIFEST 1. `sample` (fold scheme only) are the
+    only); `counts` says how many rows train and judge, and `states` how many are in each of
+    `decide.states.STATES`, as far as can be told before a fit is made; `gate_until` is the moment (in
+    microseconds) of the newest row that the gate fit learns from. `sample` (fold scheme only) are the
     smallest `SAMPLE` hashes of labelled rows with key and label, ascending: all of them where there are fewer.
     """
 
@@ -36,6 +38,8 @@ class NodeData:
     holdout: tuple[int, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     sample: tuple[int, ...] = ()
+    states: Mapping[str, int] = field(default_factory=dict)
+    gate_until: int | None = None
 
     def slice_digest(self, left_out: LeftOut, first: int | None = None) -> str:
         """The digest of the cells that a fit learns from: the data's part of its fingerprint.
@@ -56,6 +60,8 @@ class NodeData:
             "holdout": list(self.holdout),
             "counts": dict(self.counts),
             "sample": list(self.sample),
+            "states": dict(self.states),
+            "gate_until": self.gate_until,
         }
 
 
@@ -80,4 +86,6 @@ def node_data_from_json(doc: Mapping[str, Any]) -> NodeData:
         holdout=tuple(doc["holdout"]),
         counts=doc["counts"],
         sample=tuple(doc.get("sample", ())),
+        states=dict(doc.get("states", {})),
+        gate_until=doc.get("gate_until"),
     )

@@ -15,7 +15,7 @@ from retraining.manifest.values import Dataset, Manifest
 
 #: A file modified within this many seconds of being read may change again unseen (as git assumes).
 RACY_SECONDS = 2.0
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,20 +8,16 @@ data is read again.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from retraining.data.conversion import column_kind
-from retraining.data.edges import Link, LinkKey, check_folds, link_key, link_rows, linked_pairs
+from retraining.data.edges import Link, LinkKey, link_key, link_rows
 from retraining.data.labels import Classes
-from retraining.data.reading import read_schema, read_table
-from retraining.data.rows import NodeRows, available_from, classes_of, describe, node_rows
+from retraining.data.reading import read_schema
+from retraining.data.rows import NodeRows, classes_of, describe, node_rows
 from retraining.data.tables import Table
-from retraining.decide.calendar import moment
 from retraining.decide.recipes import Recipe, recipe_of
 from retraining.decide.snapshots import NodeData, node_data_from_json
 from retraining.errors import DataError, ManifestError
@@ -29,9 +25,18 @@ from retraining.graph.graph import Graph, build_graph
 from retraining.graph.nodes import node_name
 from retraining.manifest import TableSchema, check_data
 from retraining.manifest.own import estimator_facts_of
-from retraining.manifest.values import Dataset, FoldScheme, Input, Manifest, Model
+from retraining.manifest.values import Dataset, FoldScheme, Input, Manifest
+from retraining.operations.datasets import (
+    check_visible,
+    columns_used,
+    existing_columns,
+    next_visible,
+    read_dataset,
+)
 from retraining.operations.files import DatasetFiles, find_dataset_files, is_racy, signature_of, stamps_of
 from retraining.operations.folds import check_enough, fold_values, with_folds
+from retraining.operations.forecast import foresee_states
+from retraining.operations.links import linked_nodes
 from retraining.operations.notes import notes_of
 from retraining.operations.partitions import Skipped, check_classes, partitions_of
 from retraining.store.log import Store
@@ -70,12 +75,12 @@ class Observation:
         extra = extra_columns or {}
         read = False
         for name, dataset in self.datasets.items():
-            wanted = _columns_used(self.manifest, dataset) | _existing(
+            wanted = columns_used(self.manifest, dataset) | existing_columns(
                 dataset, self.files[name], extra.get(name, ())
             )
             table = self._tables.get(name)
             if table is None or not wanted <= table.columns.keys():
-                self._tables[name] = _read(dataset, self.files[name], wanted, self.manifest.timezone)
+                self._tables[name] = read_dataset(dataset, self.files[name], wanted, self.manifest.timezone)
                 read = True
         # a plan that was made from a hint must not be carried out on other rows
         if read and signature_of(self.manifest, stamps_of(self.files)) != self.signature:
@@ -240,11 +245,11 @@ def _look(
     if problems:
         raise ManifestError(problems)
     tables = {
-        name: _read(dataset, files[name], _columns_used(manifest, dataset), manifest.timezone)
+        name: read_dataset(dataset, files[name], columns_used(manifest, dataset), manifest.timezone)
         for name, dataset in datasets.items()
     }
     for name, dataset in datasets.items():
-        _check_visible(tables[name], dataset, as_of)
+        check_visible(tables[name], dataset, as_of)
     manifest = with_folds(manifest, fold_values(manifest, tables, as_of))
     partitions: dict[str, list[tuple[str, ...]]] = {}
     skipped: list[Skipped] = []
@@ -268,7 +273,7 @@ def _look(
     found: dict[str, NodeData] = {}
     classes: dict[str, Classes] = {}
     moments: list[int] = [
-        _next_visible(tables[name], dataset, as_of) for name, dataset in datasets.items() if dataset.time
+        next_visible(tables[name], dataset, as_of) for name, dataset in datasets.items() if dataset.time
     ]
     by_model: dict[str, list[Recipe]] = {}
     for recipe in recipes.values():
@@ -288,67 +293,26 @@ def _look(
     seen.data = found
     seen.notes = notes_of(manifest, tables, classes)
     links = {
-        (model.name, item.column): _links(seen, model, item)
+        (model.name, item.column): linked_nodes(seen, model, item)
         for model in manifest.models.values()
         for item in model.inputs
     }
     named = {name: values for name, values in partitions.items() if manifest.models[name].partition_by}
     seen.graph = build_graph(manifest, named, links)
     check_enough(manifest, seen.graph)
+    foreseen = foresee_states(
+        manifest,
+        recipes,
+        {node: seen.rows(recipe, found[node].classes) for node, recipe in recipes.items()},
+        seen.link,
+        {name: table.n_rows for name, table in tables.items()},
+    )
+    seen.data = {
+        node: replace(data, states=foreseen[node].states, gate_until=foreseen[node].gate_until)
+        for node, data in found.items()
+    }
     later = [value for value in moments if value > as_of]
     return seen, min(later, default=None)
-
-
-def _columns_used(manifest: Manifest, dataset: Dataset) -> set[str]:
-    """The columns of a dataset that the manifest names."""
-    columns = {*dataset.key, *filter(None, (dataset.time, dataset.ingested, dataset.group))}
-    for model in manifest.models.values():
-        for item in model.inputs:
-            if model.dataset == dataset.name:
-                columns |= {own for _, own in item.match}
-            if manifest.models[item.models[0]].dataset == dataset.name:
-                columns |= {theirs for theirs, _ in item.match}
-        if model.dataset == dataset.name:
-            scheme = manifest.schemes[dataset.name]
-            columns |= {*filter(None, [scheme.column])} if isinstance(scheme, FoldScheme) else set()
-            columns |= {*model.features, *model.partition_by, model.target.column}
-            columns |= {*filter(None, (model.target.known_at, model.weight.column, model.train_where))}
-    return columns
-
-
-def _existing(dataset: Dataset, files: Sequence[Path], names: Collection[str]) -> set[str]:
-    return {name for name in names if name in read_schema(dataset, files).names} if names else set()
-
-
-def _read(dataset: Dataset, files: Sequence[Path], columns: Collection[str], timezone: str) -> Table:
-    table = read_table(dataset, files, columns, timezone)
-    if not table.n_rows:
-        raise DataError(f"dataset {dataset.name}: there are no rows in {files[0]}", "write at least one row")
-    if dataset.time is not None:
-        missing = int(table.columns[dataset.time].missing().sum())
-        if missing:
-            raise DataError(
-                f"dataset {dataset.name}: the time column {dataset.time} is missing in {missing} of "
-                f"{table.n_rows} rows",
-                "every row needs the moment at which its prediction is made: fill it in or leave the rows out",
-            )
-    return table
-
-
-def _check_visible(table: Table, dataset: Dataset, as_of: int) -> None:
-    exists = available_from(table, dataset)
-    if exists is not None and not (exists <= as_of).any():
-        raise DataError(
-            f"dataset {dataset.name}: none of its {table.n_rows} rows exists at {moment(as_of):%Y-%m-%d %H:%M} UTC; "
-            f"the first does at {moment(int(exists.min())):%Y-%m-%d %H:%M} UTC",
-            "pass a later --as-of, or check the time column and the time zone",
-        )
-
-
-def _next_visible(table: Table, dataset: Dataset, as_of: int) -> int:
-    exists = available_from(table, dataset)
-    later = exists[exists > as_of] if exists is not None else np.zeros(0, np.int64)
-    return int(later.min()) if len(later) else -1
 
 
 def _recipes(
@@ -361,61 +325,3 @@ def _recipes(
             name = node_name(model.name, model.partition_by, values)
             recipes[name] = recipe_of(manifest, model, name, values, info, sources.get(info.name))
     return recipes
-
-
-def _links(seen: Observation, model: Model, item: Input) -> list[tuple[str, str]]:
-    """The pairs (upstream node, downstream node) that share at least one row."""
-    models = [seen.manifest.models[name] for name in item.models]
-    tables, upstream = seen.tables(), models[0].dataset
-    own, theirs = tables[model.dataset], tables[upstream]
-    link = seen.link(model.dataset, item)
-    check_folds(
-        item,
-        link,
-        (own, theirs),
-        (seen.datasets[model.dataset], seen.datasets[upstream]),
-        (seen.manifest.schemes[model.dataset], seen.manifest.schemes[upstream]),
-        seen.manifest.seed,
-    )
-    return [
-        (up_names[int(a)], down_names[int(b)])
-        for down_names, down in _owners(seen, [model], own.n_rows)
-        for up_names, up in _owners(seen, models, theirs.n_rows)
-        for a, b in linked_pairs(link, up, down)
-    ]
-
-
-def _owners(
-    seen: Observation, models: Sequence[Model], n_rows: int
-) -> list[tuple[list[str], NDArray[np.int64]]]:
-    """The nodes of some models, and for each row of their dataset the index of its node (-1: none).
-
-    A pool comes as a second answer of this kind: it learns from every row, and predicts what the row's own
-    node does not. DataError where a row belongs to two of the models, or where their classes differ.
-    """
-    wanted = [model.name for model in models]
-    recipes = [recipe for recipe in seen.recipes.values() if recipe.model in wanted]
-    pools = [recipe for recipe in recipes if recipe.pool]
-    recipes = [recipe for recipe in recipes if not recipe.pool]
-    owner = np.full(n_rows, -1, np.int64)
-    for index, recipe in enumerate(recipes):
-        rows = seen.rows(recipe, seen.data[recipe.node].classes).rows
-        if (owner[rows] >= 0).any():
-            other = recipes[int(owner[rows].max())].node
-            raise DataError(
-                f"`from: [{', '.join(wanted)}]` unites models of different rows, and {recipe.node} and {other} "
-                f"both predict {int((owner[rows] >= 0).sum())} rows",
-                "partition the models, and name under `only` which values each of them has",
-            )
-        owner[rows] = index
-    if len({seen.data[recipe.node].classes for recipe in recipes}) > 1:
-        raise DataError(
-            f"`from: [{', '.join(wanted)}]` unites models whose targets have different classes",
-            "write the same `classes` in the target of each",
-        )
-    owners = [([recipe.node for recipe in recipes], owner)]
-    for pool in pools:
-        every = np.full(n_rows, -1, np.int64)
-        every[seen.rows(pool, seen.data[pool.node].classes).rows] = 0
-        owners.append(([pool.node], every))
-    return owners

@@ -19,6 +19,7 @@ import retraining
 from retraining.decide.facts import Decision
 from retraining.decide.plan import Plan
 from retraining.decide.recipes import digest_of
+from retraining.decide.states import STATES
 from retraining.decide.triggers import Reason
 from retraining.manifest.values import (
     DataCondition,
@@ -70,26 +71,32 @@ class Inputs:
 class Remembered:
     """A plan without work, and what is told beside it."""
 
-    decisions: tuple[Decision, ...]
+    plan: Plan
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
 
 
-def recall(store: Store, manifest: Manifest, inputs: Inputs) -> Remembered | None:
-    """What was remembered of exactly these inputs; None: the plan must be made."""
+def recall(store: Store, manifest: Manifest, inputs: Inputs, as_of: str) -> Remembered | None:
+    """What was remembered of exactly these inputs; None: the plan must be made. `as_of` is the plan's."""
     hint: Mapping[str, Any] | None = store.read_hint(_key(manifest))
     if hint is None or hint.get("key") != inputs.key():
         return None
     until = hint["until"]
     if not hint["since"] <= inputs.as_of or (until is not None and inputs.as_of >= until):
         return None
-    nodes = iter(hint["nodes"])
+    nodes, shown = iter(hint["nodes"]), iter(hint["shown"])
     decisions: list[Decision] = []
     for count, document in hint["decisions"]:
         template = _decision_from(document)
-        decisions += [_named(template, next(nodes)) for _ in range(count)]
+        decisions += [_named(template, next(nodes), next(shown)) for _ in range(count)]
     return Remembered(
-        decisions=tuple(decisions),
+        plan=Plan(
+            as_of=as_of,
+            decisions=tuple(decisions),
+            edges_new=tuple((up, down) for up, down in hint["edges_new"]),
+            edges_gone=tuple((up, down) for up, down in hint["edges_gone"]),
+            vanished=tuple(hint["vanished"]),
+        ),
         skipped=tuple(Skipped(model=m, partition=p, rows=r, why=w) for m, p, r, w in hint["skipped"]),
         notes=tuple(hint["notes"]),
     )
@@ -115,7 +122,7 @@ def remember(
     runs: list[Json] = []
     for document, same in groupby(plan.decisions, _document):
         alike = list(same)
-        if _named(_decision_from(document), alike[0].node) != alike[0]:
+        if _named(_decision_from(document), alike[0].node, _shown(alike[0])) != alike[0]:
             return  # it would come back as another one
         runs.append([len(alike), document])
     store.write_hint(
@@ -125,7 +132,11 @@ def remember(
             "since": since,
             "until": until,
             "nodes": [decision.node for decision in plan.decisions],
+            "shown": [_shown(decision) for decision in plan.decisions],
             "decisions": runs,
+            "edges_new": [list(edge) for edge in plan.edges_new],
+            "edges_gone": [list(edge) for edge in plan.edges_gone],
+            "vanished": list(plan.vanished),
             "skipped": [[s.model, s.partition, s.rows, s.why] for s in skipped],
             "notes": list(notes),
         },
@@ -138,8 +149,16 @@ def _key(manifest: Manifest) -> str:
 
 def _document(decision: Decision) -> dict[str, Json]:
     document = decision.to_json()
-    del document["node"]
+    for name in ("node", *_SHOWN):
+        del document[name]
     return document
+
+
+def _shown(decision: Decision) -> list[Json]:
+    """What differs from node to node, as short as it can be."""
+    rows: list[Json] = [decision.rows.get(state, 0) for state in STATES]
+    rows += [decision.rows["served"]] if "served" in decision.rows else []
+    return [rows if decision.rows else [], decision.gate_until, decision.first_predicted]
 
 
 def _decision_from(document: Mapping[str, Any]) -> Decision:
@@ -151,14 +170,19 @@ def _decision_from(document: Mapping[str, Any]) -> Decision:
     return Decision(node="", reasons=reasons, fits=(document["fits"][0], document["fits"][1]), **rest)
 
 
-_FIELDS = tuple(one.name for one in fields(Decision) if one.name != "node")
+_SHOWN = ("rows", "gate_until", "first_predicted")
+_FIELDS = tuple(one.name for one in fields(Decision) if one.name not in ("node", *_SHOWN))
+_COUNTED = (*STATES, "served")
 
 
-def _named(template: Decision, node: str) -> Decision:
+def _named(template: Decision, node: str, shown: Sequence[Any]) -> Decision:
     """A copy for a node; the constructor would take most of the time that a plan of many nodes has."""
     decision = object.__new__(Decision)
     put = object.__setattr__
     put(decision, "node", node)
+    put(decision, "rows", dict(zip(_COUNTED, shown[0], strict=False)))
+    put(decision, "gate_until", shown[1])
+    put(decision, "first_predicted", shown[2])
     for name in _FIELDS:
         put(decision, name, getattr(template, name))
     return decision

@@ -96,11 +96,13 @@ def run(
     exclude: tuple[str, ...] = (),
     force: tuple[str, ...] = (),
     data: Mapping[str, str] | None = None,
+    max_fits: int | None = None,
     options: RunOptions | None = None,
     watcher: Watcher | None = None,
 ) -> RunOutcome:
     """What became of one run of a manifest; the release is committed when it returns.
 
+    A plan of more than `max_fits` fits (default 10,000) is refused before anything starts.
     Raises `InputError`, `StoreError`, `ReleaseConflictError`, `CommitOutcomeUnknownError`, or
     `InterruptedRunError` when it was stopped (every finished fit is kept).
     """
@@ -114,6 +116,7 @@ def run(
         as_of=as_of,
         data=data or {},
         permissions=permitted(options.allow, joblib=options.allow_joblib),
+        max_fits=max_fits,
     )
     started = time.time()
     session = open_plan(request, dt.datetime.now(dt.UTC), create_store=True)

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from retraining.decide.calendar import micros, moment
 from retraining.decide.facts import Baseline, Facts, shipped_left_out
-from retraining.decide.plan import Plan, make_plan
+from retraining.decide.plan import MOST_FITS, Plan, make_plan
 from retraining.decide.snapshots import node_data_from_json
 from retraining.errors import InputError, NotFoundError
 from retraining.graph.graph import Graph
@@ -39,6 +39,7 @@ class Request:
     """What the user asked for. Times are aware; `data` maps dataset names to paths (`--data`).
 
     `permissions` None: nothing will be trained, so code that the manifest names need not be allowed.
+    `max_fits` is how many fits a run may need (None: `decide.plan.MOST_FITS`).
     """
 
     manifest: Path
@@ -49,6 +50,7 @@ class Request:
     as_of: str | None = None
     data: Mapping[str, str] = field(default_factory=dict)
     permissions: Permissions | None = None
+    max_fits: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,14 +117,14 @@ def open_plan(request: Request, now: dt.datetime, *, create_store: bool) -> Sess
     begun = _begin(request, now)
     inputs = _inputs(begun, request)
     if begun.store is not None and inputs is not None:
-        found = recall(begun.store, begun.manifest, inputs)
+        found = recall(begun.store, begun.manifest, inputs, _as_of_text(begun.as_of))
         if found is not None:
             return Quiet(
                 manifest=begun.manifest,
                 store_url=begun.url,
                 store=begun.store,
                 head=begun.store.head_at(inputs.entry),
-                plan=Plan(as_of=_as_of_text(begun.as_of), decisions=found.decisions),
+                plan=found.plan,
                 skipped=found.skipped,
                 notes=found.notes,
             )
@@ -218,6 +220,12 @@ def _session(begun: _Begun, request: Request, create_store: bool) -> Session:
         selected=selected | forced,
         forced=forced,
     )
+    most = plan.fits_beyond(request.max_fits) if create_store else None
+    if most is not None:
+        raise InputError(
+            f"the plan has {most:,} fits, and {request.max_fits or MOST_FITS:,} are allowed",
+            f"look at it with `retrain plan`; pass --max-fits {most} if that is meant, else select fewer nodes",
+        )
     if store is None and create_store:
         store = open_store(begun.url, create=True)
         leave_hint(observation, store)

@@ -6,14 +6,17 @@ as thirty; `every_node` tells each for itself.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from retraining.decide.facts import Decision
 from retraining.decide.plan import Plan
+from retraining.decide.states import add_states
 from retraining.decide.triggers import Reason
 from retraining.graph.graph import Graph
+from retraining.graph.nodes import parse_node_name
 from retraining.manifest.values import Json
 from retraining.reporting.grouping import (
     by_cause,
@@ -24,10 +27,14 @@ from retraining.reporting.grouping import (
     wrapped,
 )
 from retraining.reporting.paint import Paint, plain
+from retraining.reporting.states_text import states_of_each, states_text
 from retraining.reporting.text import format_duration, format_share, plural
 
 __all__ = ["plan_summary", "plan_text"]
 
+_WIDTH = 80
+#: The fewest columns in which facts are told beside a name.
+_NARROW = 30
 _MOST_CAUSES = 8
 _MOST_LISTED = 12
 _FEW_NAMES = 3
@@ -72,9 +79,13 @@ def plan_text(
     skipped: Sequence[SkippedPartition] = (),
     *,
     every_node: bool = False,
+    rows: bool = False,
     paint: Paint = plain,
 ) -> str:
-    """The plan as lines of text; nothing of it but the names depends on the terminal."""
+    """The plan as lines of text; nothing of it but the names depends on the terminal.
+
+    `rows` adds every node's rows in each state.
+    """
     lines: list[str] = []
     if plan.active:
         roots = _tree(plan, graph, every_node)
@@ -85,7 +96,16 @@ def plan_text(
             lines += [paint("title", title), *_noted(decisions, every_node, paint), ""]
     if skipped:
         lines += [paint("title", "partitions that are no nodes"), *_skipped(skipped, every_node), ""]
-    return "\n".join([*lines, paint("title", plan_summary(plan))]) + "\n"
+    if plan.vanished:
+        gone = ", ".join(plan.vanished) if every_node else list_nodes(plan.vanished)
+        title = paint("title", "no longer in the data or the manifest; the champion stays")
+        lines += [title, *wrapped(gone, "  ", "    "), ""]
+    if plan.edges_new or plan.edges_gone:
+        lines += [paint("title", "edges that changed"), *_edges(plan, every_node), ""]
+    if rows:
+        lines += [paint("title", "rows"), *states_of_each(plan.decisions, paint), ""]
+    summary = [paint("title", line) for line in wrapped(plan_summary(plan), "", "  ")]
+    return "\n".join([*lines, *summary]) + "\n"
 
 
 def plan_summary(plan: Plan) -> str:
@@ -145,12 +165,49 @@ def _branches(roots: Sequence[_Group], every_node: bool, paint: Paint) -> list[s
     for lead, indent, group in rows:
         title = title_of(group.names)
         gap = " " * (width - len(lead) - len(title) + 3)
-        lines.append(f"{lead}{paint('name', title)}{gap}{_facts(group)}")
+        lines += _headed(lead, paint("name", title), len(title), gap, _facts(group), f"{indent}  ")
         values = partition_values(group.names)
         if values and not every_node:
             lines += [paint("quiet", line) for line in wrapped(values, f"{indent}  ", f"{indent}  ")]
         for kind, text in _reasons(group.decisions):
             lines += wrapped(f"{kind}: {text}", f"{indent}  ", f"{indent}    ")
+        told = states_text(_added(group.decisions))
+        lines += [paint("quiet", line) for line in wrapped(told, f"{indent}  ", f"{indent}    ")]
+    return lines
+
+
+def _headed(lead: str, title: str, title_width: int, gap: str, facts: str, indent: str) -> list[str]:
+    """The name of a group with its facts beside it, or below it where both are too long for a line."""
+    column = len(lead) + title_width + len(gap)
+    if column + len(facts) <= _WIDTH:
+        return [f"{lead}{title}{gap}{facts}"]
+    if column > _WIDTH - _NARROW:
+        return [f"{lead}{title}", *wrapped(facts, indent, indent)]
+    first, *others = textwrap.wrap(facts, _WIDTH - column)
+    return [f"{lead}{title}{gap}{first}", *(indent.ljust(column) + line for line in others)]
+
+
+def _added(decisions: Sequence[Decision]) -> dict[str, int]:
+    """The rows of a group in each state; those that its pool serves too."""
+    served = [one.rows["served"] for one in decisions if "served" in one.rows]
+    rows = add_states(one.rows for one in decisions)
+    return rows | {"served": sum(served)} if served and len(decisions) == 1 else rows
+
+
+def _edges(plan: Plan, every_node: bool) -> list[str]:
+    """The edges that came and went, one line for each pair of upstream and downstream model."""
+    lines = []
+    for word, edges in (("new", plan.edges_new), ("gone", plan.edges_gone)):
+        readers: dict[str, list[str]] = {}
+        for upstream, downstream in edges:
+            readers.setdefault(downstream if every_node else parse_node_name(downstream)[0], []).append(
+                upstream
+            )
+        for reader, upstreams in readers.items():
+            shown = (
+                ", ".join(dict.fromkeys(upstreams)) if every_node else list_nodes(dict.fromkeys(upstreams))
+            )
+            lines += wrapped(f"{word}: {reader} reads {shown}", "  ", "    ")
     return lines
 
 
@@ -165,6 +222,9 @@ def _facts(group: _Group) -> str:
     if dates:
         last = f" to {dates[-1]}" if len(dates) > 1 else ""
         parts.append(f"predicts from {dates[0]}{last}")
+    learnt = sorted({decision.gate_until for decision in decisions if decision.gate_until})
+    if learnt:
+        parts.append(f"gate fit learns to {learnt[-1][:10]}")
     if decisions[0].conditional:
         parts.append("only if an upstream column changes")
     return ", ".join(parts)
@@ -226,7 +286,11 @@ def _noted(decisions: Sequence[Decision], every_node: bool, paint: Paint) -> lis
         (one.node, "; ".join([*(f"{r.kind}: {r.text}" for r in one.reasons), one.note])) for one in decisions
     ]
     if every_node:
-        return [f"  {paint('name', node)}  {note}" for node, note in pairs]
+        return [
+            line
+            for node, note in pairs
+            for line in _headed("  ", paint("name", node), len(node), "  ", note, "    ")
+        ]
     causes = by_cause(pairs)
     lines = []
     for note, nodes in causes[:_MOST_CAUSES]:

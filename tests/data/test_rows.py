@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retraining.data.rows import classes_of, describe, node_rows
+from retraining.data.states import gate_until, row_states
 from retraining.data.tables import NO_MOMENT, Column, Table
 from retraining.decide.calendar import NEVER
 from retraining.decide.fits import Before, Folds
 from retraining.decide.recipes import Recipe
+from retraining.decide.states import STATES
 from retraining.manifest.values import Dataset, FoldScheme, Target, TimeScheme
 
 from .samples import micros, number, texts
@@ -113,6 +115,13 @@ def naive(world):
     return rows, min(now, newest + 1)
 
 
+def learnable(row, block, world):
+    """Known before the block began; what is decided and known at its very begin belongs to the block."""
+    embargo = world["embargo"] * HOUR
+    known = row["known"] is not None and row["known"] + embargo <= begin(block, world["days"])
+    return known and row["block"] < block
+
+
 def holdout_of(world, rows):
     delay = world["after"] * HOUR
     if world["by_column"]:
@@ -135,7 +144,6 @@ def holdout_of(world, rows):
 def test_each_row_is_in_the_state_that_the_manifest_says(world):
     one, table, found = looked_at(world)
     rows, next_block = naive(world)
-    embargo = world["embargo"] * HOUR
     assert found.rows.tolist() == [row["row"] for row in rows]
     assert found.part.tolist() == [row["block"] for row in rows]
     assert found.next_block == next_block
@@ -147,25 +155,14 @@ def test_each_row_is_in_the_state_that_the_manifest_says(world):
     assert found.holdout == holdout
     every = np.ones(len(rows), bool)
     for block in {next_block, *found.part.tolist(), *holdout}:
-        trained = {
-            row["row"]
-            for row in rows
-            if row["known"] is not None
-            and row["known"] <= begin(block, world["days"]) - embargo
-            and row["block"] < block
-        }
+        trained = {row["row"] for row in rows if learnable(row, block, world)}
         chosen = found.training(Before(block), every)
         assert {rows[i]["row"] for i in chosen} == trained
         # canonical order: a slice begins with the slice of any earlier block
         earlier = found.training(Before(block - 1), every)
         assert chosen[: len(earlier)].tolist() == earlier.tolist()
     data = describe(one, table, found, ())
-    assert data.counts["trained"] == sum(
-        r["known"] is not None
-        and r["known"] + embargo <= begin(next_block, world["days"])
-        and r["block"] < next_block
-        for r in rows
-    )
+    assert data.counts["trained"] == sum(learnable(r, next_block, world) for r in rows)
     if holdout:
         judged = [
             r
@@ -173,13 +170,64 @@ def test_each_row_is_in_the_state_that_the_manifest_says(world):
             if r["block"] in holdout and r["known"] is not None and r["known"] <= world["as_of"]
         ]
         assert data.counts["judged"] == len(judged)
-        start = begin(holdout[0], world["days"])
         purged = [
             r
             for r in rows
-            if r["block"] < holdout[0] and r["known"] is not None and r["known"] + embargo > start
+            if r["block"] < holdout[0] and r["known"] is not None and not learnable(r, holdout[0], world)
         ]
         assert data.counts["purged"] == len(purged)
+
+
+@SETTINGS
+@given(worlds(), st.data())
+def test_every_row_is_in_one_of_seven_states(world, data):
+    """The table of MANIFEST 1, its lines in the order 1, 7, 6, 2 to 5."""
+    _, _, found = looked_at(world)
+    rows, _ = naive(world)
+    usable = np.array([data.draw(st.booleans()) for _ in rows], bool)
+    holdout = holdout_of(world, rows)
+    expected = dict.fromkeys(STATES, 0)
+    expected["unseen"] = len(world["decided"]) - len(rows)
+    newest = []
+    for row, able in zip(rows, usable, strict=True):
+        mature = bool(holdout) and row["block"] <= holdout[-1]
+        known_now = row["known"] is not None and row["known"] <= world["as_of"]
+        before = bool(holdout) and row["block"] < holdout[0]
+        if holdout and able and learnable(row, holdout[0], world):
+            newest.append(row["decided"])
+        if not able:
+            state = "no_upstream"
+        elif mature and (row["known"] is None or (not before and not known_now)):
+            state = "unlabelled"
+        elif holdout and learnable(row, holdout[0], world):
+            state = "gate"
+        else:
+            state = "purged" if before else "judged" if mature else "later"
+        expected[state] += 1
+    assert row_states(found, usable) == expected
+    assert sum(expected.values()) == len(world["decided"])
+    assert gate_until(found, usable) == max(newest, default=None)
+
+
+def test_a_label_that_is_known_when_its_block_begins_trains_no_fit_that_predicts_it():
+    at_midnight = begin(block_of(FIRST, 7) + 1, 7)
+    world = {
+        "decided": np.array([at_midnight], np.int64),
+        "known": np.array([at_midnight], np.int64),
+        "seen": np.array([at_midnight], np.int64),
+        "label": [1.0],
+        "as_of": at_midnight + 1000 * HOUR,
+        "embargo": 0,
+        "days": 7,
+        "holdout": 1,
+        "by_column": False,
+        "after": 0,
+        "ingested": False,
+    }
+    _, _, found = looked_at(world)
+    (block,) = found.part.tolist()
+    assert not found.learnable(Before(block)).any()
+    assert found.learnable(Before(block + 1)).all()
 
 
 @SETTINGS

@@ -16,7 +16,7 @@ FIRST, SECOND = "2024-03-12T00:00:00Z", "2024-04-26T00:00:00Z"
 ROWS, BLOCKS = 20, 2
 MANIFEST = f"""
 datasets: {{sales: {{path: sales.parquet, key: [id], time: t}}}}
-defaults: {{gate: {{refit_shift: 100, min_clusters: 5}}, preprocess: none}}
+defaults: {{gate: {{refit_shift: 100, min_clusters: 5, margin: {{absolute: 100}}}}, preprocess: none}}
 validation: {{scheme: time, blocks: 1w, holdout: 1, min_train: {{rows: {ROWS}, blocks: {BLOCKS}}}}}
 models:
   item:
