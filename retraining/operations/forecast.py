@@ -12,7 +12,7 @@ from graphlib import TopologicalSorter
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.edges import Groups, Link
+from retraining.data.edges import Groups, Link, Newest
 from retraining.data.rows import NodeRows
 from retraining.data.states import gate_until, predicted_rows, row_states
 from retraining.decide.recipes import Recipe
@@ -81,6 +81,7 @@ def _present(
         elif isinstance(rows, Groups):
             present[item.column] = rows.counts(united) > 0
         else:
+            rows = rows.pick(united) if isinstance(rows, Newest) else rows
             present[item.column] = (rows >= 0) & united[np.maximum(rows, 0)]
     return present
 
