@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from retraining.compat import ModelRetrainer
     from retraining.errors import DataError, InputError, ManifestError, RetrainingError, StoreError
     from retraining.manifest import load_manifest
+    from retraining.operations.fits import fit_rows
     from retraining.operations.plan import plan
     from retraining.operations.predict import predict
     from retraining.operations.run import RunOptions, run
@@ -34,6 +35,7 @@ __all__ = [
     "RunOptions",
     "StoreError",
     "__version__",
+    "fit_rows",
     "load_exported",
     "load_manifest",
     "open_store",
@@ -52,6 +54,7 @@ _HOMES = {
     "RetrainingError": "retraining.errors",
     "RunOptions": "retraining.operations.run",
     "StoreError": "retraining.errors",
+    "fit_rows": "retraining.operations.fits",
     "load_exported": "retraining.prediction.exported",
     "load_manifest": "retraining.manifest",
     "open_store": "retraining.prediction.releases",
