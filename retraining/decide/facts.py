@@ -19,11 +19,15 @@ Action: TypeAlias = Literal["retrain", "rescore", "keep", "blocked"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """What the last attempt (or the champion) was made from, as its document records it."""
+    """What the last attempt (or the champion) was made from, as its document records it.
+
+    `held` are the nodes that a waiting attempt waits for and that its run could not train.
+    """
 
     definition: Mapping[str, Any]
     data: NodeData
     wiring: Mapping[str, str]
+    held: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +49,8 @@ class Decision:
     from what the node's fits have cost (None: never fitted). `first_predicted` is the first block
     with an honest prediction (time scheme), `rows` the rows in each of `decide.states.STATES`, and
     `gate_until` the moment (ISO, UTC) of the newest row that the gate fit learns from. A `fixed` node
-    is not trained whatever happens above it.
+    is not trained whatever happens above it. With `resumes` the node's waiting
+    challenger is tried for release again, as it is.
     """
 
     node: str
@@ -61,6 +66,7 @@ class Decision:
     fixed: bool = False
     rows: Mapping[str, int] = field(default_factory=dict)
     gate_until: str | None = None
+    resumes: bool = False
 
     def to_json(self) -> dict[str, Json]:
         """The decision as a document."""
@@ -78,6 +84,7 @@ class Decision:
             "fixed": self.fixed,
             "rows": dict(self.rows),
             "gate_until": self.gate_until,
+            "resumes": self.resumes,
         }
 
 

@@ -7,10 +7,11 @@ is conditional (*if its column changes*); `run` settles the condition and record
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from retraining.decide.costs import with_fits
 from retraining.decide.facts import Decision, Facts, edge_policies, shipped_left_out
+from retraining.decide.resuming import resumes
 from retraining.decide.states import add_states
 from retraining.decide.triggers import NOTHING_CHANGED, Change, Reason, changes_between, due_reasons
 from retraining.graph.graph import Graph
@@ -49,6 +50,11 @@ class Plan:
     def active(self) -> tuple[Decision, ...]:
         """The decisions to retrain, conditional ones included."""
         return tuple(decision for decision in self.decisions if decision.action == "retrain")
+
+    @property
+    def idle(self) -> bool:
+        """True where a run would do nothing."""
+        return not any(decision.action == "retrain" or decision.resumes for decision in self.decisions)
 
     @property
     def fits(self) -> tuple[int, int]:
@@ -94,23 +100,13 @@ def make_plan(
     forced: Collection[str] = (),
 ) -> Plan:
     """The decisions for all nodes of the graph."""
-    decisions: dict[str, Decision] = {}
-    moving: set[str] = set()  # what may hand down another column after this run
-    for node in graph.nodes:
-        decision = _decide(
-            node.name,
-            graph,
-            facts[node.name],
-            states,
-            decisions,
-            moving,
-            environment,
-            node.name in selected,
-            node.name in forced,
-        )
-        decisions[node.name] = decision
-        if decision.action == "retrain" or not moving.isdisjoint(graph.upstreams(node.name)):
-            moving.add(node.name)
+    resuming: frozenset[str] = frozenset()
+    while True:
+        decisions = _decide_all(graph, facts, states, environment, selected, forced, resuming)
+        again = frozenset(n.name for n in graph.nodes if resumes(n.name, graph, facts, decisions))
+        if again <= resuming:
+            break
+        resuming |= again  # what a waiting challenger may make due can be what another waits for
     ordered = with_fits(graph, facts, decisions)
     costs = {node.name: ordered[node.name].seconds or 0.0 for node in graph.nodes}
     longest = max(graph.longest_paths_below(costs).values(), default=0.0)
@@ -143,6 +139,32 @@ def _edge_changes(
         new += [(name, node.name) for name in sorted(now - state.wiring.keys())]
         gone += [(name, node.name) for name in sorted(state.wiring.keys() - now)]
     return tuple(new), tuple(gone)
+
+
+def _decide_all(
+    graph: Graph,
+    facts: Mapping[str, Facts],
+    states: Mapping[str, NodeState],
+    environment: str,
+    selected: Collection[str],
+    forced: Collection[str],
+    resuming: Set[str],
+) -> dict[str, Decision]:
+    """Each node's decision, where the challengers of `resuming` are tried again."""
+    decisions: dict[str, Decision] = {}
+    moving: set[str] = set()  # what may hand down another column after this run
+    for each in graph.nodes:
+        node = each.name
+        decision = _decide(
+            node, graph, facts[node], states, decisions, moving, environment, node in selected, node in forced
+        )
+        if node in resuming and decision.action in ("keep", "rescore"):
+            decision = replace(decision, resumes=True, note=f"{decision.note}; tried for release again")
+        decisions[node] = decision
+        above = not moving.isdisjoint(graph.upstreams(node))
+        if decision.action == "retrain" or decision.resumes or above:
+            moving.add(node)
+    return decisions
 
 
 def _decide(
@@ -200,7 +222,11 @@ def _decide(
 
 
 def _upstream_reason(names: Sequence[str], above: Mapping[str, Decision]) -> Reason:
-    what = "will retrain" if all(above[name].action == "retrain" for name in names) else "may change"
+    what = (
+        "will retrain"
+        if all(above[name].action == "retrain" for name in names)
+        else "may hand down another column"
+    )
     return Reason(kind="upstream", text=f"{_names(names)} {what}", evidence={"upstreams": [*names]})
 
 
@@ -219,7 +245,8 @@ def _lacking_inputs(
 
     def usable(name: str) -> bool:
         state = states.get(name)
-        return above[name].action == "retrain" or (state is not None and state.version is not None)
+        tried = above[name].action == "retrain" or above[name].resumes
+        return tried or (state is not None and state.version is not None)
 
     return [name for names in by_column.values() if not any(map(usable, names)) for name in names[:1]]
 
@@ -284,11 +311,12 @@ def _change(
 
 def _keep_note(state: NodeState | None, due: bool, change: Change) -> str:
     attempt = state.attempt if state else None
-    if attempt is not None and attempt.outcome in ("rejected", "insufficient", "waiting"):
+    changed = f"not due: {change.summary()}" if change.any and not due else ""
+    if attempt is not None and attempt.outcome == "waiting":
+        return "; ".join(filter(None, [f"its challenger {attempt.because}", changed]))
+    if attempt is not None and attempt.outcome in ("rejected", "insufficient") and not changed:
         return f"{attempt.outcome} on {attempt.time[:10]} and nothing changed since: {attempt.because}"
-    if due:
-        return "due, and nothing changed"
-    return f"not due: {change.summary()}" if change.any else "nothing changed"
+    return changed or ("due, and nothing changed" if due else "nothing changed")
 
 
 def _names(names: Sequence[str]) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +15,7 @@ from retraining.decide.recipes import Recipe, recipe_from_json
 from retraining.execution.candidates import Candidate, Fed, Side, Source, block_days
 from retraining.execution.study import Study
 from retraining.manifest.values import FoldScheme, TimeScheme
+from retraining.release.values import BlobPointer
 
 
 def champion_of(study: Study, node: str) -> Candidate | None:
@@ -23,9 +27,61 @@ def champion_of(study: Study, node: str) -> Candidate | None:
 
 def _build_champion(study: Study, node: str) -> Candidate | None:
     state = study.world.states.get(node)
-    document = study.document(state.document) if state is not None else None
-    if state is None or state.version is None or document is None:
+    if state is None or state.version is None:
         return None
+    document = study.document(state.document)
+    if document is None or state.document is None:
+        return None
+    sources: dict[str, tuple[Source, ...]] = {
+        column: tuple((name, "champion") for name in names) for column, names in document["sources"].items()
+    }
+    champion = _recorded(study, node, "champion", state.document, document, sources)
+    if champion is not None:
+        for names in champion.sources.values():
+            for name, _ in names:
+                champion_of(study, name)
+        champion.version = state.version
+    return champion
+
+
+def waiting_of(study: Study, node: str, side_of: Callable[[str], Side]) -> Candidate | None:
+    """The challenger that won and waits, as it was made; None where an upstream is no longer what it learnt from.
+
+    `side_of` says what an upstream hands down in this run.
+    """
+    state = study.world.states.get(node)
+    attempt = state.attempt if state is not None else None
+    pointer = attempt.document if attempt is not None else None
+    document = study.document(pointer)
+    if attempt is None or pointer is None or document is None:
+        return None
+    if not document["wiring"].keys() <= {*study.world.graph.upstreams(node)}:
+        return None
+    sources: dict[str, tuple[Source, ...]] = {
+        column: tuple((name, side_of(name)) for name in names)
+        for column, names in document["sources"].items()
+    }
+    for names in sources.values():
+        for name, side in names:
+            version_of_side(study, name, side)
+            if study.column_name(name, side) != document["wiring"][name]:
+                return None
+    candidate = _recorded(study, node, "challenger", pointer, document, sources)
+    if candidate is not None:
+        candidate.version = attempt.version
+        candidate.made = {left_out: fit["fingerprint"] for left_out, fit in document["fits"].items()}
+    return candidate
+
+
+def _recorded(
+    study: Study,
+    node: str,
+    side: Side,
+    pointer: BlobPointer,
+    document: Mapping[str, Any],
+    sources: Mapping[str, tuple[Source, ...]],
+) -> Candidate | None:
+    """A version as its document has it, on today's rows; None where its columns left the data."""
     recipe = recipe_from_json(document["recipe"])
     table = study.world.tables.get(recipe.dataset)
     current = study.world.facts.get(node)
@@ -33,19 +89,12 @@ def _build_champion(study: Study, node: str) -> Candidate | None:
         return None
     classes = tuple(document["data"]["classes"])
     same = recipe.digest() == current.recipe.digest() and classes == tuple(current.data.classes)
-    # a class that appeared since is none of the champion's: its fits are known by the classes of their time
+    # a class that appeared since is none of the version's: its fits are known by the classes of their time
     data = current.data if same else study.world.describe(recipe, classes)
-    sources: dict[str, tuple[Source, ...]] = {
-        column: tuple((name, "champion") for name in names) for column, names in document["sources"].items()
-    }
-    for names in sources.values():
-        for name, _ in names:
-            champion_of(study, name)
-    candidate = study.new_candidate(node, "champion", recipe, data, document["cut_block"], sources)
-    candidate.version = state.version
-    if state.document is not None and isinstance(document.get("lineage"), str):
-        candidate.told = (document["lineage"], state.document.pack)
-    if tuple(document["data"]["classes"]) == tuple(data.classes):
+    candidate = study.new_candidate(node, side, recipe, data, document["cut_block"], sources)
+    if isinstance(document.get("lineage"), str):
+        candidate.told = (document["lineage"], pointer.pack)
+    if classes == tuple(data.classes):
         candidate.recorded = document["fits"]  # else its models have other outputs: they are made again
     return candidate
 

@@ -17,6 +17,7 @@ from retraining.decide.fits import Before, Folds, LeftOut
 from retraining.decide.pairs import PairCheck
 from retraining.decide.triggers import Reason
 from retraining.execution.candidates import Candidate, Fed, Side, Source, shipped_fit
+from retraining.execution.champions import waiting_of
 from retraining.execution.choosing import choose_release
 from retraining.execution.flows import Flow, Key
 from retraining.execution.inputs import prepare, thin_inputs
@@ -26,7 +27,7 @@ from retraining.execution.predictions import column, reader_columns
 from retraining.execution.shipping import ship
 from retraining.execution.study import Chosen, ColumnOf, NodeResult, PairOf, Settle, Ship, Study
 from retraining.manifest.values import TimeScheme
-from retraining.release.values import NodeState
+from retraining.release.values import Attempt, NodeState
 
 
 def open_flow(study: Study, key: Key) -> Flow | None:
@@ -74,6 +75,8 @@ def _tried(study: Study, node: str, decision: Decision, above: Mapping[str, Node
         case "blocked":
             return NodeResult(node=node, decision=decision, outcome="blocked", because=decision.note)
         case "keep" | "rescore":
+            if decision.resumes:
+                return (yield from _resumed(study, node, decision))
             return NodeResult(node=node, decision=decision, outcome="kept", because=decision.note)
         case "retrain":
             return (yield from _retrained(study, node, decision, above))
@@ -96,8 +99,27 @@ def _retrained(study: Study, node: str, decision: Decision, above: Mapping[str, 
     decision, result = _resolve(study, node, decision, candidate)
     if result is not None:
         return result
+    return (yield from _judged(study, node, decision, candidate, None))
+
+
+def _resumed(study: Study, node: str, decision: Decision) -> Flow:
+    """The result of a challenger that won in an earlier run and had to wait: judged again, and not made again."""
+    candidate = waiting_of(study, node, lambda name: _side_for(study, node, name))
+    if candidate is None:
+        note = f"{decision.note}; its upstreams hand down other columns now"
+        return NodeResult(node=node, decision=decision, outcome="kept", because=note)
+    state = study.world.states[node]
+    document = study.document(state.attempt.document if state.attempt is not None else None) or {}
+    decision = replace(decision, reasons=tuple(Reason(**one) for one in document["decision"]["reasons"]))
+    return (yield from _judged(study, node, decision, candidate, state.attempt))
+
+
+def _judged(
+    study: Study, node: str, decision: Decision, candidate: Candidate, waiting: Attempt | None
+) -> Flow:
+    """The result of a challenger; where it won, its column is there for its readers."""
     study.challengers[node] = candidate
-    result = yield from judge_challenger(study, node, decision, candidate)
+    result = yield from judge_challenger(study, node, decision, candidate, waiting)
     if result.won and study.readers[node]:
         error = yield from reader_columns(study, node, candidate)
         if error is not None:

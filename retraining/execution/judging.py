@@ -49,6 +49,7 @@ from retraining.execution.study import (
 from retraining.execution.tasks import ScoreTask
 from retraining.manifest.own import metric_facts, own_metric
 from retraining.manifest.values import Input, TimeScheme
+from retraining.release.values import Attempt
 
 #: The name under which the comparison without any upstream column is recorded.
 ALL_INPUTS = "*"
@@ -56,10 +57,18 @@ ALL_INPUTS = "*"
 _MOST_DAYS = 100
 
 
-def judge_challenger(study: Study, node: str, decision: Decision, candidate: Candidate) -> Flow:
-    """The flow that fits, scores and judges a challenger; its value is the node's result."""
-    parts = candidate.evidence.parts(shipped_fit(candidate))
-    candidate.version = version_of(node, parts, shipped_fit(candidate))
+def judge_challenger(
+    study: Study, node: str, decision: Decision, candidate: Candidate, waiting: Attempt | None = None
+) -> Flow:
+    """The flow that fits, scores and judges a challenger; its value is the node's result.
+
+    One that is `waiting` was made by an earlier run: it keeps its name, and is judged on today's holdout.
+    """
+    if waiting is None:
+        parts = candidate.evidence.parts(shipped_fit(candidate))
+        candidate.version = version_of(node, parts, shipped_fit(candidate))
+    else:
+        parts = waiting.parts
     result = NodeResult(
         node=node,
         decision=decision,
@@ -70,6 +79,7 @@ def judge_challenger(study: Study, node: str, decision: Decision, candidate: Can
         fingerprint=attempt_fingerprint(node, parts, candidate.data.holdout),
         version=candidate.version,
         wiring=wiring_of(study, candidate),
+        waiting=waiting,
     )
     error = yield from prepare_contexts(study, candidate, gate_fits(candidate))
     if error is not None:

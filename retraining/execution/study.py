@@ -38,7 +38,7 @@ from retraining.execution.recent import RecentColumns
 from retraining.execution.tasks import Task
 from retraining.graph.graph import Graph
 from retraining.manifest.values import Input, Manifest
-from retraining.release.values import BlobPointer, NodeState, Parts
+from retraining.release.values import Attempt, BlobPointer, NodeState, Parts
 from retraining.store.objects import Objects
 from retraining.store.packs import Action, StoredRecord, read_document
 from retraining.store.results import ResultIndex
@@ -105,7 +105,10 @@ class ColumnValues:
 
 @dataclass(slots=True, kw_only=True)
 class NodeResult:
-    """What became of a node, and all that its records are written from."""
+    """What became of a node, and all that its records are written from.
+
+    `waiting` is the attempt of an earlier run whose challenger was tried for release again.
+    """
 
     node: str
     decision: Decision
@@ -119,6 +122,7 @@ class NodeResult:
     wiring: Mapping[str, str] = field(default_factory=dict)
     edges: list[dict[str, Any]] = field(default_factory=list)
     pair: PairCheck | None = None
+    waiting: Attempt | None = None
     error: str | None = None
 
     @property

@@ -53,30 +53,40 @@ def conclude(
 
     `declarations` says of each dataset what serving must know (`data.declarations`).
     """
-    outcomes = _outcomes(results, chosen)
+    waits = {node: _wait(results, chosen, states.get(node), node, now) for node in chosen.waiting}
+    outcomes = _outcomes(results, chosen, waits)
+    # what waits as before leaves nothing to write down
+    recorded = {
+        node: result
+        for node, result in sorted(results.items())
+        if _is_recorded(result, outcomes[node][0]) and not _waits_as_before(result, waits.get(node), objects)
+    }
+    documents = _documents(recorded, outcomes, chosen, waits, states, index, objects, declarations, run, now)
     lineages = Lineages(index, objects)
-    documents = _documents(results, outcomes, chosen, states, index, objects, declarations, run, now)
     _name_lineages(documents, results, states, lineages)
     pointers = _write_documents(documents, lineages, objects, run)
     rows: dict[str, NodeState] = {}
     attempts: dict[str, Attempt] = {}
-    for node, result in results.items():
+    for node, result in recorded.items():
         outcome, because = outcomes[node]
-        if not _is_recorded(result, outcome):
-            continue
         assert result.parts is not None
+        before, wait = result.waiting, waits.get(node)
+        # a challenger that goes on waiting is the one of the run that made it
+        made = (run, now) if before is None or wait is None else (before.run, before.time)
         attempt = Attempt(
             fingerprint=result.fingerprint,
             outcome=outcome,
             because=because,
-            run=run,
-            time=now,
+            run=made[0],
+            time=made[1],
             parts=result.parts,
             version=result.version,
             document=pointers.get(("version", node)),
+            since=wait.since if wait is not None else "",
+            waits_for=tuple(wait.names) if wait is not None else (),
         )
         if outcome == "promoted":
-            rows[node] = _row(node, result, attempt, pointers[("version", node)], index, run, now)
+            rows[node] = _row(result, attempt, pointers[("version", node)], states.get(node), index)
         attempts[node] = attempt
     for node, rewired in chosen.rewired.items():
         rows[node] = replace(
@@ -100,13 +110,50 @@ def _is_recorded(result: NodeResult, outcome: str) -> bool:
     return outcome in _RECORDED and result.parts is not None and result.candidate is not None
 
 
-def _outcomes(results: Mapping[str, NodeResult], chosen: ReleaseSet) -> dict[str, tuple[str, str]]:
-    """Each node's outcome; winners that are not released wait, and say for whom and why."""
-    outcomes = {node: (result.outcome, _told(result, chosen)) for node, result in results.items()}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wait:
+    """What a winner waits for, since when, and which of these nodes this run could not train."""
+
+    names: list[str]
+    told: list[str]
+    since: str
+    held: list[str]
+
+    def to_json(self) -> Json:
+        return [{"node": name, "held": name in self.held} for name in self.names]
+
+
+def _wait(
+    results: Mapping[str, NodeResult], chosen: ReleaseSet, state: NodeState | None, node: str, now: str
+) -> _Wait:
     failed = {check.node: check for check in reversed(chosen.failed)}
-    for node, causes in chosen.waiting.items():
-        told = [_cause(one, results[one], failed.get(one)) for one in sorted(causes)]
-        outcomes[node] = ("waiting", f"won, and waits for {_listed(told)}")
+    names = sorted(chosen.waiting[node])
+    before = state.attempt if state is not None else None
+    waited = before is not None and before.outcome == "waiting"
+    return _Wait(
+        names=names,
+        told=[_cause(name, results[name], failed.get(name)) for name in names],
+        since=(before.since or before.time) if before is not None and waited else now,
+        held=[name for name in names if results[name].decision.fixed],
+    )
+
+
+def _waits_as_before(result: NodeResult, wait: _Wait | None, objects: Objects) -> bool:
+    """True where a challenger of an earlier run waits for whom it waited then, for the same reasons."""
+    before = result.waiting
+    if before is None or before.document is None or wait is None or tuple(wait.names) != before.waits_for:
+        return False
+    known: Json = read_document(objects, before.document).get("waits_for")
+    return known == wait.to_json()
+
+
+def _outcomes(
+    results: Mapping[str, NodeResult], chosen: ReleaseSet, waits: Mapping[str, _Wait]
+) -> dict[str, tuple[str, str]]:
+    """Each node's outcome; winners that are not released wait, and say since when, for whom and why."""
+    outcomes = {node: (result.outcome, _told(result, chosen)) for node, result in results.items()}
+    for node, wait in waits.items():
+        outcomes[node] = ("waiting", f"won, and waits since {wait.since[:10]} for {_listed(wait.told)}")
     return outcomes
 
 
@@ -129,38 +176,55 @@ def _cause(node: str, result: NodeResult, check: PairCheck | None) -> str:
 
 
 def _row(
-    node: str,
     result: NodeResult,
     attempt: Attempt,
     document: BlobPointer,
+    before: NodeState | None,
     index: ResultIndex,
-    run: str,
-    now: str,
 ) -> NodeState:
     candidate = result.candidate
     assert candidate is not None
-    record = index.find("fit", candidate.made[str(shipped_fit(candidate))])
+    made = candidate.counts.get("made", 0)
+    if made or before is None:
+        cost = (candidate.seconds, candidate.peak_bytes, made)
+    else:
+        cost = (
+            before.seconds,
+            before.peak_bytes,
+            before.fits,
+        )  # all was there: the last cost is the best guess
     return NodeState(
-        node=node,
+        node=result.node,
         version=result.version,
         parts=result.parts,
         cut=_cut_time(candidate),
         wiring=dict(result.wiring),
         document=document,
-        artifact=record.blob("model") if record is not None else None,
+        artifact=_model(candidate, str(shipped_fit(candidate)), index),
         attempt=attempt,
-        seconds=candidate.seconds,
-        peak_bytes=candidate.peak_bytes,
-        fits=candidate.counts.get("made", 0),
-        time=now,
-        run=run,
+        seconds=cost[0],
+        peak_bytes=cost[1],
+        fits=cost[2],
+        time=attempt.time,
+        run=attempt.run,
     )
 
 
+def _model(candidate: Candidate, left_out: str, index: ResultIndex) -> BlobPointer | None:
+    """The stored model of a fit: of this run's results, else where the version's own document has it."""
+    record = index.find("fit", candidate.made[left_out])
+    found = record.blob("model") if record is not None else None
+    recorded = candidate.recorded.get(left_out)
+    if found is None and recorded is not None and recorded["fingerprint"] == candidate.made[left_out]:
+        found = None if recorded["model"] is None else BlobPointer.from_json(recorded["model"])
+    return found
+
+
 def _documents(
-    results: Mapping[str, NodeResult],
+    recorded: Mapping[str, NodeResult],
     outcomes: Mapping[str, tuple[str, str]],
     chosen: ReleaseSet,
+    waits: Mapping[str, _Wait],
     states: Mapping[str, NodeState],
     index: ResultIndex,
     objects: Objects,
@@ -173,11 +237,12 @@ def _documents(
     A champion's document is written again where it is released with other upstream columns: with the check.
     """
     documents: dict[tuple[str, str], dict[str, Json]] = {}
-    for node, result in sorted(results.items()):
-        if _is_recorded(result, outcomes[node][0]):
-            documents[("version", node)] = version_document(
-                result, outcomes[node], index, states.get(node), declarations
-            )
+    for node, result in recorded.items():
+        wait = waits.get(node)
+        documents[("version", node)] = {
+            **version_document(result, outcomes[node], index, states.get(node), declarations),
+            "waits_for": None if wait is None else wait.to_json(),
+        }
     for node, rewired in sorted(chosen.rewired.items()):
         pointer = states[node].document
         assert pointer is not None
@@ -256,7 +321,7 @@ def version_document(
     fits: dict[str, Json] = {}
     for left_out, fingerprint in sorted(candidate.made.items()):
         record = index.find("fit", fingerprint)
-        model = record.blob("model") if record is not None else None
+        model = _model(candidate, left_out, index)
         fit: dict[str, Json] = {"fingerprint": fingerprint, "model": model.to_json() if model else None}
         if record is not None and "degenerate" in record.metrics:
             fit["degenerate"] = record.metrics["degenerate"]

@@ -117,7 +117,7 @@ def remember(
 
     `since` and `until` (microseconds UTC) are when the data looks as it was seen.
     """
-    if plan.active or not all(_timeless(model.retrain_when) for model in manifest.models.values()):
+    if not plan.idle or not all(_timeless(model.retrain_when) for model in manifest.models.values()):
         return
     runs: list[Json] = []
     for document, same in groupby(plan.decisions, _document):

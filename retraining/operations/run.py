@@ -121,7 +121,7 @@ def run(
     started = time.time()
     session = open_plan(request, dt.datetime.now(dt.UTC), create_store=True)
     watcher.planned(session)
-    if isinstance(session, Quiet) or not session.plan.active:
+    if isinstance(session, Quiet) or session.plan.idle:
         return _nothing_to_do(session, started)
     assert session.store is not None
     return _carry_out(session, session.store, options, watcher, started)

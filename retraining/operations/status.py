@@ -107,5 +107,7 @@ def _node(state: NodeState) -> NodeStanding:
         because=attempt.because if attempt is not None else "",
         attempted=attempt.time if attempt is not None else "",
         orphaned=state.orphaned,
+        since=attempt.since if attempt is not None else "",
+        waits_for=attempt.waits_for if attempt is not None else (),
         pin=state.pin,
     )

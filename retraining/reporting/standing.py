@@ -27,7 +27,8 @@ class NodeStanding:
 
     `version` is None for a node that was never released. `trained_through` is the moment of the
     version's cut (None in the fold scheme). Moments are ISO texts. An orphaned node left the manifest.
-    `pin` says who keeps it as it is, since when, and why.
+    `pin` says who keeps it as it is, since when, and why. `since` is when a challenger first had to wait for
+    the nodes `waits_for`.
     """
 
     node: str
@@ -41,6 +42,8 @@ class NodeStanding:
     attempted: str
     orphaned: bool
     pin: Pin | None = None
+    since: str = ""
+    waits_for: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """The node as a document."""
@@ -53,7 +56,13 @@ class NodeStanding:
             "run": self.run or None,
             "orphaned": self.orphaned,
             "pin": None if self.pin is None else self.pin.to_json(),
-            "last_attempt": {"outcome": self.outcome, "because": self.because, "time": self.attempted}
+            "last_attempt": {
+                "outcome": self.outcome,
+                "because": self.because,
+                "time": self.attempted,
+                "since": self.since or None,
+                "waits_for": list(self.waits_for),
+            }
             if self.outcome
             else None,
         }
@@ -187,7 +196,9 @@ def _attention(standing: Standing, paint: Paint) -> list[str]:
     for word, _ in reversed(tally(node.outcome for node in odd)):
         causes = by_cause((node.node, node.because) for node in odd if node.outcome == word)
         for because, names in causes[:_MOST_CAUSES]:
-            since = _span([_day(node.attempted, standing.timezone) for node in odd if node.node in names])
+            since = _span(
+                [_day(one.since or one.attempted, standing.timezone) for one in odd if one.node in names]
+            )
             lines.append(f"  {paint(role_of_outcome(word), word)} since {since}: {list_nodes(names)}")
             lines += wrapped(because, "    ", "      ")
         rest = sum(len(names) for _, names in causes[_MOST_CAUSES:])

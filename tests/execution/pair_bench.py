@@ -28,7 +28,18 @@ def rows(seed=0, a_day=6, days=DAYS) -> pd.DataFrame:
     return frame
 
 
-def manifest(a="", b="", c="", *, a_target="y", a_features="[x1]", b_edge="{}", more="", scheme="time"):
+def manifest(
+    a="",
+    b="",
+    c="",
+    *,
+    a_target="y",
+    a_features="[x1]",
+    b_features="[x3]",
+    b_edge="{}",
+    more="",
+    scheme="time",
+):
     """a -> b -> c; `a`, `b` and `c` are more fields of each."""
     known = "" if scheme == "folds" else ", known_after: 1h"
     time = "" if scheme == "folds" else ", time: t"
@@ -43,7 +54,7 @@ validation: {validation}
 defaults: {{estimator: {{type: Ridge}}, gate: {{refit_shift: 100}}}}
 models:
   a: {{dataset: d, target: {{column: {a_target}{known}}}, features: {a_features}, {a}}}
-  b: {{dataset: d, target: {{column: z{known}}}, features: [x3], inputs: {{a: {b_edge}}}, {b}}}
+  b: {{dataset: d, target: {{column: z{known}}}, features: {b_features}, inputs: {{a: {b_edge}}}, {b}}}
   c: {{dataset: d, target: {{column: w{known}}}, features: [x4], inputs: {{b: {{}}}}, {c}}}
 {more}"""
 

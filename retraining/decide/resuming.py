@@ -1,0 +1,38 @@
+"""When a challenger that won and had to wait is tried for release again, without being made again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from retraining.decide.facts import Decision, Facts
+from retraining.graph.graph import Graph
+
+__all__ = ["resumes"]
+
+
+def resumes(node: str, graph: Graph, facts: Mapping[str, Facts], decisions: Mapping[str, Decision]) -> bool:
+    """True where something changed, or will in this run, about a node that the waiting challenger waits for.
+
+    It is due, it has another champion by now, it left the manifest or the data, or the run before could
+    not train it and this one may. A node that is due itself gets a new challenger instead.
+    """
+    decision, fact = decisions[node], facts[node]
+    attempt = fact.state.attempt if fact.state is not None else None
+    if (
+        decision.action not in ("keep", "rescore")
+        or decision.fixed
+        or attempt is None
+        or attempt.outcome != "waiting"
+    ):
+        return False
+    if attempt.parts.recipe != fact.recipe.digest():
+        return False  # the manifest asks for something else by now
+    held = fact.baseline.held if fact.baseline is not None else frozenset[str]()
+    for name in attempt.waits_for or graph.downstreams(node):
+        if name not in decisions:
+            return True
+        state = facts[name].state
+        newer = state is not None and state.version is not None and state.run > attempt.run
+        if newer or decisions[name].action == "retrain" or (name in held and not decisions[name].fixed):
+            return True
+    return False
