@@ -6,8 +6,14 @@ Invariant: inside the block no library that `fit` and `predict` use runs a secon
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 __all__ = ["one_thread"]
 
@@ -17,11 +23,18 @@ def one_thread() -> Iterator[None]:
     """A block in which BLAS and OpenMP use one thread in this thread of Python.
 
     Imports scikit-learn and XGBoost first: a library that is loaded inside the block would not be limited.
-    Entering costs about 3 ms, so enter once around many fits. (`n_jobs` is 1 in every fit anyway.)
+    (`n_jobs` is 1 in every fit anyway.)
     """
     for name in ("scipy.linalg", "sklearn.tree", "sklearn.utils._openmp_helpers", "xgboost"):
         importlib.import_module(name)
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1):
+    with _controller(len(sys.modules)).limit(limits=1):
         yield
+
+
+@lru_cache(maxsize=1)
+def _controller(modules: int) -> ThreadpoolController:
+    """The libraries that are loaded, looked for again (3 to 13 ms) when a module was imported since."""
+    del modules
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
