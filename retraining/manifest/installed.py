@@ -13,6 +13,7 @@ import json
 import math
 import os
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -52,6 +53,8 @@ _SCALED_FAMILIES = frozenset(
         "svm",
     }
 )
+# Walking through scikit-learn's modules while another thread imports them fails in the standard library.
+_GENERATING = threading.Lock()
 _XGBOOST_CLASSES = ("XGBClassifier", "XGBRFClassifier", "XGBRFRegressor", "XGBRegressor")
 
 
@@ -75,9 +78,12 @@ def estimator_facts() -> list[EstimatorFacts]:
     cached = _read_cache(file) if file else None
     if cached is not None:
         return cached
-    facts = generate_facts()
-    if file:
-        _write_cache(file, facts)
+    with _GENERATING:
+        # another thread may have done it meanwhile
+        cached = _read_cache(file) if file else None
+        facts = generate_facts() if cached is None else cached
+        if file and cached is None:
+            _write_cache(file, facts)
     return facts
 
 
