@@ -48,6 +48,7 @@ class ExportSummary:
             "output": str(self.output),
             "files": self.files,
             "bytes": self.bytes,
+            "mlflow": None,
         }
 
 

@@ -81,9 +81,13 @@ class Release:
 
         return open_export(export_files(self, target), target, self._permissions)
 
+    def asked(self, target: str) -> tuple[str, ...]:
+        """The nodes that a model's or a node's name asks for; InputError for a name that is not released."""
+        return tuple(one.node for one in self._served.asked(target))
+
     def versions(self, target: str | None = None) -> dict[str, ServedVersion]:
         """The versions of a model or node and of all that it reads, by node; of every node without a target."""
-        asked = self.nodes if target is None else tuple(one.node for one in self._served.asked(target))
+        asked = self.nodes if target is None else self.asked(target)
         return dict(sorted(self._served.with_upstreams(asked).items()))
 
     def state(self, node: str) -> NodeState:
