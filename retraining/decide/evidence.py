@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from retraining.decide.losses import ClusterLosses
+from retraining.decide.slices import Slice
+from retraining.decide.wording import finite_or_none, numbers
 from retraining.manifest.values import Json
 
-__all__ = ["LEVEL", "Check", "Difference", "GateEvidence", "Kind", "finite_or_none", "numbers"]
+__all__ = ["LEVEL", "Check", "Difference", "GateEvidence", "Kind"]
 
 Kind: TypeAlias = Literal["first", "incomparable", "refresh", "recipe", "same recipe"]
 
@@ -67,6 +70,7 @@ class GateEvidence:
     Metrics are in natural sign on the same rows, NaN where they have no value there; `champion` is None without
     one (or where it has no honest prediction there). `not_finite` counts the challenger's predictions that
     are no numbers. `holdout` describes the rows: from and to (its first and last day), rows, clusters, blocks.
+    `losses` are there where the nodes of a model are judged together.
     """
 
     kind: Kind
@@ -78,6 +82,8 @@ class GateEvidence:
     holdout: Mapping[str, Json]
     checks: tuple[Check, ...] = ()
     not_finite: int = 0
+    slices: tuple[Slice, ...] = ()
+    losses: ClusterLosses | None = None
 
     def measurable(self, metric: str) -> bool:
         """False where the holdout itself leaves a metric without a value: of one class, or too few rows.
@@ -103,13 +109,3 @@ class GateEvidence:
             "dummy": numbers(self.dummy),
             "not_finite": self.not_finite,
         }
-
-
-def finite_or_none(value: float | None) -> float | None:
-    """The number, or None where JSON has none for it."""
-    return value if value is not None and math.isfinite(value) else None
-
-
-def numbers(values: Mapping[str, float]) -> dict[str, Json]:
-    """Named numbers as a document."""
-    return {name: finite_or_none(value) for name, value in values.items()}

@@ -9,96 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from dataclasses import replace
 
-from retraining.decide.evidence import LEVEL, Check, Difference, GateEvidence, Kind, finite_or_none
+from retraining.decide.evidence import Check, GateEvidence
+from retraining.decide.slices import harm_note
+from retraining.decide.verdicts import Pooled, Verdict, Word
 from retraining.decide.wording import counted, number, signed
-from retraining.manifest.values import GateRules, Json, Limit
+from retraining.manifest.values import GateRules, Limit
 
-__all__ = [
-    "Check",
-    "Difference",
-    "GateEvidence",
-    "Kind",
-    "Verdict",
-    "Word",
-    "finite_or_none",
-    "insufficient",
-    "judge",
-    "with_checks",
-    "with_notes",
-]
-
-Word: TypeAlias = Literal["promoted", "rejected", "insufficient"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What the gate decided, why in words, and every number that it used."""
-
-    word: Word
-    because: str
-    evidence: GateEvidence | None = None
-    limits: tuple[Check, ...] = ()
-    checks: tuple[Check, ...] = ()
-    margin: float | None = None
-    notes: tuple[str, ...] = field(default=())
-    rules: GateRules | None = None
-
-    def to_json(self) -> dict[str, Json]:
-        """The verdict as a document (format 1), complete enough to be read years later."""
-        doc: dict[str, Json] = {
-            "format": 1,
-            "verdict": self.word,
-            "because": self.because,
-            "notes": list(self.notes),
-            "limits": [check.to_json() for check in self.limits],
-            "checks": [check.to_json() for check in self.checks],
-        }
-        evidence = self.evidence
-        if evidence is None:
-            return doc
-        doc |= {**evidence.to_json(), "rules": rules_to_json(self.rules) if self.rules is not None else None}
-        if evidence.difference is not None:
-            doc["difference"] = _difference_to_json(evidence.difference, evidence.kind, self.margin)
-        return doc
-
-
-def _difference_to_json(difference: Difference, kind: Kind, margin: float | None) -> dict[str, Json]:
-    by_cluster = None if difference.by_cluster is None else dict(difference.by_cluster)
-    return {
-        "metric": difference.metric,
-        "value": finite_or_none(difference.value),
-        "lower": finite_or_none(difference.lower),
-        "upper": finite_or_none(difference.upper),
-        "margin": margin,
-        "kind": kind,
-        "champion_loss": finite_or_none(difference.champion_loss),
-        "rows": difference.rows,
-        "clusters": difference.clusters,
-        "level": LEVEL,
-        "draws": difference.draws,
-        "seed": difference.seed,
-        "by_cluster": by_cluster,
-    }
-
-
-def rules_to_json(rules: GateRules) -> dict[str, Json]:
-    """The settings that a verdict was made under, as a document."""
-    return {
-        "margin": rules.margin.value,
-        "margin_is_absolute": rules.margin.absolute,
-        "limits": {limit.metric: {"max": limit.max, "min": limit.min} for limit in rules.limits},
-        "min_clusters": rules.min_clusters,
-        "refit_shift": rules.refit_shift,
-        "dummy": rules.dummy,
-    }
-
-
-def insufficient(because: str) -> Verdict:
-    """The verdict where nothing could be compared."""
-    return Verdict(word="insufficient", because=because)
+__all__ = ["allowed", "judge", "judge_in_pool", "own_fault"]
 
 
 def judge(evidence: GateEvidence, rules: GateRules, greater_is_better: Mapping[str, bool]) -> Verdict:
@@ -124,14 +43,9 @@ def judge(evidence: GateEvidence, rules: GateRules, greater_is_better: Mapping[s
             rules=rules,
         )
 
-    if evidence.not_finite:
-        count = counted(evidence.not_finite, "prediction")
-        return verdict(
-            "rejected", f"{count} of the challenger on the holdout {_is_are(evidence.not_finite)} not finite"
-        )
-    failed = [check for check in evidence.checks if check.blocking and not check.passed]
-    if failed:
-        return verdict("rejected", f"suspect data: {failed[0].note}")
+    fault = own_fault(evidence)
+    if fault:
+        return verdict("rejected", fault)
     needed = dict.fromkeys((evidence.metrics[0], *(limit.metric for limit in rules.limits)))
     lacking = [name for name in needed if not math.isfinite(evidence.challenger[name])]
     for name in lacking:
@@ -160,6 +74,15 @@ def judge(evidence: GateEvidence, rules: GateRules, greater_is_better: Mapping[s
     return _compared(evidence, rules, margin or 0.0, verdict)
 
 
+def own_fault(evidence: GateEvidence) -> str:
+    """What speaks against a challenger whatever it is compared with, or '': predictions or labels that cannot be."""
+    if evidence.not_finite:
+        count = counted(evidence.not_finite, "prediction")
+        return f"{count} of the challenger on the holdout {_is_are(evidence.not_finite)} not finite"
+    failed = [check for check in evidence.checks if check.blocking and not check.passed]
+    return f"suspect data: {failed[0].note}" if failed else ""
+
+
 def _is_are(count: int) -> str:
     return "is" if count == 1 else "are"
 
@@ -182,18 +105,19 @@ def allowed(rules: GateRules, champion_loss: float) -> float:
     return rules.margin.value if rules.margin.absolute else rules.margin.value * abs(champion_loss)
 
 
-def with_checks(verdict: Verdict, checks: tuple[Check, ...]) -> Verdict:
-    """The verdict after the shipped fit's own checks, which can only take a promotion back."""
-    failed = [check for check in checks if check.blocking and not check.passed]
-    word, because = verdict.word, verdict.because
-    if verdict.word == "promoted" and failed:
-        word, because = "rejected", f"the shipped fit failed its check: {failed[0].note}"
-    return replace(verdict, word=word, because=because, checks=(*verdict.checks, *checks))
+def judge_in_pool(own: Verdict, pool: Pooled) -> Verdict:
+    """The verdict on one node of a model whose nodes are judged together: the pool's, but for its own fault.
 
-
-def with_notes(verdict: Verdict, notes: tuple[str, ...]) -> Verdict:
-    """The verdict with more sentences that decide nothing."""
-    return replace(verdict, notes=(*verdict.notes, *notes)) if notes else verdict
+    `own` is what the node's numbers alone would have said; they stay on record, but for its slices.
+    """
+    if own.evidence is None or own_fault(own.evidence):
+        return own
+    because = f"with {counted(pool.nodes, 'node')} of {pool.model}: {pool.verdict.because}"
+    limits = tuple(replace(check, blocking=False) for check in own.limits)
+    evidence = replace(own.evidence, slices=(), losses=None)
+    return replace(
+        own, word=pool.verdict.word, because=because, limits=limits, evidence=evidence, pooled=pool
+    )
 
 
 def _compared(
@@ -220,20 +144,20 @@ def _compared(
         f"{difference.metric}: difference in loss {signed(difference.value)}, "
         f"95% bound {signed(difference.upper)}"
     )
-    if evidence.kind == "refresh":
-        if difference.upper < margin:
-            return verdict(
-                "promoted",
-                f"not worse than the champion by more than the margin of {number(margin)} ({numbers})",
-            )
+    if not difference.upper < margin:
         return verdict(
             "rejected",
-            f"may be worse than the champion by more than the margin of {number(margin)} ({numbers})",
+            f"may be worse than the champion by more than the margin of {number(margin)} ({numbers})"
+            if evidence.kind == "refresh"
+            else f"a changed recipe must be better than the champion, and this is not shown ({numbers})",
         )
-    if difference.upper < 0:
+    harm = harm_note(evidence.slices, difference.metric)
+    if harm:
+        return verdict("rejected", harm)
+    if evidence.kind == "recipe":
         return verdict("promoted", f"better than the champion ({numbers})")
     return verdict(
-        "rejected", f"a changed recipe must be better than the champion, and this is not shown ({numbers})"
+        "promoted", f"not worse than the champion by more than the margin of {number(margin)} ({numbers})"
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.decide.gates import Check
+from retraining.decide.evidence import Check
 from retraining.decide.wording import number
 
 #: A day is strange beyond this multiple of the earlier days' largest (or below the smallest) spread.

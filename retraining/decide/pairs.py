@@ -11,9 +11,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from retraining.decide.evidence import Difference, finite_or_none, numbers
+from retraining.decide.evidence import Difference
 from retraining.decide.gates import allowed
-from retraining.decide.wording import counted, number, signed
+from retraining.decide.wording import counted, finite_or_none, number, numbers, signed
 from retraining.manifest.values import GateRules, Json
 
 __all__ = ["PairCheck", "judge_pair"]

@@ -122,8 +122,7 @@ class Recipe:
 
     def fit_seed(self, left_out: object) -> int:
         """The seed of one fit, from the manifest's seed and the fit's name alone."""
-        text = f"{self.seed}|{self.node}|{left_out}"
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") & 0x7FFFFFFF
+        return seed_of(self.seed, self.node, left_out)
 
     def to_json(self) -> dict[str, Json]:
         """The recipe as a document, for `from_json`."""
@@ -139,6 +138,12 @@ class Recipe:
             "probabilities": self.probabilities,
             "definition": self.definition(),
         }
+
+
+def seed_of(seed: int, *names: object) -> int:
+    """A seed that follows from the manifest's and from names alone."""
+    text = "|".join(map(str, (seed, *names)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") & 0x7FFFFFFF
 
 
 def digest_of(document: Json) -> str:

@@ -1,4 +1,4 @@
-"""Numbers inside the sentences that decisions and verdicts are told in.
+"""Numbers inside the sentences and documents that decisions and verdicts are told in.
 
 Four significant digits, commas between thousands, and no exponent where a person would not write one:
 these sentences are recorded, and read by people years later.
@@ -7,8 +7,11 @@ these sentences are recorded, and read by people years later.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
-__all__ = ["counted", "number", "signed"]
+from retraining.manifest.values import Json
+
+__all__ = ["counted", "finite_or_none", "number", "numbers", "signed"]
 
 _DIGITS = 4
 _LARGE, _SMALL = 1e12, 1e-4
@@ -33,3 +36,13 @@ def number(value: float) -> str:
 def signed(value: float) -> str:
     """The text of a difference, with its sign: `+22.42`, `-0.003931`, `0`."""
     return f"+{number(value)}" if value > 0 else number(value)
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """The number, or None where JSON has none for it."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def numbers(values: Mapping[str, float]) -> dict[str, Json]:
+    """Named numbers as a document."""
+    return {name: finite_or_none(value) for name, value in values.items()}

@@ -21,13 +21,24 @@ from retraining.execution.champions import waiting_of
 from retraining.execution.choosing import choose_release
 from retraining.execution.flows import Flow, Key
 from retraining.execution.inputs import prepare, thin_inputs
-from retraining.execution.judging import failed, judge_challenger
+from retraining.execution.judging import failed, judge_challenger, score_challenger
 from retraining.execution.pairs import check_pair
+from retraining.execution.pooling import is_judged_together, pool_of
 from retraining.execution.predictions import column, reader_columns
 from retraining.execution.shipping import ship
-from retraining.execution.study import Chosen, ColumnOf, NodeResult, PairOf, Settle, Ship, Study
+from retraining.execution.study import (
+    Challenge,
+    Chosen,
+    ColumnOf,
+    NodeResult,
+    PairOf,
+    PoolOf,
+    Settle,
+    Ship,
+    Study,
+)
 from retraining.manifest.values import TimeScheme
-from retraining.release.values import Attempt, NodeState
+from retraining.release.values import NodeState
 
 
 def open_flow(study: Study, key: Key) -> Flow | None:
@@ -35,6 +46,10 @@ def open_flow(study: Study, key: Key) -> Flow | None:
     match key:
         case Settle(node=node):
             return settle(study, node)
+        case Challenge(node=node):
+            return challenge(study, node)
+        case PoolOf():
+            return pool_of(study, key)
         case Ship(node=node):
             return ship(study, node)
         case ColumnOf():
@@ -76,16 +91,53 @@ def _tried(study: Study, node: str, decision: Decision, above: Mapping[str, Node
             return NodeResult(node=node, decision=decision, outcome="blocked", because=decision.note)
         case "keep" | "rescore":
             if decision.resumes:
-                return (yield from _resumed(study, node, decision))
+                return (yield from _retrained(study, node, decision, above, planned=True))
             return NodeResult(node=node, decision=decision, outcome="kept", because=decision.note)
         case "retrain":
-            return (yield from _retrained(study, node, decision, above))
+            return (yield from _retrained(study, node, decision, above, planned=True))
         case _:
             assert_never(decision.action)
 
 
-def _retrained(study: Study, node: str, decision: Decision, above: Mapping[str, NodeResult]) -> Flow:
-    """The result of a node that is due: its challenger, judged, or why there is none after all."""
+def _retrained(
+    study: Study, node: str, decision: Decision, above: Mapping[str, NodeResult], *, planned: bool = False
+) -> Flow:
+    """The result of a node that is due, or whose challenger waits: the challenger, judged, or why there is none.
+
+    Nodes of a model are judged together where the plan has them; who becomes due later is judged by itself.
+    """
+    together = planned and is_judged_together(study, node)
+    if together:
+        (result,) = yield (Challenge(node=node),)
+    else:
+        result = yield from _challenged(study, node, decision, above)
+    if result.evidence is None:
+        return result
+    pool = None
+    if together:
+        (pools,) = yield (PoolOf(model=study.world.facts[node].recipe.model),)
+        pool = pools.get(result.evidence.kind)
+    judge_challenger(study, result, pool)
+    if result.won and study.readers[node]:
+        error = yield from reader_columns(study, node, result.candidate)
+        if error is not None:
+            del study.challengers[node]
+            return failed(study, node, result.decision, result.candidate, error)
+    return result
+
+
+def challenge(study: Study, node: str) -> Flow:
+    """The flow of a node's challenger up to its evidence, for nodes that are judged together."""
+    upstreams = study.world.graph.upstreams(node)
+    above = dict(zip(upstreams, (yield tuple(Settle(node=name) for name in upstreams)), strict=True))
+    study.out.setdefault(node, frozenset().union(*(study.out[name] for name in upstreams)))
+    return (yield from _challenged(study, node, study.world.plan[node], above))
+
+
+def _challenged(study: Study, node: str, decision: Decision, above: Mapping[str, NodeResult]) -> Flow:
+    """The result of a node that is due, with the evidence of its challenger, or why there is none after all."""
+    if decision.resumes and decision.action != "retrain":  # a failed pair check makes a new one due
+        return (yield from _resumed(study, node, decision))
     candidate = _challenger(study, node)
     lacking = [column for column, sources in candidate.sources.items() if not sources]
     if lacking:
@@ -99,11 +151,12 @@ def _retrained(study: Study, node: str, decision: Decision, above: Mapping[str, 
     decision, result = _resolve(study, node, decision, candidate)
     if result is not None:
         return result
-    return (yield from _judged(study, node, decision, candidate, None))
+    study.challengers[node] = candidate
+    return (yield from score_challenger(study, node, decision, candidate))
 
 
 def _resumed(study: Study, node: str, decision: Decision) -> Flow:
-    """The result of a challenger that won in an earlier run and had to wait: judged again, and not made again."""
+    """The result of a challenger that won in an earlier run and had to wait: scored again, and not made again."""
     candidate = waiting_of(study, node, lambda name: _side_for(study, node, name))
     if candidate is None:
         note = f"{decision.note}; its upstreams hand down other columns now"
@@ -111,21 +164,8 @@ def _resumed(study: Study, node: str, decision: Decision) -> Flow:
     state = study.world.states[node]
     document = study.document(state.attempt.document if state.attempt is not None else None) or {}
     decision = replace(decision, reasons=tuple(Reason(**one) for one in document["decision"]["reasons"]))
-    return (yield from _judged(study, node, decision, candidate, state.attempt))
-
-
-def _judged(
-    study: Study, node: str, decision: Decision, candidate: Candidate, waiting: Attempt | None
-) -> Flow:
-    """The result of a challenger; where it won, its column is there for its readers."""
     study.challengers[node] = candidate
-    result = yield from judge_challenger(study, node, decision, candidate, waiting)
-    if result.won and study.readers[node]:
-        error = yield from reader_columns(study, node, candidate)
-        if error is not None:
-            del study.challengers[node]
-            return failed(study, node, decision, candidate, error)
-    return result
+    return (yield from score_challenger(study, node, decision, candidate, state.attempt))
 
 
 def _checked(study: Study, node: str, result: NodeResult, above: Mapping[str, NodeResult]) -> Flow:

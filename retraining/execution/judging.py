@@ -1,35 +1,23 @@
-"""Judges a challenger: its gate fits, the champion's, the same fits without an input, the verdict."""
+"""Scores a challenger: its gate fits, the champion's, the same fits without an input; then judges it."""
 
 from __future__ import annotations
 
-import datetime as dt
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retraining.data.columns import align_classes
-from retraining.decide.calendar import Calendar
+from retraining.decide.evidence import Kind
 from retraining.decide.facts import Decision
 from retraining.decide.fingerprints import attempt_fingerprint, version_of
 from retraining.decide.fits import Before, LeftOut, fit_context
-from retraining.decide.gates import (
-    Check,
-    Difference,
-    GateEvidence,
-    Kind,
-    insufficient,
-    judge,
-    with_notes,
-)
+from retraining.decide.gates import judge, judge_in_pool
 from retraining.decide.recipes import digest_of
+from retraining.decide.verdicts import Pooled, insufficient, with_notes
 from retraining.decide.wording import counted
 from retraining.execution.candidates import (
     Candidate,
-    block_days,
     fresh_parts,
     gate_fits,
     judged_rows,
@@ -37,6 +25,7 @@ from retraining.execution.candidates import (
     trained_labels,
 )
 from retraining.execution.champions import champion_gate, champion_of
+from retraining.execution.evidence import edges_of, evidence_of, prior_notes
 from retraining.execution.flows import Flow
 from retraining.execution.inputs import prepare_contexts
 from retraining.execution.predictions import predictions, unknown_origin
@@ -46,23 +35,20 @@ from retraining.execution.study import (
     NodeResult,
     Study,
 )
-from retraining.execution.tasks import ScoreTask
+from retraining.execution.tasks import ScoreTask, SliceColumn
+from retraining.execution.without import without_inputs
 from retraining.manifest.own import metric_facts, own_metric
-from retraining.manifest.values import Input, TimeScheme
+from retraining.manifest.values import Model, TimeScheme
 from retraining.release.values import Attempt
 
-#: The name under which the comparison without any upstream column is recorded.
-ALL_INPUTS = "*"
-#: A verdict's document has the sums of each day of a holdout up to so many days.
-_MOST_DAYS = 100
 
-
-def judge_challenger(
+def score_challenger(
     study: Study, node: str, decision: Decision, candidate: Candidate, waiting: Attempt | None = None
 ) -> Flow:
-    """The flow that fits, scores and judges a challenger; its value is the node's result.
+    """The flow that fits and scores a challenger; its value is the node's result, with evidence to judge it by.
 
-    One that is `waiting` was made by an earlier run: it keeps its name, and is judged on today's holdout.
+    Without evidence the result stands: it failed, or has too little data. One that is `waiting` was made by an
+    earlier run: it keeps its name, and is judged on today's holdout.
     """
     if waiting is None:
         parts = candidate.evidence.parts(shipped_fit(candidate))
@@ -100,13 +86,32 @@ def judge_challenger(
     champion, error, same = yield from champion_on(study, candidate, judged)
     if error is not None:
         return failed(study, node, decision, candidate, f"its champion could not be scored: {error}")
-    without = yield from _without_inputs(study, candidate, fits)
+    without = yield from without_inputs(study, candidate, fits)
     scored = yield from _scored(study, candidate, values, champion, without, judged, fits)
     if isinstance(scored, str):
         return failed(study, node, decision, candidate, scored)
-    answer, kind = scored, _comparison_kind(study, node, candidate, champion, same)
-    _conclude(study, result, candidate, answer, kind, judged)
+    kind = _comparison_kind(study, node, candidate, champion, same)
+    result.evidence = evidence_of(study, candidate, scored, kind, judged)
+    result.edges = edges_of(scored, result.evidence.holdout)
     return result
+
+
+def judge_challenger(study: Study, result: NodeResult, pool: Pooled | None = None) -> None:
+    """Judges a scored challenger, by itself or as one of a model's nodes."""
+    candidate, evidence = result.candidate, result.evidence
+    assert candidate is not None
+    assert evidence is not None
+    model = study.world.manifest.models[candidate.recipe.model]
+    verdict = judge(evidence, model.gate, better_metrics(model))
+    if pool is not None:
+        verdict = judge_in_pool(verdict, pool)
+    result.verdict = with_notes(verdict, prior_notes(study, candidate, gate_fits(candidate)))
+    result.outcome, result.because = result.verdict.word, result.verdict.because
+
+
+def better_metrics(model: Model) -> dict[str, bool]:
+    """For each metric of a model whether greater is better."""
+    return {name: metric_facts(name, model.own_metrics).greater_is_better for name in model.metrics}
 
 
 def not_judgeable(study: Study, candidate: Candidate) -> str:
@@ -160,37 +165,6 @@ def _comparison_kind(
     return "refresh" if state.parts.recipe == candidate.recipe.digest() else "recipe"
 
 
-def _without_inputs(study: Study, candidate: Candidate, fits: Mapping[LeftOut, Sequence[int]]) -> Flow:
-    """Predictions of the same fits without each *new* input, and without all (None: nothing would be left).
-
-    Made once when an edge is new: a due model costs one or two fits, and these would double them.
-    """
-    state = study.world.states.get(candidate.node)
-    document = study.document(state.document) if state is not None else None
-    known = set(document["edges_known"]) if document else set()
-    inputs = candidate.recipe.inputs
-    dropped = {item.column: {item.column} for item in inputs if item.column not in known}
-    if len(inputs) > 1 and dropped:
-        dropped[ALL_INPUTS] = {item.column for item in inputs}
-    without: dict[str, Floats | None] = {}
-    for name, columns in dropped.items():
-        rest = tuple(item for item in inputs if item.column not in columns)
-        if not rest and not candidate.recipe.features:
-            without[name] = None
-            continue
-        variant = replace_inputs(candidate, rest)
-        values, error = yield from predictions(study, variant, fits, "comparison")
-        if error is None:
-            without[name] = values
-        _charge(candidate, variant)
-    return without
-
-
-def _charge(candidate: Candidate, variant: Candidate) -> None:
-    made = variant.counts.get("made", 0)
-    candidate.counts["comparisons"] = candidate.counts.get("comparisons", 0) + made
-
-
 def _scored(
     study: Study,
     candidate: Candidate,
@@ -207,11 +181,10 @@ def _scored(
         inside = np.isin(candidate.rows.part, list(parts))
         able &= ~inside | candidate.usable[fit_context(left_out)]
     able &= np.isin(candidate.rows.part, [part for parts in fits.values() for part in parts])
-    for other in [champion, *without.values()]:
-        if other is not None:
-            able &= ~np.isnan(other).any(axis=1)
+    if champion is not None:
+        able &= ~np.isnan(champion).any(axis=1)
     if not able.any():
-        return "no row of the holdout has a prediction of everybody who is compared"
+        return "no row of the holdout has a prediction of both challenger and champion"
     rows = candidate.rows
     gate = next(iter(fits)) if candidate.cut is not None else None
     trained = trained_labels(candidate, gate) if gate is not None else rows.labelled
@@ -225,6 +198,9 @@ def _scored(
         node=candidate.node,
         metrics=model.metrics,
         own_metrics={name: own_metric(metric) for name, metric in model.own_metrics.items()},
+        slices=_slice_columns(study, candidate, model.gate.slices, able),
+        margin=model.gate.margin,
+        add_up=model.gate.by == "model",
         task=candidate.recipe.task,
         classes=candidate.data.classes,
         target=rows.target[able],
@@ -247,110 +223,13 @@ def _scored(
     return done.error if done.error is not None else done.scores
 
 
-def _conclude(
-    study: Study,
-    result: NodeResult,
-    candidate: Candidate,
-    answer: Mapping[str, Any],
-    kind: Kind,
-    judged: NDArray[np.bool_],
-) -> None:
-    model = study.world.manifest.models[candidate.recipe.model]
-    labels = answer["labels"]
-    main = model.metrics[0]
-    if answer["champion"] is not None and _no_value(answer["champion"][main], answer["challenger"][main]):
-        kind = "incomparable"
-    evidence = GateEvidence(
-        kind=kind,
-        metrics=model.metrics,
-        challenger=answer["challenger"],
-        champion=answer["champion"],
-        dummy=answer["dummy"],
-        difference=None if kind == "incomparable" else difference_of(answer["difference"]),
-        holdout=holdout_of(candidate, judged),
-        checks=() if labels is None else (Check(**labels),),
-        not_finite=answer["not_finite"],
-    )
-    better = {name: metric_facts(name, model.own_metrics).greater_is_better for name in model.metrics}
-    result.verdict = with_notes(
-        judge(evidence, model.gate, better), prior_notes(study, candidate, gate_fits(candidate))
-    )
-    result.outcome, result.because = result.verdict.word, result.verdict.because
-    result.edges = [
-        {
-            "column": column,
-            **numbers,
-            "difference": numbers["value"],
-            "from": evidence.holdout.get("from"),
-            "to": evidence.holdout.get("to"),
-        }
-        for column, numbers in answer["without"].items()
-    ]
-
-
-def prior_notes(study: Study, candidate: Candidate, fits: Iterable[LeftOut]) -> tuple[str, ...]:
-    """Sentences on those of some fits that could learn nothing and predict a constant (`degenerate: prior`)."""
-    made = [(left_out, candidate.made.get(str(left_out))) for left_out in fits]
-    found = [(left_out, study.results.find("fit", name)) for left_out, name in made if name is not None]
-    names = [
-        fit_name(candidate, left_out)
-        for left_out, record in found
-        if record is not None and record.metrics.get("degenerate") == "prior"
-    ]
-    what = "class" if candidate.recipe.task == "classification" else "value"
-    return tuple(f"the fit {name} learnt from rows of one {what} and predicts it" for name in names)
-
-
-def fit_name(candidate: Candidate, left_out: LeftOut) -> str:
-    """A fit's name for people."""
-    if isinstance(left_out, Before):
-        calendar = Calendar(candidate.recipe.timezone, block_days(candidate))
-        return f"before {calendar.date(left_out.block).isoformat()}"
-    folds = ", ".join(str(fold) for fold in sorted(left_out.folds))
-    return f"without fold {folds}" if folds else "of all folds"
-
-
-def _no_value(champion: float, challenger: float) -> bool:
-    """True where the champion alone has no value of the deciding metric: it cannot win, nor be compared with."""
-    return math.isfinite(challenger) and not math.isfinite(champion)
-
-
-def difference_of(numbers: Mapping[str, Any] | None) -> Difference | None:
-    """The difference that a score task answered with."""
-    if numbers is None:
-        return None
-    days = numbers["by_cluster"]
-    by_cluster = None
-    if days is not None and len(days["day"]) <= _MOST_DAYS:
-        epoch = dt.date(1970, 1, 1)
-        by_cluster = {**days, "day": [(epoch + dt.timedelta(days=day)).isoformat() for day in days["day"]]}
-    return Difference(
-        metric=numbers["metric"],
-        value=numbers["value"],
-        lower=numbers["lower"],
-        upper=numbers["upper"],
-        champion_loss=numbers["without"],
-        rows=numbers["rows"],
-        clusters=numbers["clusters"],
-        draws=numbers["draws"],
-        seed=numbers["seed"],
-        by_cluster=by_cluster,
-    )
-
-
-def holdout_of(candidate: Candidate, judged: NDArray[np.bool_]) -> dict[str, Any]:
-    """The judged rows in numbers: rows, clusters, and in the time scheme from, to and blocks."""
-    clusters = len(np.unique(candidate.rows.cluster[judged]))
-    doc: dict[str, Any] = {"rows": int(judged.sum()), "clusters": clusters}
-    if candidate.cut is not None:
-        calendar = Calendar(candidate.recipe.timezone, block_days(candidate))
-        blocks = candidate.data.holdout
-        doc |= {
-            "from": calendar.date(blocks[0]).isoformat(),
-            "to": (calendar.date(blocks[-1] + 1) - dt.timedelta(days=1)).isoformat(),
-            "blocks": len(blocks),
-        }
-    return doc
+def _slice_columns(
+    study: Study, candidate: Candidate, names: Sequence[str], able: NDArray[np.bool_]
+) -> tuple[SliceColumn, ...]:
+    """The columns of a model's slices on the judged rows."""
+    columns = study.world.tables[candidate.recipe.dataset].columns
+    found = [(name, columns[name].take(candidate.rows.rows[able]).texts()) for name in names]
+    return tuple(SliceColumn(name=name, codes=codes, texts=texts) for name, (codes, texts) in found)
 
 
 def wiring_of(study: Study, candidate: Candidate) -> dict[str, str]:
@@ -408,25 +287,3 @@ def champion_on(study: Study, candidate: Candidate, judged: NDArray[np.bool_]) -
 
 def _predicts(candidate: Candidate) -> tuple[str, str]:
     return candidate.recipe.task, candidate.recipe.target.column
-
-
-def replace_inputs(candidate: Candidate, inputs: tuple[Input, ...]) -> Candidate:
-    """The candidate with fewer inputs: same rows, same other columns, other fits."""
-    recipe = replace(candidate.recipe, inputs=inputs)
-    kept = {item.column for item in inputs}
-    position = [index for index, item in enumerate(candidate.recipe.inputs) if item.column in kept]
-    return Candidate(
-        node=candidate.node,
-        side=candidate.side,
-        recipe=recipe,
-        data=candidate.data,
-        rows=candidate.rows,
-        as_of=candidate.as_of,
-        environment=candidate.environment,
-        cut=candidate.cut,
-        sources={column: sources for column, sources in candidate.sources.items() if column in kept},
-        inputs={context: tuple(specs[i] for i in position) for context, specs in candidate.inputs.items()},
-        digests={key: digest for key, digest in candidate.digests.items() if key[1] in kept},
-        # asked only whether a fit can be made, which is answered as with the input
-        usable=candidate.usable,
-    )

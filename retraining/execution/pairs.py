@@ -15,9 +15,10 @@ from retraining.decide.recipes import digest_of
 from retraining.decide.wording import counted
 from retraining.execution.candidates import Candidate, gate_fits, judged_rows, trained_labels
 from retraining.execution.champions import champion_of, fed_champion
+from retraining.execution.evidence import difference_of, holdout_of
 from retraining.execution.flows import Flow
 from retraining.execution.inputs import prepare, prepare_contexts, thin_inputs
-from retraining.execution.judging import difference_of, holdout_of, not_judgeable
+from retraining.execution.judging import not_judgeable
 from retraining.execution.predictions import predictions
 from retraining.execution.study import Done, Floats, PairOf, Study
 from retraining.execution.tasks import ScoreTask

@@ -6,12 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from retraining.decide.evidence import Check
 from retraining.decide.fits import LeftOut, fit_context
-from retraining.decide.gates import (
-    Check,
-    with_checks,
-    with_notes,
-)
+from retraining.decide.verdicts import with_checks, with_notes
 from retraining.decide.wording import counted
 from retraining.execution.candidates import (
     Candidate,
@@ -20,9 +17,9 @@ from retraining.execution.candidates import (
     shipped_fit,
     trained_labels,
 )
+from retraining.execution.evidence import prior_notes
 from retraining.execution.flows import Flow
 from retraining.execution.inputs import prepare_contexts
-from retraining.execution.judging import prior_notes
 from retraining.execution.predictions import predictions, stored_model
 from retraining.execution.study import (
     Floats,

@@ -18,15 +18,14 @@ from retraining.data.labels import Classes
 from retraining.data.rows import NodeRows
 from retraining.data.tables import Table
 from retraining.decide.costs import column_readers, readers_below
+from retraining.decide.evidence import GateEvidence
 from retraining.decide.facts import Decision, Facts
 from retraining.decide.fits import Context
-from retraining.decide.gates import (
-    Verdict,
-)
 from retraining.decide.pairs import PairCheck
 from retraining.decide.plan import Plan
 from retraining.decide.recipes import Recipe, digest_of
 from retraining.decide.snapshots import NodeData
+from retraining.decide.verdicts import Verdict
 from retraining.execution.candidates import (
     Candidate,
     Fed,
@@ -51,6 +50,20 @@ class Settle:
     """Key: the node is judged, and its column is there if somebody reads it."""
 
     node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """Key: the challenger of a node that is judged with others of its model is scored, or there is none."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolOf:
+    """Key: the verdicts on the nodes of a model that are judged together, by kind of comparison."""
+
+    model: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +128,7 @@ class NodeResult:
     outcome: str
     because: str
     candidate: Candidate | None = None
+    evidence: GateEvidence | None = None
     verdict: Verdict | None = None
     parts: Parts | None = None
     fingerprint: str = ""

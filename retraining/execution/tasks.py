@@ -18,7 +18,7 @@ from retraining.decide.fits import LeftOut
 from retraining.decide.recipes import Recipe
 from retraining.errors import StoreError
 from retraining.manifest.catalog import MetricInfo
-from retraining.manifest.values import Json
+from retraining.manifest.values import Json, Margin
 from retraining.release.values import BlobPointer
 from retraining.store.packs import StoredRecord
 
@@ -68,6 +68,15 @@ class FitTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SliceColumn:
+    """A column whose values are slices: of each judged row the position of its value in `texts`, -1 for missing."""
+
+    name: str
+    codes: NDArray[np.int64]
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreTask:
     """Compare predictions on the same rows: challenger, champion, and the challenger without each input.
 
@@ -75,7 +84,8 @@ class ScoreTask:
     and `fresh` are the labels (and days) that the gate fit learnt from and those that only the
     shipped fit will, for the label-profile check. `weights` say how much the judged rows count, and
     `train_weights` how much the labels that the gate fit learnt from did (None: all the same).
-    `own_metrics` says how those of the `metrics` are read that are callables of the user's own.
+    `own_metrics` says how those of the `metrics` are read that are callables of the user's own. `slices` are
+    compared too, each against `margin`; `add_up` asks for the sums by which nodes are judged together.
     """
 
     id: str
@@ -96,6 +106,9 @@ class ScoreTask:
     weights: NDArray[np.float64] | None = None
     train_weights: NDArray[np.float64] | None = None
     own_metrics: Mapping[str, MetricInfo] = field(default_factory=dict)
+    slices: tuple[SliceColumn, ...] = ()
+    margin: Margin = field(default_factory=Margin)
+    add_up: bool = False
 
     @property
     def label(self) -> str:

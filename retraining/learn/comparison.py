@@ -17,7 +17,7 @@ from retraining.learn.intervals import Resampled, resample
 from retraining.learn.metrics import Metric, metric_info, score
 from retraining.learn.resampling import Sample, is_smooth, reads_rows, statistic
 
-__all__ = ["Comparison", "compare", "psi"]
+__all__ = ["Comparison", "compare", "compare_sums", "psi"]
 
 # More clusters are drawn in random bundles: the bound's own error is then 1 / sqrt(2 x 512) = 3 %.
 _MAX_CLUSTERS = 512
@@ -59,12 +59,14 @@ def compare(
     resamples: int = 2000,
     seed: int = 0,
     threshold: Callable[[float], float] | None = None,
+    bundles: int = _MAX_CLUSTERS,
 ) -> Comparison:
     """The difference of two predictions with bounds from drawing whole clusters (`learn.intervals`).
 
     `clusters` labels each row, shape (n_rows,). Both predictions are scored on the same draws: `resamples`
     of them, at most 400 for the median and for average precision, where a draw reads every row. `threshold`
-    makes of the champion's score the difference that `beyond` is about.
+    makes of the champion's score the difference that `beyond` is about. More clusters than `bundles` are drawn
+    in so many random bundles.
     """
     labels, cluster = np.unique(clusters, return_inverse=True)
     scores = [score(metric, target, prediction, classes, weights) for prediction in (challenger, champion)]
@@ -82,6 +84,7 @@ def compare(
             resamples,
             seed,
             classes,
+            bundles,
         )
     lower, upper = (float("nan"), float("nan")) if found is None else found.bounds()
     return Comparison(
@@ -108,9 +111,10 @@ def _resampled(
     resamples: int,
     seed: int,
     classes: Sequence[Any],
+    bundles: int,
 ) -> Resampled:
     rng = np.random.default_rng(seed)
-    cluster, n_clusters = _bundled(cluster, n_clusters, rng)
+    cluster, n_clusters = _bundled(cluster, n_clusters, bundles, rng)
     first, second = (
         statistic(
             metric,
@@ -123,6 +127,51 @@ def _resampled(
     draws = min(resamples, _RESAMPLES_OF_ROWS) if reads_rows(metric) else resamples
     return resample(
         lambda times: sign * (first(times) - second(times)), n_clusters, draws, rng, smooth=is_smooth(metric)
+    )
+
+
+def compare_sums(
+    metric: Metric,
+    weight: NDArray[np.float64],
+    challenger: NDArray[np.float64],
+    champion: NDArray[np.float64],
+    *,
+    rows: int,
+    resamples: int = 2000,
+    seed: int = 0,
+    threshold: Callable[[float], float] | None = None,
+) -> Comparison:
+    """As `compare`, from the sums of each cluster: its weight and both models' weighted losses, (n_clusters,).
+
+    The metric must be made of sums (`MetricInfo.made_of_sums`). For one node's rows and sums it is equal to `compare`.
+    """
+    info = metric_info(metric)
+
+    def of(sums: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.float64]:
+        means = (times @ sums) / (times @ weight)
+        return np.sqrt(means) if info.name == "root_mean_squared_error" else means
+
+    once = np.ones((1, len(weight)))
+    losses = [float(of(sums, once)[0]) for sums in (challenger, champion)]
+    scores = [1.0 - loss for loss in losses] if info.greater_is_better else losses
+    found = None
+    if np.isfinite(losses).all():
+        rng = np.random.default_rng(seed)
+        found = resample(
+            lambda times: of(challenger, times) - of(champion, times), len(weight), resamples, rng
+        )
+    lower, upper = (float("nan"), float("nan")) if found is None else found.bounds()
+    return Comparison(
+        metric=info.name,
+        challenger=scores[0],
+        champion=scores[1],
+        difference=losses[0] - losses[1],
+        lower=lower,
+        upper=upper,
+        rows=rows,
+        clusters=len(weight),
+        draws=0 if found is None else found.draws,
+        beyond=None if found is None or threshold is None else found.beyond(threshold(scores[1])),
     )
 
 
@@ -152,9 +201,9 @@ def _smooth_counts(
 
 
 def _bundled(
-    cluster: NDArray[np.int64], n_clusters: int, rng: np.random.Generator
+    cluster: NDArray[np.int64], n_clusters: int, bundles: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], int]:
-    if n_clusters <= _MAX_CLUSTERS:
+    if n_clusters <= bundles:
         return cluster, n_clusters
-    bundle = rng.permutation(n_clusters) % _MAX_CLUSTERS
-    return bundle[cluster], _MAX_CLUSTERS
+    bundle = rng.permutation(n_clusters) % bundles
+    return bundle[cluster], bundles

@@ -87,7 +87,7 @@ class Resampled:
             return 1.0 if self.value <= threshold else 1 / (self.draws + 1)
         ratio = (self.value - threshold) / self.error
         by_draws = (np.count_nonzero(self.ratios >= ratio) + 1) / (len(self.ratios) + 1)
-        return max(float(stdtr(self.n_clusters - 1, -ratio)), by_draws)
+        return max(float(stdtr(self.n_clusters - 1, -ratio)), float(by_draws))
 
 
 def resample(

@@ -185,6 +185,8 @@ def _gate(reading: Reading | None) -> GateRules:
         min_clusters=reading.value(Gates.MIN_CLUSTERS) or plain.min_clusters,
         refit_shift=plain.refit_shift if shift is None else shift,
         dummy=cast("Literal['warn', 'reject']", reading.value(Gates.DUMMY) or plain.dummy),
+        slices=reading.value(Gates.SLICES) or (),
+        by=cast("Literal['node', 'model']", reading.value(Gates.BY) or plain.by),
     )
 
 

@@ -94,6 +94,11 @@ class _Check:
                 self._add(found, "partition by a category", f"{path}.{at}", f"defaults.{at}")
         self._target(model, f"{path}.target")
         self._training(model, path)
+        for position, column in enumerate(model.gate.slices):
+            at = f"gate.slices[{position}]"
+            if self._kind(model.dataset, column, f"{path}.{at}", f"defaults.{at}") == "other":
+                found = f"the slice `{column}` {_kind_text('other')}"
+                self._add(found, "make plain columns of it", f"{path}.{at}", f"defaults.{at}")
         for position, column in enumerate(model.features):
             self._feature(model, column, f"{path}.features[{position}]")
         for edge in model.inputs:

@@ -256,8 +256,22 @@ class Gates:
         about="What becomes of a challenger that is no better than a constant guess",
         default="warn",
     )
+    SLICES: Final = Field(
+        name="slices",
+        shape=COLUMNS_SHAPE,
+        about="Columns of which each value is a group of rows that must not pay for what the others gain",
+        default="none",
+    )
+    BY: Final = Field(
+        name="by",
+        shape=Choice(options=("node", "model")),
+        about="Whether each node of the model is judged by itself, or all of them together",
+        default="node",
+    )
     RECORD: Final = Record(
-        name="gate", what="a gate", fields=(MARGIN, LIMITS, MIN_CLUSTERS, REFIT_SHIFT, DUMMY)
+        name="gate",
+        what="a gate",
+        fields=(MARGIN, LIMITS, SLICES, BY, MIN_CLUSTERS, REFIT_SHIFT, DUMMY),
     )
 
 

@@ -47,6 +47,7 @@ def check_model(
         _check_classes(model, estimator, problems)
         _check_metrics(model, estimator, probabilities, problems)
         _check_margin(model, estimator, problems)
+        _check_sums(model, estimator, problems)
 
 
 def _target(model: ModelReading) -> tuple[str | None, Reading | None]:
@@ -285,6 +286,23 @@ def _check_metric(
     elif info.needs == "probabilities" and not probabilities:
         found = f"{name} needs probabilities, which {estimator.name} with these parameters does not give"
         problems.add(where, path, found, step, once="probabilities")
+
+
+def _check_sums(model: ModelReading, estimator: EstimatorInfo, problems: Problems) -> None:
+    """Nodes that are judged together add their losses up, which only some metrics allow."""
+    gate = model.value(Models.GATE)
+    if gate is None or gate.value(Gates.BY) != "model" or model.refused(Models.METRICS):
+        return
+    written = model.value(Models.METRICS)
+    deciding = _info(written[0] if written else DEFAULT_METRIC[estimator.task])
+    spots = {deciding.name: (gate.where(Gates.BY), gate.at(Gates.BY))} | {
+        _info(name).name: spot for name, spot in _limits(model).items()
+    }
+    for name, (where, path) in spots.items():
+        if not _info(name).made_of_sums:
+            found = f"`by: model` adds the losses of its nodes up, and {name} is no sum over rows (`{model.name}`)"
+            step = "let a mean over rows decide and limit, such as mean_squared_error, accuracy or log_loss"
+            problems.add(where, path, found, step, once=f"sums {name}")
 
 
 def _check_margin(model: ModelReading, estimator: EstimatorInfo, problems: Problems) -> None:

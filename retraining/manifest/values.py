@@ -197,6 +197,8 @@ class GateRules:
     min_clusters: int = 8
     refit_shift: float = 0.25
     dummy: Literal["warn", "reject"] = "warn"
+    slices: tuple[str, ...] = ()
+    by: Literal["node", "model"] = "node"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ def columns_used(manifest: Manifest, dataset: Dataset) -> set[str]:
         if model.dataset == dataset.name:
             scheme = manifest.schemes[dataset.name]
             columns |= {*filter(None, [scheme.column])} if isinstance(scheme, FoldScheme) else set()
-            columns |= {*model.features, *model.partition_by, model.target.column}
+            columns |= {*model.features, *model.partition_by, model.target.column, *model.gate.slices}
             columns |= {*filter(None, (model.target.known_at, model.weight.column, model.train_where))}
     return columns
 

@@ -38,7 +38,7 @@ from retraining.operations.folds import check_enough, fold_values, with_folds
 from retraining.operations.forecast import foresee_states
 from retraining.operations.links import linked_nodes
 from retraining.operations.notes import notes_of
-from retraining.operations.partitions import Skipped, check_classes, partitions_of
+from retraining.operations.partitions import Skipped, check_classes, check_slices, partitions_of
 from retraining.store.log import Store
 
 
@@ -285,6 +285,7 @@ def _look(
         table, dataset = tables[model.dataset], datasets[model.dataset]
         classes[model.name] = classes_of(own, table, dataset, as_of)
         check_classes(model, classes[model.name])
+        check_slices(model, table)
         for recipe in own:
             rows = seen.rows(recipe, classes[model.name])
             found[recipe.node] = describe(recipe, table, rows, classes[model.name])

@@ -1,4 +1,4 @@
-"""Which partition values of a model become nodes, and what its classes may be."""
+"""Which partition values of a model become nodes, and what its classes and slices may be."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from retraining.errors import DataError
 from retraining.graph.nodes import node_name, pool_name
 from retraining.manifest.own import estimator_facts_of, metric_facts
 from retraining.manifest.values import Dataset, Model
+
+#: The most values of a column of slices: more could not be told from chance by one gate.
+MOST_SLICES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,22 @@ def _count_partitions(model: Model, table: Table, visible: NDArray[np.bool_]) ->
         tuple(texts[i][int(code)] for i, code in enumerate(row)): int(size)
         for row, size in zip(distinct, sizes, strict=True)
     }
+
+
+def check_slices(model: Model, table: Table) -> None:
+    """Raises `DataError` where a column of `gate.slices` has more values than can be told apart."""
+    for column in model.gate.slices:
+        found = table.columns[column]
+        _, texts = found.texts()
+        if len(texts) > MOST_SLICES:
+            number = found.kind in ("number", "timestamp")
+            raise DataError(
+                f"model {model.name}: the slice {column} has {len(texts):,} values, such as {texts[0]}; "
+                f"at most {MOST_SLICES} can be judged",
+                f"put a column of ranges of {column} into the table, and slice by that"
+                if number
+                else "slice by a coarser column",
+            )
 
 
 def check_classes(model: Model, classes: Classes) -> None:

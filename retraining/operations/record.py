@@ -76,6 +76,7 @@ def run_record(
             "training": sum(ran.ended - ran.started for ran in execution.timeline),
         },
         "nodes": nodes,
+        "pools": _pools(results),
         "timeline": [
             {
                 "node": ran.node,
@@ -95,6 +96,19 @@ def run_record(
     }
     plain: dict[str, Json] = json.loads(json.dumps(document))
     return plain
+
+
+def _pools(results: Mapping[str, NodeResult]) -> list[dict[str, Json]]:
+    """The verdicts on nodes that were judged together, once for each model and kind of comparison."""
+    found = {
+        (pool.model, pool.verdict.evidence.kind if pool.verdict.evidence else ""): pool
+        for result in results.values()
+        if result.verdict is not None and (pool := result.verdict.pooled) is not None
+    }
+    return [
+        {"model": pool.model, "nodes": pool.nodes, **pool.verdict.to_json()}
+        for _, pool in sorted(found.items())
+    ]
 
 
 def _node(session: Session, result: NodeResult, conclusion: Conclusion) -> dict[str, Any]:

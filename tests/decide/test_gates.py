@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from retraining.decide.gates import Check, Difference, GateEvidence, insufficient, judge, with_checks
+from retraining.decide.evidence import Check, Difference, GateEvidence
+from retraining.decide.gates import judge
+from retraining.decide.verdicts import insufficient, with_checks
 from retraining.manifest.values import GateRules, Limit, Margin
 
 LOSS = {"mean_squared_error": False, "accuracy": True}

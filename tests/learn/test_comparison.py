@@ -6,8 +6,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retraining.learn.comparison import compare, psi
-from retraining.learn.metrics import score
+from retraining.learn.comparison import compare, compare_sums, psi
+from retraining.learn.metrics import row_losses, score
 from retraining.learn.resampling import Sample, statistic
 from retraining.manifest.catalog import METRICS
 
@@ -181,3 +181,22 @@ def test_psi_of_few_different_values_is_not_decided_by_the_edge_of_a_bin():
     moved = np.random.default_rng(1).normal(scale=0.2, size=3_000)
     assert psi(values, values + moved) < 0.01
     assert psi(values, values + 60) > 1
+
+
+@pytest.mark.parametrize("metric", ["mean_squared_error", "root_mean_squared_error", "accuracy", "log_loss"])
+def test_sums_of_clusters_are_compared_like_their_rows(metric):
+    n_classes = 3 if METRICS[metric].task == "classification" else 0
+    target, challenger = judged(n_classes)
+    champion = judged(n_classes, seed=1)[1]
+    weights = np.random.default_rng(3).uniform(0.2, 3, 300)
+    own = compare(
+        metric, target, challenger, champion, CLUSTERS, (), weights, seed=4, threshold=lambda _: 0.1
+    )
+    sums = [np.bincount(CLUSTERS, weights)] + [
+        np.bincount(CLUSTERS, weights * row_losses(METRICS[metric].loss, target, prediction))
+        for prediction in (challenger, champion)
+    ]
+    added = compare_sums(metric, *sums, rows=300, seed=4, threshold=lambda _: 0.1)
+    for field in ("challenger", "champion", "difference", "lower", "upper", "beyond"):
+        assert getattr(added, field) == pytest.approx(getattr(own, field), rel=1e-9), field
+    assert (added.rows, added.clusters, added.draws) == (own.rows, own.clusters, own.draws)

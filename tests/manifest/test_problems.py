@@ -99,7 +99,8 @@ datasets:
     "unknown dataset": (("dataset: shops", "dataset: shop"), 18, 14, "models.rent.dataset", "no dataset `shop`", "`shops`"),
     "unknown upstream": (("{sales: {}}", "{sale: {}}"), 15, 14, "models.visits.inputs.sale", "no model `sale`", "`sales`"),
     "unknown model field": (("    features: [area]", "    feature: [area]"), 20, 5, "models.rent.feature", "unknown field `feature`", "`features`"),
-    "slices come later": (in_rent("gate: {slices: [area]}"), 21, 12, "models.rent.gate.slices", "unknown field `slices` in a gate", ""),
+    "a slice that is no list": (in_rent("gate: {slices: area}"), 21, 20, "models.rent.gate.slices", "a list", "write [area]"),
+    "judged by what": (in_rent("gate: {by: shop}"), 21, 16, "models.rent.gate.by", "one of node, model", ""),
     # inputs
     "own prediction": (("{sales: {}}", "{visits: {}}"), 15, 14, "models.visits.inputs.visits", "recursive forecasts", "lagged label"),
     "inputs as a list": (("{sales: {}}", "[sales]"), 15, 13, "models.visits.inputs", "a mapping from upstream models", ""),

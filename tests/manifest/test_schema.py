@@ -141,7 +141,6 @@ def test_no_later_feature_is_in_it(validator):
         "drift",
         "schedule",
         "approve",
-        "slices",
         "include",
     ):
         assert f'"{later}"' not in text

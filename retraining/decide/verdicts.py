@@ -1,0 +1,120 @@
+"""What a gate decided, as a value and as a document that is complete enough to be read years later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
+
+from retraining.decide.evidence import LEVEL, Check, Difference, GateEvidence, Kind
+from retraining.decide.wording import finite_or_none
+from retraining.manifest.values import GateRules, Json
+
+__all__ = ["Pooled", "Verdict", "Word", "insufficient", "rules_to_json", "with_checks", "with_notes"]
+
+Word: TypeAlias = Literal["promoted", "rejected", "insufficient"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the gate decided, why in words, and every number that it used."""
+
+    word: Word
+    because: str
+    evidence: GateEvidence | None = None
+    limits: tuple[Check, ...] = ()
+    checks: tuple[Check, ...] = ()
+    margin: float | None = None
+    notes: tuple[str, ...] = field(default=())
+    rules: GateRules | None = None
+    pooled: Pooled | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """The verdict as a document (format 1), complete enough to be read years later."""
+        doc: dict[str, Json] = {
+            "format": 1,
+            "verdict": self.word,
+            "because": self.because,
+            "notes": list(self.notes),
+            "limits": [check.to_json() for check in self.limits],
+            "checks": [check.to_json() for check in self.checks],
+        }
+        evidence = self.evidence
+        if evidence is None:
+            return doc
+        doc |= {**evidence.to_json(), "rules": rules_to_json(self.rules) if self.rules is not None else None}
+        if evidence.difference is not None:
+            doc["difference"] = _difference_to_json(evidence.difference, evidence.kind, self.margin)
+        if evidence.slices:
+            doc["slices"] = [one.to_json() for one in evidence.slices]
+        if self.pooled is not None:
+            doc["pooled"] = self.pooled.to_json()
+        return doc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pooled:
+    """The verdict on the nodes of a model together: how many they are, and what was decided of all their rows."""
+
+    model: str
+    nodes: int
+    verdict: Verdict
+
+    def to_json(self) -> dict[str, Json]:
+        """The verdict as a part of a node's, of which there may be thousands: of the slices those that are harmed."""
+        doc = self.verdict.to_json()
+        del doc["format"], doc["rules"]
+        slices = self.verdict.evidence.slices if self.verdict.evidence is not None else ()
+        doc["slices"] = [one.to_json() for one in slices if one.harmed]
+        return {"model": self.model, "nodes": self.nodes, **doc}
+
+
+def _difference_to_json(difference: Difference, kind: Kind, margin: float | None) -> dict[str, Json]:
+    by_cluster = None if difference.by_cluster is None else dict(difference.by_cluster)
+    return {
+        "metric": difference.metric,
+        "value": finite_or_none(difference.value),
+        "lower": finite_or_none(difference.lower),
+        "upper": finite_or_none(difference.upper),
+        "margin": margin,
+        "kind": kind,
+        "champion_loss": finite_or_none(difference.champion_loss),
+        "rows": difference.rows,
+        "clusters": difference.clusters,
+        "level": LEVEL,
+        "draws": difference.draws,
+        "seed": difference.seed,
+        "by_cluster": by_cluster,
+    }
+
+
+def rules_to_json(rules: GateRules) -> dict[str, Json]:
+    """The settings that a verdict was made under, as a document."""
+    return {
+        "margin": rules.margin.value,
+        "margin_is_absolute": rules.margin.absolute,
+        "limits": {limit.metric: {"max": limit.max, "min": limit.min} for limit in rules.limits},
+        "min_clusters": rules.min_clusters,
+        "refit_shift": rules.refit_shift,
+        "dummy": rules.dummy,
+        "slices": list(rules.slices),
+        "by": rules.by,
+    }
+
+
+def insufficient(because: str) -> Verdict:
+    """The verdict where nothing could be compared."""
+    return Verdict(word="insufficient", because=because)
+
+
+def with_checks(verdict: Verdict, checks: tuple[Check, ...]) -> Verdict:
+    """The verdict after the shipped fit's own checks, which can only take a promotion back."""
+    failed = [check for check in checks if check.blocking and not check.passed]
+    word, because = verdict.word, verdict.because
+    if verdict.word == "promoted" and failed:
+        word, because = "rejected", f"the shipped fit failed its check: {failed[0].note}"
+    return replace(verdict, word=word, because=because, checks=(*verdict.checks, *checks))
+
+
+def with_notes(verdict: Verdict, notes: tuple[str, ...]) -> Verdict:
+    """The verdict with more sentences that decide nothing."""
+    return replace(verdict, notes=(*verdict.notes, *notes)) if notes else verdict
