@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from retraining.manifest.catalog import METRIC_HINTS, METRICS
 from retraining.manifest.composites import Either, JsonMapping, ListOf, MapOf
+from retraining.manifest.gates import Gates
 from retraining.manifest.inputs import COLUMNS_SHAPE, AsOf, Edges
 from retraining.manifest.records import Field, Record
 from retraining.manifest.rules import RuleShape
 from retraining.manifest.schemes import SchemeShape
-from retraining.manifest.scores import LimitName, MetricShape
-from retraining.manifest.shapes import Choice, DurationShape, Exactly, Integer, Number, Share, Text, Written
+from retraining.manifest.scores import MetricShape
+from retraining.manifest.shapes import Choice, DurationShape, Exactly, Integer, Text, Written
 from retraining.manifest.words import (
     COLUMN_SHAPE,
     NAME_SHAPE,
@@ -209,70 +209,6 @@ class Estimators:
         default="as `metrics` or `classes` say",
     )
     RECORD: Final = Record(name="estimator", what="an estimator", fields=(TYPE, PARAMETERS, VERSION, TASK))
-
-
-class Gates:
-    """The fields of `gate`."""
-
-    ABSOLUTE: Final = Field(
-        name="absolute", shape=Number(minimum=0), about="In units of the metric", required=True
-    )
-    MARGIN: Final = Field(
-        name="margin",
-        shape=Either(
-            short=Share(example="2%, or {absolute: 0.01}"),
-            mapping=Record(name="margin", what="a margin", fields=(ABSOLUTE,)),
-        ),
-        about="How much worse a refresh may be: a share of the champion's loss, or an absolute number",
-        default="2%",
-    )
-    MAX: Final = Field(name="max", shape=Number(), about="The largest value allowed")
-    MIN: Final = Field(name="min", shape=Number(), about="The smallest value allowed")
-    LIMITS: Final = Field(
-        name="limits",
-        shape=MapOf(
-            names=LimitName(options=tuple(METRICS), hints=METRIC_HINTS),
-            value=Record(name="limit", what="a limit", fields=(MAX, MIN), minimum=1),
-            expected="a mapping from metrics to limits",
-        ),
-        about="What a metric must keep to on the holdout, in its natural sign",
-        default="none",
-    )
-    MIN_CLUSTERS: Final = Field(
-        name="min_clusters",
-        shape=Integer(minimum=2, maximum=1_000_000),
-        about="The fewest days (folds: groups) that can decide; with fewer the champion stays",
-        default="8",
-    )
-    REFIT_SHIFT: Final = Field(
-        name="refit_shift",
-        shape=Number(minimum=0),
-        about="The largest shift of predictions between the judged fit and the shipped one",
-        default="0.25",
-    )
-    DUMMY: Final = Field(
-        name="dummy",
-        shape=Choice(options=("warn", "reject")),
-        about="What becomes of a challenger that is no better than a constant guess",
-        default="warn",
-    )
-    SLICES: Final = Field(
-        name="slices",
-        shape=COLUMNS_SHAPE,
-        about="Columns of which each value is a group of rows that must not pay for what the others gain",
-        default="none",
-    )
-    BY: Final = Field(
-        name="by",
-        shape=Choice(options=("node", "model")),
-        about="Whether each node of the model is judged by itself, or all of them together",
-        default="node",
-    )
-    RECORD: Final = Record(
-        name="gate",
-        what="a gate",
-        fields=(MARGIN, LIMITS, SLICES, BY, MIN_CLUSTERS, REFIT_SHIFT, DUMMY),
-    )
 
 
 class Models:
