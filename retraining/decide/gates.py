@@ -71,7 +71,12 @@ def judge(evidence: GateEvidence, rules: GateRules, greater_is_better: Mapping[s
         )
     if evidence.kind == "same recipe":
         return verdict("promoted", "same recipe and same gate fit as the champion; the checks decide")
-    return _compared(evidence, rules, margin or 0.0, verdict)
+    compared = _compared(evidence, rules, margin or 0.0, verdict)
+    if compared.word == "insufficient" and rules.on_insufficient == "ship_if_limits":
+        return verdict(
+            "promoted", f"{compared.because}; its limits hold, and `on_insufficient` ships it then"
+        )
+    return compared
 
 
 def own_fault(evidence: GateEvidence) -> str:

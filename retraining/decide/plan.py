@@ -16,7 +16,7 @@ from retraining.decide.states import add_states
 from retraining.decide.triggers import NOTHING_CHANGED, Change, Reason, changes_between, due_reasons
 from retraining.graph.graph import Graph
 from retraining.manifest.values import Json
-from retraining.release.values import NodeState, Parts, Pin
+from retraining.release.values import Attempt, NodeState, Parts, Pin
 
 #: A plan of more fits is carried out only where the user said so.
 MOST_FITS = 10_000
@@ -189,6 +189,8 @@ def _decide(
         return Decision(node=node, action="keep", note=pin_note(state.pin) + checked, fixed=True)
     lacking = _lacking_inputs(node, graph, states, above)
     if lacking:
+        if state is not None and state.attempt is not None and state.attempt.outcome == "pending":
+            return Decision(node=node, action="keep", note=pending_note(state.attempt))
         return Decision(node=node, action="blocked", note=_lacking_note(lacking, above))
     served = _went_back(node, graph, facts, states, environment)
     change = NOTHING_CHANGED if served else _change(node, graph, facts, states, environment)
@@ -212,7 +214,8 @@ def _decide(
     if felt and (due_reasons(facts.rule, change.with_upstreams(felt)) or not released):
         reasons.append(_upstream_reason(felt, above))
         return Decision(node=node, action="retrain", conditional=True, direct=False, reasons=tuple(reasons))
-    note = SERVED_NOTE if served else _keep_note(state, bool(reasons), change)
+    pending = attempt is not None and attempt.outcome == "pending"
+    note = SERVED_NOTE if served and not pending else _keep_note(state, bool(reasons), change)
     if released and any(policies[name] == "rescore" for name in changing):
         reasons.append(_upstream_reason(changing, above))
         return Decision(
@@ -228,6 +231,11 @@ def _upstream_reason(names: Sequence[str], above: Mapping[str, Decision]) -> Rea
         else "may hand down another column"
     )
     return Reason(kind="upstream", text=f"{_names(names)} {what}", evidence={"upstreams": [*names]})
+
+
+def pending_note(attempt: Attempt) -> str:
+    """Since when a challenger waits for whose approval."""
+    return f"pending since {attempt.time[:10]}: {attempt.because}"
 
 
 def pin_note(pin: Pin) -> str:
@@ -312,6 +320,8 @@ def _change(
 def _keep_note(state: NodeState | None, due: bool, change: Change) -> str:
     attempt = state.attempt if state else None
     changed = f"not due: {change.summary()}" if change.any and not due else ""
+    if attempt is not None and attempt.outcome == "pending":
+        return "; ".join(filter(None, [pending_note(attempt), changed]))
     if attempt is not None and attempt.outcome == "waiting":
         return "; ".join(filter(None, [f"its challenger {attempt.because}", changed]))
     if attempt is not None and attempt.outcome in ("rejected", "insufficient") and not changed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 
 from retraining.decide.pairs import PairCheck
 from retraining.execution.candidates import Fed
@@ -31,24 +31,46 @@ def choose_release(study: Study) -> Flow:
     winners = {name for name, result in results.items() if result.won}
     if not winners:
         return ReleaseSet()
-    dialogue = choose(winners, _learnt(results, winners), _wiring(study, names))
-    answers: Mapping[Check, PairCheck] | None = None
+    learnt, wiring = _learnt(results, winners), _wiring(study, names)
     known: dict[Check, PairCheck] = {}
+    choice = yield from _chosen(winners, learnt, wiring, known)
+    approve = frozenset(name for name in choice.new if study.needs_approval(name))
+    now = choice
+    if approve:
+        # what the others come to without those that a person has to approve first
+        now = yield from _chosen(choice.new - approve, learnt, wiring, known)
+    return ReleaseSet(
+        new=now.new,
+        rewired={node: _rewired(study, node, new, known[(node, new)]) for node, new in now.passed},
+        approve=approve,
+        pending=choice.new - now.new,
+        pending_rewired={
+            node: _rewired(study, node, new, known[(node, new)])
+            for node, new in choice.passed
+            if not new <= now.new
+        },
+        waiting=choice.waiting,
+        failed=tuple(known[check] for check in choice.failed),
+    )
+
+
+def _chosen(
+    winners: Set[str],
+    learnt: Mapping[str, Mapping[str, frozenset[str]]],
+    wiring: Mapping[str, Collection[str]],
+    known: dict[Check, PairCheck],
+) -> Flow:
+    """The choice among some winners; the checks that it asks for are added to `known`."""
+    dialogue = choose(winners, learnt, wiring)
+    answers: Mapping[Check, PairCheck] | None = None
     while True:
         try:
             asked = next(dialogue) if answers is None else dialogue.send(answers)
         except StopIteration as end:
-            choice = end.value
-            break
+            return end.value
         found = yield tuple(PairOf(node=node, new=new) for node, new in asked)
         answers = dict(zip(asked, found, strict=True))
         known |= answers
-    return ReleaseSet(
-        new=choice.new,
-        rewired={node: _rewired(study, node, new, known[(node, new)]) for node, new in choice.passed},
-        waiting=choice.waiting,
-        failed=tuple(known[check] for check in choice.failed),
-    )
 
 
 def _learnt(results: Mapping[str, NodeResult], winners: set[str]) -> dict[str, dict[str, frozenset[str]]]:

@@ -162,11 +162,16 @@ class Rewired:
 class ReleaseSet:
     """What is released together: the winners, the champions that it rewires, and who waits for whom.
 
-    `failed` are the checks that kept winners out.
+    `failed` are the checks that kept winners out. `pending` are winners that could be released with these and
+    that wait for a person: those of `approve`, and what fits only with them; `pending_rewired` are the champions
+    that would be rewired then.
     """
 
     new: frozenset[str] = frozenset()
     rewired: Mapping[str, Rewired] = field(default_factory=dict)
+    approve: frozenset[str] = frozenset()
+    pending: frozenset[str] = frozenset()
+    pending_rewired: Mapping[str, Rewired] = field(default_factory=dict)
     waiting: Mapping[str, frozenset[str]] = field(default_factory=dict)
     failed: tuple[PairCheck, ...] = ()
 
@@ -300,6 +305,10 @@ class Study:
         """What the store has for a candidate; for a forced challenger, what this run has made."""
         forced = candidate.side == "challenger" and self.forced(candidate.node)
         return FreshResults(self.results, self.made) if forced else self.results
+
+    def needs_approval(self, node: str) -> bool:
+        """True where a person has to approve what the node's challenger wins."""
+        return self.world.manifest.models[self.world.graph.node(node).model].gate.approve == "manual"
 
     def forced(self, node: str) -> bool:
         """True where `--force` asked for the node."""

@@ -187,6 +187,11 @@ def _gate(reading: Reading | None) -> GateRules:
         dummy=cast("Literal['warn', 'reject']", reading.value(Gates.DUMMY) or plain.dummy),
         slices=reading.value(Gates.SLICES) or (),
         by=cast("Literal['node', 'model']", reading.value(Gates.BY) or plain.by),
+        approve=cast("Literal['auto', 'manual']", reading.value(Gates.APPROVE) or plain.approve),
+        on_insufficient=cast(
+            "Literal['keep', 'ship_if_limits']",
+            reading.value(Gates.ON_INSUFFICIENT) or plain.on_insufficient,
+        ),
     )
 
 

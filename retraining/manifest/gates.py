@@ -71,8 +71,20 @@ class Gates:
         about="Whether each node of the model is judged by itself, or all of them together",
         default="node",
     )
+    APPROVE: Final = Field(
+        name="approve",
+        shape=Choice(options=("auto", "manual")),
+        about="manual: a winner is released when a person says so with `retrain promote`",
+        default="auto",
+    )
+    ON_INSUFFICIENT: Final = Field(
+        name="on_insufficient",
+        shape=Choice(options=("keep", "ship_if_limits")),
+        about="What becomes of a challenger when there is too little to compare; ship_if_limits: its limits decide",
+        default="keep",
+    )
     RECORD: Final = Record(
         name="gate",
         what="a gate",
-        fields=(MARGIN, LIMITS, SLICES, BY, MIN_CLUSTERS, REFIT_SHIFT, DUMMY),
+        fields=(MARGIN, LIMITS, SLICES, BY, MIN_CLUSTERS, REFIT_SHIFT, DUMMY, APPROVE, ON_INSUFFICIENT),
     )

@@ -232,6 +232,11 @@ def _check_metrics(
             _info(one), model.spot(Models.METRICS, position), estimator, probabilities, problems, step
         )
     _check_ranges(model, problems)
+    gate = model.value(Models.GATE)
+    if gate and gate.value(Gates.ON_INSUFFICIENT) == "ship_if_limits" and not gate.value(Gates.LIMITS):
+        where, path = gate.where(Gates.ON_INSUFFICIENT), gate.at(Gates.ON_INSUFFICIENT)
+        found = "ship_if_limits has no limits to go by, so it would ship whatever cannot be compared"
+        problems.add(where, path, found, "write `limits` into the gate, or leave the field out")
     for name, spot in _limits(model).items():
         if is_own(name) and name not in own:
             found = f"{name} has a limit and is not among the metrics of `{model.name}`"

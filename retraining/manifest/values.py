@@ -199,6 +199,8 @@ class GateRules:
     dummy: Literal["warn", "reject"] = "warn"
     slices: tuple[str, ...] = ()
     by: Literal["node", "model"] = "node"
+    approve: Literal["auto", "manual"] = "auto"
+    on_insufficient: Literal["keep", "ship_if_limits"] = "keep"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,32 +1,34 @@
 """From what became of the nodes and what was chosen of it to what is committed: documents and the update.
 
-A version document says everything that later runs, `explain` and `report` need of a version.
+What the documents say is in `operations/documents.py`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from retraining.decide.calendar import Calendar, moment
-from retraining.decide.fits import Before
 from retraining.decide.pairs import PairCheck
-from retraining.execution.candidates import Candidate, row_counts, shipped_fit
-from retraining.execution.lineages import Lineages, trained_by
+from retraining.execution.lineages import Lineages
 from retraining.execution.study import NodeResult, ReleaseSet
 from retraining.graph.graph import Graph
-from retraining.manifest.values import Json, TimeScheme
+from retraining.manifest.values import Json
+from retraining.operations.documents import (
+    MOST_CHECKS,
+    cut_time,
+    held_document,
+    name_lineages,
+    shipped_model,
+    version_document,
+    write_documents,
+)
 from retraining.release.update import Update
 from retraining.release.values import Attempt, BlobPointer, NodeState
 from retraining.store.objects import Objects
-from retraining.store.packs import Blob, Record, build_pack, read_document
+from retraining.store.packs import read_document
 from retraining.store.results import ResultIndex
 
-_RECORDED = ("promoted", "rejected", "insufficient", "waiting", "failed")
-#: How many pair checks the document of a champion keeps: the newest.
-_MOST_CHECKS = 20
+_RECORDED = ("promoted", "rejected", "insufficient", "waiting", "pending", "failed")
 
 
 @dataclass(slots=True)
@@ -54,7 +56,7 @@ def conclude(
     `declarations` says of each dataset what serving must know (`data.declarations`).
     """
     waits = {node: _wait(results, chosen, states.get(node), node, now) for node in chosen.waiting}
-    outcomes = _outcomes(results, chosen, waits)
+    outcomes = _outcomes(graph, results, chosen, waits)
     # what waits as before leaves nothing to write down
     recorded = {
         node: result
@@ -63,8 +65,8 @@ def conclude(
     }
     documents = _documents(recorded, outcomes, chosen, waits, states, index, objects, declarations, run, now)
     lineages = Lineages(index, objects)
-    _name_lineages(documents, results, states, lineages)
-    pointers = _write_documents(documents, lineages, objects, run)
+    name_lineages(documents, results, states, lineages)
+    pointers = write_documents(documents, lineages, objects, run)
     rows: dict[str, NodeState] = {}
     attempts: dict[str, Attempt] = {}
     for node, result in recorded.items():
@@ -84,6 +86,7 @@ def conclude(
             document=pointers.get(("version", node)),
             since=wait.since if wait is not None else "",
             waits_for=tuple(wait.names) if wait is not None else (),
+            artifact=shipped_model(result, index) if outcome == "pending" else None,
         )
         if outcome == "promoted":
             rows[node] = _row(result, attempt, pointers[("version", node)], states.get(node), index)
@@ -148,13 +151,26 @@ def _waits_as_before(result: NodeResult, wait: _Wait | None, objects: Objects) -
 
 
 def _outcomes(
-    results: Mapping[str, NodeResult], chosen: ReleaseSet, waits: Mapping[str, _Wait]
+    graph: Graph, results: Mapping[str, NodeResult], chosen: ReleaseSet, waits: Mapping[str, _Wait]
 ) -> dict[str, tuple[str, str]]:
     """Each node's outcome; winners that are not released wait, and say since when, for whom and why."""
     outcomes = {node: (result.outcome, _told(result, chosen)) for node, result in results.items()}
     for node, wait in waits.items():
         outcomes[node] = ("waiting", f"won, and waits since {wait.since[:10]} for {_listed(wait.told)}")
+    for node in chosen.pending:
+        asked = (
+            "approval"
+            if node in chosen.approve
+            else f"the approval of {_listed(_asked(node, graph, chosen))}"
+        )
+        outcomes[node] = ("pending", f"won, and waits for {asked}: {results[node].because}")
     return outcomes
+
+
+def _asked(node: str, graph: Graph, chosen: ReleaseSet) -> list[str]:
+    """The nodes that a person has to approve before this one can be released with them."""
+    near = chosen.approve & (graph.ancestors([node]) | graph.descendants([node]))
+    return sorted(near or chosen.approve)
 
 
 def _told(result: NodeResult, chosen: ReleaseSet) -> str:
@@ -197,10 +213,10 @@ def _row(
         node=result.node,
         version=result.version,
         parts=result.parts,
-        cut=_cut_time(candidate),
+        cut=cut_time(candidate),
         wiring=dict(result.wiring),
         document=document,
-        artifact=_model(candidate, str(shipped_fit(candidate)), index),
+        artifact=shipped_model(result, index),
         attempt=attempt,
         seconds=cost[0],
         peak_bytes=cost[1],
@@ -208,16 +224,6 @@ def _row(
         time=attempt.time,
         run=attempt.run,
     )
-
-
-def _model(candidate: Candidate, left_out: str, index: ResultIndex) -> BlobPointer | None:
-    """The stored model of a fit: of this run's results, else where the version's own document has it."""
-    record = index.find("fit", candidate.made[left_out])
-    found = record.blob("model") if record is not None else None
-    recorded = candidate.recorded.get(left_out)
-    if found is None and recorded is not None and recorded["fingerprint"] == candidate.made[left_out]:
-        found = None if recorded["model"] is None else BlobPointer.from_json(recorded["model"])
-    return found
 
 
 def _documents(
@@ -241,6 +247,7 @@ def _documents(
         wait = waits.get(node)
         documents[("version", node)] = {
             **version_document(result, outcomes[node], index, states.get(node), declarations),
+            "held": held_document(node, result, chosen, states),
             "waits_for": None if wait is None else wait.to_json(),
         }
     for node, rewired in sorted(chosen.rewired.items()):
@@ -251,123 +258,9 @@ def _documents(
         told: Json = {"run": run, "time": now, **rewired.check.to_json()}
         documents[("champion", node)] = {
             **document,
-            "checks": [*(checks if isinstance(checks, list) else []), told][-_MOST_CHECKS:],
+            "checks": [*(checks if isinstance(checks, list) else []), told][-MOST_CHECKS:],
         }
     return documents
-
-
-def _name_lineages(
-    documents: Mapping[tuple[str, str], dict[str, Json]],
-    results: Mapping[str, NodeResult],
-    states: Mapping[str, NodeState],
-    lineages: Lineages,
-) -> None:
-    """Each document names the facts of its version by digest; those of a champion are taken along."""
-    made = {node: results[node].candidate for kind, node in documents if kind == "version"}
-    lineages.gather([candidate for candidate in made.values() if candidate is not None])
-    for (kind, node), document in documents.items():
-        candidate, pointer = made.get(node), states[node].document if node in states else None
-        if kind == "version" and candidate is not None:
-            document["lineage"] = lineages.digest(candidate)
-        elif isinstance(document.get("lineage"), str) and pointer is not None:
-            lineages.carry(str(document["lineage"]), pointer.pack)
-
-
-def _write_documents(
-    documents: Mapping[tuple[str, str], dict[str, Json]], lineages: Lineages, objects: Objects, run: str
-) -> dict[tuple[str, str], BlobPointer]:
-    """One pack with all documents and the lineages behind them, which are kept as long; their pointers."""
-    if not documents:
-        return {}
-    records = []
-    written: set[str] = set()
-    for (_, node), document in documents.items():
-        version, lineage = document["version"], document.get("lineage")
-        assert isinstance(version, str)
-        blob = Blob(role="version", format="json", data=json.dumps(document, sort_keys=True).encode())
-        behind = lineages.behind(lineage) if isinstance(lineage, str) else ()
-        facts = [
-            Blob(role="lineage", format="json", data=lineages.bodies[one])
-            for one in behind
-            if one not in written
-        ]
-        written |= set(behind)
-        records.append(
-            Record(
-                action="version",
-                fingerprint=version,
-                parts={"node": node},
-                blobs=(blob, *facts),
-                metrics={},
-            )
-        )
-    key = f"packs/{run}/documents-1"
-    body, stored = build_pack(key, records)
-    objects.put(key, body)
-    return {what: record.blobs[0] for what, record in zip(documents, stored, strict=True)}
-
-
-def version_document(
-    result: NodeResult,
-    outcome: tuple[str, str],
-    index: ResultIndex,
-    before: NodeState | None,
-    declarations: Mapping[str, Json],
-) -> dict[str, Json]:
-    """Everything that is worth knowing of one version, as a document (format 1)."""
-    candidate = result.candidate
-    assert candidate is not None
-    assert result.parts is not None
-    fits: dict[str, Json] = {}
-    for left_out, fingerprint in sorted(candidate.made.items()):
-        record = index.find("fit", fingerprint)
-        model = _model(candidate, left_out, index)
-        fit: dict[str, Json] = {"fingerprint": fingerprint, "model": model.to_json() if model else None}
-        if record is not None and "degenerate" in record.metrics:
-            fit["degenerate"] = record.metrics["degenerate"]
-        trained = trained_by(candidate, left_out, fingerprint, index)
-        if trained is not None:
-            fit["trained"] = trained.to_json()
-        fits[left_out] = fit
-    return {
-        "format": 1,
-        "node": result.node,
-        "version": result.version,
-        "replaces": before.version if before is not None else None,
-        "outcome": outcome[0],
-        "because": outcome[1],
-        "recipe": candidate.recipe.to_json(),
-        "datasets": {candidate.recipe.dataset: declarations[candidate.recipe.dataset]},
-        "cut_block": candidate.cut,
-        "cut": _cut_time(candidate),
-        "data": candidate.data.to_json(),
-        "counts": _plain(row_counts(candidate)),
-        "parts": result.parts.to_json(),
-        "wiring": dict(result.wiring),
-        "sources": {column: [name for name, _ in sources] for column, sources in candidate.sources.items()},
-        "edges_known": [item.column for item in candidate.recipe.inputs],
-        "coverage": dict(candidate.coverage),
-        "fits": fits,
-        "decision": result.decision.to_json(),
-        "verdict": None if result.verdict is None else result.verdict.to_json(),
-        "edges": _plain(result.edges),
-        "pair": None if result.pair is None else result.pair.to_json(),
-        "error": result.error,
-    }
-
-
-def _plain(value: Any) -> Json:
-    plain: Json = json.loads(json.dumps(value))
-    return plain
-
-
-def _cut_time(candidate: Candidate) -> str | None:
-    scheme = candidate.recipe.scheme
-    shipped = shipped_fit(candidate)
-    if not isinstance(scheme, TimeScheme) or not isinstance(shipped, Before):
-        return None
-    start = Calendar(candidate.recipe.timezone, scheme.block_days).start(shipped.block)
-    return moment(start).isoformat().replace("+00:00", "Z")
 
 
 def _listed(names: list[str]) -> str:

@@ -66,6 +66,8 @@ def _short_holdouts(manifest: Manifest) -> list[str]:
     short: dict[tuple[int, int], list[str]] = {}
     for model in manifest.models.values():
         scheme = manifest.schemes[model.dataset]
+        if model.gate.on_insufficient == "ship_if_limits":
+            continue
         if isinstance(scheme, TimeScheme) and scheme.holdout * scheme.block_days < model.gate.min_clusters:
             key = (scheme.holdout * scheme.block_days, model.gate.min_clusters)
             short.setdefault(key, []).append(model.name)

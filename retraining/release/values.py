@@ -105,6 +105,7 @@ class Attempt:
 
     `outcome` is the word for it (promoted, rejected, insufficient, waiting, failed …), `because`
     the sentence for people. `sequence` is the log entry that recorded it; the commit fills it in.
+    `artifact` is the model that a pending challenger would serve: named here, so that no gc takes it.
     A waiting one waits for the nodes `waits_for`, and the node has had a waiting challenger `since`.
     """
 
@@ -117,6 +118,7 @@ class Attempt:
     version: str
     document: BlobPointer | None = None
     sequence: int | None = None
+    artifact: BlobPointer | None = None
     since: str = ""
     waits_for: tuple[str, ...] = ()
 

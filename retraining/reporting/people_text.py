@@ -8,7 +8,7 @@ from retraining.reporting.grouping import list_nodes, wrapped
 from retraining.reporting.paint import Paint, plain
 from retraining.reporting.text import plural
 
-__all__ = ["pinned_text", "rollback_text"]
+__all__ = ["pinned_text", "promoted_text", "rollback_text"]
 
 
 def pinned_text(done: str, nodes: Sequence[str], *, because: str, paint: Paint = plain) -> str:
@@ -29,4 +29,24 @@ def rollback_text(
         if nodes:
             lines += wrapped(f"{word}: {plural(len(nodes), 'node')} ({list_nodes(nodes)})", "  ", "    ")
     lines.append("  they are pinned: no run changes them until `retrain unpin`")
+    return "\n".join(lines) + "\n"
+
+
+def promoted_text(
+    release: int | None,
+    promoted: Sequence[str],
+    rewired: Sequence[str],
+    pending: Sequence[str],
+    *,
+    paint: Paint = plain,
+) -> str:
+    """What a promotion released: the nodes, the champions below them that stay, and what still waits."""
+    lines = [paint("title", f"release {release} promotes {plural(len(promoted), 'node')}")]
+    for word, nodes in (
+        ("promoted", promoted),
+        ("kept, and reading the new versions", rewired),
+        ("still pending", pending),
+    ):
+        if nodes:
+            lines += wrapped(f"{word}: {list_nodes(nodes)}", "  ", "    ")
     return "\n".join(lines) + "\n"

@@ -38,7 +38,11 @@ _PIN_TEXTS = ("who", "time", "because")
 
 #: Columns that tables of earlier versions lack.
 _LATER = frozenset(
-    {"column", "checked", "attempt_since", "attempt_waits_for", *(f"pin_{name}" for name in _PIN_TEXTS)}
+    {
+        *("column", "checked", "attempt_since", "attempt_waits_for"),
+        *(f"pin_{name}" for name in _PIN_TEXTS),
+        *(f"attempt_artifact_{name}" for name in (*_POINTER_TEXTS, *_POINTER_NUMBERS)),
+    }
 )
 
 
@@ -51,7 +55,7 @@ def _schema() -> pa.Schema:
     names |= {f"attempt_{name}": pa.string() for name in _ATTEMPT_TEXTS}
     names |= {"attempt_sequence": pa.int64(), "attempt_since": pa.string()}
     names["attempt_waits_for"] = pa.list_(pa.string())
-    for prefix in ("document_", "artifact_", "attempt_document_"):
+    for prefix in ("document_", "artifact_", "attempt_document_", "attempt_artifact_"):
         names |= {prefix + name: pa.string() for name in _POINTER_TEXTS}
         names |= {prefix + name: pa.int64() for name in _POINTER_NUMBERS}
     names |= {"seconds": pa.float64(), "peak_bytes": pa.int64(), "fits": pa.int64()}
@@ -230,6 +234,7 @@ def _flat(row: NodeState) -> dict[str, object]:
         flat["attempt_waits_for"] = list(row.attempt.waits_for)
         flat |= _flat_parts("attempt_", row.attempt.parts)
         flat |= _flat_pointer("attempt_document_", row.attempt.document)
+        flat |= _flat_pointer("attempt_artifact_", row.attempt.artifact)
     return flat
 
 
@@ -284,6 +289,7 @@ def _attempt(flat: Mapping[str, Any]) -> Attempt | None:
         waits_for=tuple(flat["attempt_waits_for"] or ()),
         parts=parts,
         document=_pointer(flat, "attempt_document_"),
+        artifact=_pointer(flat, "attempt_artifact_"),
     )
 
 

@@ -14,12 +14,12 @@ from retraining.cli.verb import Verb
 from tests.cli.conftest import PROGRAM, ROOT, Type, environment
 
 VERBS = {
-    "init", "validate", "schema", "plan", "run", "predict", "rollback", "pin", "unpin",
+    "init", "validate", "schema", "plan", "run", "predict", "export",
+    "promote", "rollback", "pin", "unpin",
     "status", "releases", "diff", "explain", "audit", "report", "ls", "graph",
     "verify", "gc",
 }  # fmt: skip
 LATER = (
-    "promote",
     "drift",
     "feedback",
     "tick",

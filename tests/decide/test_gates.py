@@ -79,6 +79,16 @@ def test_too_few_days_are_insufficient_and_not_a_rejection():
     assert insufficient("because").word == "insufficient"
 
 
+def test_too_little_to_compare_ships_by_its_limits_where_the_gate_says_so():
+    limits = (Limit(metric="mean_squared_error", max=9.5),)
+    rules = GateRules(limits=limits, on_insufficient="ship_if_limits")
+    few = difference(clusters=7, upper=9.0)
+    assert word("refresh", few, rules=rules) == "promoted"
+    assert word("refresh", few, rules=replace(rules, on_insufficient="keep")) == "insufficient"
+    assert word("refresh", few, challenger=9.6, rules=rules) == "rejected"
+    assert word("refresh", difference(upper=9.0), rules=rules) == "rejected"
+
+
 def test_a_first_release_is_decided_by_limits_and_sanity():
     assert word("first") == "promoted"
     assert word("first", rules=GateRules(limits=(Limit(metric="mean_squared_error", max=8.0),))) == "rejected"

@@ -145,7 +145,8 @@ datasets:
     "margin in percent of no loss": (in_rent("metrics: [r2]\n    gate: {margin: 2%}"), 22, 20, "models.rent.gate.margin", "r2 decides", "absolute"),
     "default margin of no loss": (in_rent("metrics: [r2]"), 21, 15, "models.rent.metrics[0]", "default margin", "absolute"),
     "margin above 100%": (in_rent("gate: {margin: 2}"), 21, 20, "models.rent.gate.margin", "a share", "2%, or {absolute: 0.01}"),
-    "approval comes later": (in_rent("gate: {approve: manual}"), 21, 12, "models.rent.gate.approve", "unknown field `approve`", ""),
+    "approval by nobody": (in_rent("gate: {approve: maybe}"), 21, 21, "models.rent.gate.approve", "one of auto, manual", ""),
+    "limits that are none": (in_rent("gate: {on_insufficient: ship_if_limits}"), 21, 29, "models.rent.gate.on_insufficient", "no limits to go by", "limits"),
     # retrain_when
     "unknown condition": (in_rent("retrain_when: {defnition}"), 21, 20, "models.rent.retrain_when.defnition", "unknown field `defnition`", "`definition`"),
     "drift comes later": (in_rent("retrain_when: drift"), 21, 19, "models.rent.retrain_when", "one of definition, upstream", ""),

@@ -49,6 +49,7 @@ any_attempt = st.builds(
     version=texts,
     document=st.none() | any_pointer,
     sequence=st.none() | counts,
+    artifact=st.none() | any_pointer,
 )
 any_state = st.builds(
     NodeState,
