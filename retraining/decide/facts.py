@@ -14,6 +14,9 @@ from retraining.graph.graph import Graph
 from retraining.manifest.values import Json, Rule, UpstreamPolicy
 from retraining.release.values import NodeState
 
+#: How the note of a champion ends that stays below upstreams which may hand down another column.
+TO_BE_CHECKED = ", to be checked with new upstream columns"
+
 Action: TypeAlias = Literal["retrain", "rescore", "keep", "blocked"]
 
 

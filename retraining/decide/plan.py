@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from retraining.decide.costs import with_fits
-from retraining.decide.facts import Decision, Facts, edge_policies, shipped_left_out
+from retraining.decide.facts import TO_BE_CHECKED, Decision, Facts, edge_policies, shipped_left_out
 from retraining.decide.resuming import resumes
 from retraining.decide.states import add_states
 from retraining.decide.triggers import NOTHING_CHANGED, Change, Reason, changes_between, due_reasons
@@ -181,7 +181,7 @@ def _decide(
     state = facts.state
     released = state is not None and state.version is not None
     changing = [name for name in graph.upstreams(node) if name in moving]
-    checked = ", to be checked with new upstream columns" if released and changing else ""
+    checked = TO_BE_CHECKED if released and changing else ""
     if not selected:
         note = f"not selected{checked}" if released else "not selected, and never released"
         return Decision(node=node, action="keep", note=note, fixed=True)

@@ -106,12 +106,14 @@ def insufficient(because: str) -> Verdict:
     return Verdict(word="insufficient", because=because)
 
 
-def with_checks(verdict: Verdict, checks: tuple[Check, ...]) -> Verdict:
-    """The verdict after the shipped fit's own checks, which can only take a promotion back."""
+def with_checks(
+    verdict: Verdict, checks: tuple[Check, ...], what: str = "the shipped fit failed its check"
+) -> Verdict:
+    """The verdict after more checks, by default the shipped fit's own, which can only take a promotion back."""
     failed = [check for check in checks if check.blocking and not check.passed]
     word, because = verdict.word, verdict.because
     if verdict.word == "promoted" and failed:
-        word, because = "rejected", f"the shipped fit failed its check: {failed[0].note}"
+        word, because = "rejected", f"{what}: {failed[0].note}"
     return replace(verdict, word=word, because=because, checks=(*verdict.checks, *checks))
 
 

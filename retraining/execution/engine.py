@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from retraining.decide.facts import Decision, edge_policies
+from retraining.decide.facts import TO_BE_CHECKED, Decision, edge_policies
 from retraining.decide.fingerprints import attempt_fingerprint
 from retraining.decide.fits import Before, Folds, LeftOut
 from retraining.decide.pairs import PairCheck
@@ -26,6 +26,7 @@ from retraining.execution.pairs import check_pair
 from retraining.execution.pooling import is_judged_together, pool_of
 from retraining.execution.predictions import column, reader_columns
 from retraining.execution.shipping import ship
+from retraining.execution.skewing import check_skew
 from retraining.execution.study import (
     Challenge,
     Chosen,
@@ -92,7 +93,8 @@ def _tried(study: Study, node: str, decision: Decision, above: Mapping[str, Node
         case "keep" | "rescore":
             if decision.resumes:
                 return (yield from _retrained(study, node, decision, above, planned=True))
-            return NodeResult(node=node, decision=decision, outcome="kept", because=decision.note)
+            note = decision.note.removesuffix(TO_BE_CHECKED)
+            return NodeResult(node=node, decision=decision, outcome="kept", because=note)
         case "retrain":
             return (yield from _retrained(study, node, decision, above, planned=True))
         case _:
@@ -118,6 +120,7 @@ def _retrained(
         (pools,) = yield (PoolOf(model=study.world.facts[node].recipe.model),)
         pool = pools.get(result.evidence.kind)
     judge_challenger(study, result, pool)
+    check_skew(study, result)
     if result.won and study.readers[node]:
         error = yield from reader_columns(study, node, result.candidate)
         if error is not None:
@@ -164,6 +167,9 @@ def _resumed(study: Study, node: str, decision: Decision) -> Flow:
     state = study.world.states[node]
     document = study.document(state.attempt.document if state.attempt is not None else None) or {}
     decision = replace(decision, reasons=tuple(Reason(**one) for one in document["decision"]["reasons"]))
+    error = yield from prepare(study, candidate, None if candidate.cut is not None else frozenset())
+    if error is not None:
+        return failed(study, node, decision, candidate, error)
     study.challengers[node] = candidate
     return (yield from score_challenger(study, node, decision, candidate, state.attempt))
 

@@ -24,6 +24,7 @@ from retraining.decide.fits import Context
 from retraining.decide.pairs import PairCheck
 from retraining.decide.plan import Plan
 from retraining.decide.recipes import Recipe, digest_of
+from retraining.decide.skew import Skew
 from retraining.decide.snapshots import NodeData
 from retraining.decide.verdicts import Verdict
 from retraining.execution.candidates import (
@@ -135,6 +136,7 @@ class NodeResult:
     version: str = ""
     wiring: Mapping[str, str] = field(default_factory=dict)
     edges: list[dict[str, Any]] = field(default_factory=list)
+    skew: tuple[Skew, ...] = ()
     pair: PairCheck | None = None
     waiting: Attempt | None = None
     error: str | None = None

@@ -142,6 +142,7 @@ def _input(upstream: str, item: Item[Reading]) -> Input:
         missing=cast("MissingPolicy | None", edge.value(Edges.MISSING)),
         coverage=0.95 if coverage is None else coverage,
         on_upstream_change=cast("UpstreamPolicy", edge.value(Edges.ON_UPSTREAM_CHANGE) or "retrain"),
+        skew=edge.value(Edges.SKEW),
     )
 
 

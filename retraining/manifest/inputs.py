@@ -6,7 +6,7 @@ from typing import Final
 
 from retraining.manifest.composites import Either, ListOf, MapOf
 from retraining.manifest.records import Field, Record
-from retraining.manifest.shapes import Choice, DurationShape, Share
+from retraining.manifest.shapes import Choice, DurationShape, Number, Share
 from retraining.manifest.words import COLUMN_SHAPE, NAME_SHAPE
 
 __all__ = ["COLUMNS_SHAPE", "AsOf", "Edges"]
@@ -89,8 +89,14 @@ class Edges:
         about="What a new column makes of a champion: due, checked and due if it is harmed, or only checked",
         default="retrain",
     )
+    SKEW: Final = Field(
+        name="skew",
+        shape=Number(minimum=0),
+        about="The largest shift (PSI) from the column that was learnt from to what the upstream now serves",
+        default="reported only",
+    )
     RECORD: Final = Record(
         name="edge",
         what="an input",
-        fields=(FROM, MATCH, AS_OF, AGGREGATE, AS, MISSING, COVERAGE, ON_UPSTREAM_CHANGE),
+        fields=(FROM, MATCH, AS_OF, AGGREGATE, AS, MISSING, COVERAGE, ON_UPSTREAM_CHANGE, SKEW),
     )

@@ -124,7 +124,8 @@ class Input:
     column, own column): a many-to-one key; with `as_of` the newest available row of that key, at most
     `tolerance` old; with `aggregate` all available rows of it. Empty means the same dataset, row by row.
     `missing` None means: nan where the estimator takes it, else drop. `coverage` is the smallest share of
-    rows that must find a prediction. `coverage` and `on_upstream_change` change no fit.
+    rows that must find a prediction, `skew` the largest PSI from the column that was learnt from to what is
+    served (None: any). They and `on_upstream_change` change no fit.
     """
 
     upstream: str
@@ -137,6 +138,7 @@ class Input:
     missing: MissingPolicy | None = None
     coverage: float = 0.95
     on_upstream_change: UpstreamPolicy = "retrain"
+    skew: float | None = None
 
     @property
     def models(self) -> tuple[str, ...]:

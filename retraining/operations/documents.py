@@ -162,6 +162,7 @@ def version_document(
         "decision": result.decision.to_json(),
         "verdict": None if result.verdict is None else result.verdict.to_json(),
         "edges": _plain(result.edges),
+        "skew": [one.to_json() for one in result.skew],
         "pair": None if result.pair is None else result.pair.to_json(),
         "error": result.error,
     }

@@ -159,7 +159,20 @@ def _making(store: Store, pointer: BlobPointer, outcome: str, because: str, time
     )
 
 
-_SAME = ("node", "decision", "outcome", "because", "version", "verdict", "edges", "cut", "error")
+_SAME = (
+    "node",
+    "decision",
+    "outcome",
+    "because",
+    "version",
+    "verdict",
+    "edges",
+    "skew",
+    "pair",
+    "checks",
+    "cut",
+    "error",
+)
 _BULK = ("cells", "features", "rows")
 
 

@@ -8,11 +8,13 @@ from typing import Any
 
 from retraining.decide.calendar import Calendar, iso_of
 from retraining.decide.facts import Decision
+from retraining.decide.pairs import PairCheck
 from retraining.execution.candidates import row_counts
 from retraining.execution.driver import Execution, Ran
 from retraining.execution.study import NodeResult
 from retraining.manifest.values import Json, TimeScheme
 from retraining.operations.conclude import Conclusion
+from retraining.operations.leaves import leaf_scores, pair_of
 from retraining.operations.session import Session
 from retraining.store.log import Head
 
@@ -41,7 +43,7 @@ def run_record(
     for outcome, _ in conclusion.outcomes.values():
         counts[outcome] = counts.get(outcome, 0) + 1
     nodes = [
-        _node(session, results[node.name], conclusion)
+        _node(session, results[node.name], conclusion, pair_of(results[node.name], execution.chosen))
         for node in session.observation.graph.nodes
         if node.name in results
     ]
@@ -77,6 +79,13 @@ def run_record(
         },
         "nodes": nodes,
         "pools": _pools(results),
+        "set": {
+            "new": sorted(execution.chosen.new),
+            "rewired": sorted(execution.chosen.rewired),
+            "waiting": {node: sorted(names) for node, names in execution.chosen.waiting.items()},
+            "failed_checks": [check.to_json() for check in execution.chosen.failed],
+            "leaves": leaf_scores(results, execution.chosen, session.head.nodes),
+        },
         "timeline": [
             {
                 "node": ran.node,
@@ -111,7 +120,9 @@ def _pools(results: Mapping[str, NodeResult]) -> list[dict[str, Json]]:
     ]
 
 
-def _node(session: Session, result: NodeResult, conclusion: Conclusion) -> dict[str, Any]:
+def _node(
+    session: Session, result: NodeResult, conclusion: Conclusion, pair: PairCheck | None
+) -> dict[str, Any]:
     graph, manifest = session.observation.graph, session.manifest
     model = manifest.models[graph.node(result.node).model]
     recipe = session.observation.recipes[result.node]
@@ -145,6 +156,8 @@ def _node(session: Session, result: NodeResult, conclusion: Conclusion) -> dict[
         "previous": previous if released else None,
         "verdict": None if result.verdict is None else result.verdict.to_json(),
         "edges": result.edges,
+        "skew": [one.to_json() for one in result.skew],
+        "pair": None if pair is None else pair.to_json(),
         "fits": {
             "made": candidate.counts.get("made", 0) if candidate else 0,
             "reused": candidate.counts.get("reused", 0) if candidate else 0,

@@ -23,6 +23,7 @@ from retraining.reporting.record import read_record
 from retraining.reporting.tables import Cell, Column, Row, code, disclose, number_cell, table
 from retraining.reporting.text import format_count, format_moment, plural
 from retraining.reporting.timeline_svg import draw_timeline
+from retraining.reporting.together import draw_together
 from retraining.reporting.verdicts import draw_verdicts
 from retraining.reporting.view import RunView
 from retraining.reporting.work import draw_work
@@ -89,6 +90,8 @@ def _sections(run: RunView) -> Iterable[Markup]:
     yield _section("graph", "Graph", _graph_note(run), tag("div", box, draw_graph(run)))
     yield _section("decisions", "Decisions", _filter(run), draw_decisions(run))
     yield _section("verdicts", "Verdicts", draw_verdicts(run))
+    if together := draw_together(run):
+        yield _section("together", "Released together", together)
     yield _section("edges", "What upstream columns bring", draw_edges(run))
     yield _section("timeline", "Timeline", draw_timeline(run), draw_work(run))
     yield _section("rows", "Rows", draw_rows(run))

@@ -22,10 +22,13 @@ from retraining.reporting.view import (
     Difference,
     EdgeView,
     InputView,
+    LeafView,
     NodeView,
+    PairView,
     Period,
     Reason,
     RunView,
+    SkewView,
     Skipped,
     VerdictView,
     is_loss,
@@ -125,6 +128,7 @@ def read_record(record: Mapping[str, Json]) -> RunView:
         total_seconds=_total_seconds(part),
         training_seconds=part.part("seconds").number("training"),
         nodes=nodes,
+        leaves=tuple(_leaf(one) for one in part.part("set").parts("leaves")),
         timeline=_timeline(part),
         skipped=tuple(
             Skipped(
@@ -238,6 +242,8 @@ def _node(item: _Part) -> NodeView:
         previous=item.text("previous"),
         verdict=_verdict(verdict) if verdict.raw else None,
         edges=tuple(_edge(name, model, one) for one in item.parts("edges")),
+        pairs=tuple(_pair(name, one) for one in (*item.parts("checks"), item.part("pair")) if one.raw),
+        skew=tuple(_skew(one) for one in item.parts("skew")),
         fits_made=fits.count("made") or 0,
         fits_reused=fits.count("reused") or 0,
         fit_seconds=fits.number("seconds") or 0.0,
@@ -324,4 +330,50 @@ def _edge(node: str, model: str, part: _Part) -> EdgeView:
         without_column=part.number("without"),
         difference=_difference(part, metric, part.number("without"), key="difference"),
         period=_period(part),
+    )
+
+
+def _pair(node: str, part: _Part) -> PairView:
+    difference = part.part("difference")
+    metric = difference.text("metric")
+    before = part.part("before").number(metric)
+    return PairView(
+        node=node,
+        upstreams=tuple(part.part("columns").raw),
+        new=part.texts("new"),
+        passed=part.flag("passed") or False,
+        because=part.text("because"),
+        metric=metric,
+        before=before,
+        after=part.part("after").number(metric),
+        difference=_difference(difference, metric, before),
+        period=_period(part.part("holdout")),
+        run=part.text("run"),
+        time=part.text("time"),
+    )
+
+
+def _skew(part: _Part) -> SkewView:
+    return SkewView(
+        column=part.text("column"),
+        psi=part.number("psi"),
+        limit=part.number("limit"),
+        passed=part.flag("passed") is not False,
+        blocking=part.flag("blocking") or False,
+        note=part.text("note"),
+    )
+
+
+def _leaf(part: _Part) -> LeafView:
+    metric, before = part.text("metric"), part.number("before")
+    return LeafView(
+        node=part.text("node"),
+        by=part.text("by"),
+        comparison=part.text("comparison"),
+        metric=metric,
+        before=before,
+        after=part.number("after"),
+        difference=_difference(part.part("difference"), metric, before),
+        period=_period(part.part("holdout")),
+        because=part.text("because"),
     )

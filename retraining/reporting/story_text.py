@@ -17,10 +17,11 @@ from retraining.reporting.text import (
     format_signed,
     plural,
 )
-from retraining.reporting.view import Difference, EdgeView, NodeView, Period, VerdictView
+from retraining.reporting.view import Difference, EdgeView, NodeView, PairView, Period, VerdictView
 
 __all__ = ["story_text"]
 
+_MOST_PAIRS = 3
 _STATES = (
     ("total", "in all"),
     ("trained", "trained on"),
@@ -108,6 +109,7 @@ def _making(made: Making) -> list[str]:
     if view.verdict is not None:
         lines += _verdict(view.verdict)
     lines += _edges(view.edges)
+    lines += _pairs(view.pairs)
     if view.rows:
         lines += wrapped(f"rows then: {_rows(view.rows)}", "  ", "    ")
     return lines + _coverage(view)
@@ -166,6 +168,26 @@ def _edges(edges: Sequence[EdgeView]) -> list[str]:
         lines.append(f"    {column}: {numbers}")
         if edge.difference is not None:
             lines.append(f"      difference in loss {_interval(edge.difference)}")
+    return lines
+
+
+def _pairs(pairs: Sequence[PairView]) -> list[str]:
+    """The newest checks with other upstream columns: of a champion what it is released with, else why it is not."""
+    lines = []
+    for pair in pairs[-_MOST_PAIRS:]:
+        when = f" on {pair.time[:10]}" if pair.time else ""
+        word = "passed" if pair.passed else "missed"
+        what = (
+            f"pair check{when} {word}, with the new columns of {list_nodes(pair.upstreams)}: {pair.because}"
+        )
+        lines += wrapped(what, "  ", "    ")
+        if pair.before is not None and pair.after is not None:
+            numbers = (
+                f"{pair.metric} {format_number(pair.before)} before, {format_number(pair.after)} with them"
+            )
+            lines.append(f"    {numbers}")
+        if pair.difference is not None:
+            lines.append(f"    difference in loss {_interval(pair.difference)}")
     return lines
 
 

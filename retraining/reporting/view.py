@@ -16,10 +16,13 @@ __all__ = [
     "Difference",
     "EdgeView",
     "InputView",
+    "LeafView",
     "NodeView",
+    "PairView",
     "Period",
     "Reason",
     "RunView",
+    "SkewView",
     "Skipped",
     "VerdictView",
     "is_loss",
@@ -128,6 +131,55 @@ class EdgeView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PairView:
+    """A champion with other upstream columns than it learnt from: whether it bears them, and the numbers.
+
+    `upstreams` hand down another column, since `new` have new versions. Of a check that an earlier run made `run`
+    and `time` are known.
+    """
+
+    node: str
+    upstreams: tuple[str, ...]
+    new: tuple[str, ...]
+    passed: bool
+    because: str
+    metric: str
+    before: float | None
+    after: float | None
+    difference: Difference | None
+    period: Period
+    run: str = ""
+    time: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkewView:
+    """The shift of an upstream column from what was learnt from to what is served; `note` tells it in words."""
+
+    column: str
+    psi: float | None
+    limit: float | None
+    passed: bool
+    blocking: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafView:
+    """A leaf of the release, scored as it was served before and as it is now; `by` says what scored it."""
+
+    node: str
+    by: str
+    comparison: str
+    metric: str
+    before: float | None
+    after: float | None
+    difference: Difference | None
+    period: Period
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InputView:
     """An upstream column of a node and the share of rows that found a prediction."""
 
@@ -173,6 +225,8 @@ class NodeView:
     previous: str
     verdict: VerdictView | None
     edges: tuple[EdgeView, ...]
+    pairs: tuple[PairView, ...]
+    skew: tuple[SkewView, ...]
     fits_made: int
     fits_reused: int
     fit_seconds: float
@@ -242,6 +296,7 @@ class RunView:
     total_seconds: float | None
     training_seconds: float | None
     nodes: tuple[NodeView, ...]
+    leaves: tuple[LeafView, ...]
     timeline: tuple[Bar, ...]
     skipped: tuple[Skipped, ...]
 

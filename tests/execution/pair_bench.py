@@ -73,13 +73,14 @@ def chained(
 ):
     """(model by block, column): each block predicted by a fit of what was known before it began, at most `last`."""
     block = block_of(frame)
+    known = np.ceil((frame["t"] + pd.Timedelta("1h") - FIRST) / pd.Timedelta("7D")).to_numpy()
     x = frame[features].to_numpy()
     if upstream is not None:
         x = np.column_stack([upstream, x])
     found = np.full(len(frame), np.nan)
     models = {}
     for b in range(block.max() + 2):
-        train = (block < b) & ~np.isnan(x).any(axis=1)
+        train = (known <= b) & ~np.isnan(x).any(axis=1)
         if b > last or train.sum() < 30 or len(np.unique(block[train])) < 2:
             continue
         models[b] = ridge().fit(np.ascontiguousarray(x[train]), frame[target][train])
