@@ -24,6 +24,7 @@ from retraining.cli.output import paint_for, write_json, write_text
 from retraining.cli.places import find_manifest
 from retraining.cli.progress import PlainLines, Silence, View
 from retraining.cli.signals import Stopper
+from retraining.cli.telling import read_target, tell, telling_errors
 
 if TYPE_CHECKING:
     from retraining.manifest.values import Json
@@ -33,7 +34,7 @@ from retraining.cli.verb import Verb
 
 __all__ = ["command"]
 
-_FAILING = ("rejected", "insufficient", "waiting", "blocked")
+_FAILING = ("rejected", "insufficient", "waiting", "pending", "blocked")
 
 
 def _read_words(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -67,6 +68,15 @@ def _read_words(ctx: click.Context, param: click.Parameter, values: tuple[str, .
     help=f"Exit with 1 also for these outcomes: {', '.join(_FAILING)}.",
 )
 @click.option(
+    "--on-outcome",
+    metavar="COMMAND|URL",
+    callback=read_target,
+    help="Who is told how the run ended: a command, on its standard input, or a URL, by a POST.",
+)
+@click.option(
+    "--prune", is_flag=True, help="Forget nodes that left the manifest or the data; else they are served on."
+)
+@click.option(
     "--backend",
     type=click.Choice(["ray", "serial"]),
     default="ray",
@@ -95,6 +105,8 @@ def command(
     exclude: tuple[str, ...],
     force: tuple[str, ...],
     fail_on: tuple[str, ...],
+    on_outcome: str | None,
+    prune: bool,
     backend: Literal["ray", "serial"],
     workers: int | None,
     max_fits: int | None,
@@ -108,7 +120,8 @@ def command(
 ) -> int:
     """Train what is due, judge it, and release the consistent set.
 
-    Ctrl-C stops in seconds and loses no finished fit: running again continues.
+    Ctrl-C stops in seconds and loses no finished fit: running again continues. --fail-on looks at what
+    became of nodes in this run: a challenger that was rejected in an earlier one is `kept`.
     """
     from retraining.operations.run import RunOptions, Watcher, run
     from retraining.reporting.grouping import notes_text
@@ -122,29 +135,35 @@ def command(
                 view.say(notes.rstrip())
             stopper.begin()
 
-        outcome = run(
-            file,
-            store=store,
-            as_of=as_of,
-            select=select,
-            exclude=exclude,
-            force=force,
-            data=data,
-            max_fits=max_fits,
-            options=RunOptions(backend=backend, workers=workers, allow=allow, allow_joblib=allow_joblib),
-            watcher=Watcher(
-                planned=planned,
-                progress=view.progress,
-                finished=view.judged,
-                stop_asked=stopper.asked,
-                interruptible=stopper.interruptible,
-            ),
-        )
+        with telling_errors(on_outcome):
+            outcome = run(
+                file,
+                store=store,
+                as_of=as_of,
+                select=select,
+                exclude=exclude,
+                force=force,
+                data=data,
+                max_fits=max_fits,
+                prune=prune,
+                options=RunOptions(backend=backend, workers=workers, allow=allow, allow_joblib=allow_joblib),
+                watcher=Watcher(
+                    planned=planned,
+                    progress=view.progress,
+                    finished=view.judged,
+                    stop_asked=stopper.asked,
+                    interruptible=stopper.interruptible,
+                ),
+            )
+    exit_code = outcome.exit_code or int(any(outcome.counts.get(word) for word in fail_on))
+    document = _document(outcome, exit_code)
     if output == "json":
-        write_json(_document(outcome))
+        write_json(document)
     else:
         write_text(_text(outcome))
-    return outcome.exit_code or int(any(outcome.counts.get(word) for word in fail_on))
+    if on_outcome is not None:
+        tell(on_outcome, document)
+    return exit_code
 
 
 def _view(silent: bool) -> View:
@@ -168,6 +187,7 @@ def _errors(outcome: RunOutcome) -> Mapping[str, str]:
 
 
 def _text(outcome: RunOutcome) -> str:
+    from retraining.reporting.people_text import pruned_text
     from retraining.reporting.run_text import last_line, outcome_text, release_line
 
     paint = paint_for(sys.stdout)
@@ -176,10 +196,10 @@ def _text(outcome: RunOutcome) -> str:
         outcome.counts, outcome.fits_made, outcome.fits_reused, outcome.seconds, again=outcome.fits_again
     )
     body = outcome_text(outcome.outcomes, _errors(outcome), paint=paint)
-    return f"{release}\n{body}{paint('title', counted)}\n"
+    return f"{release}\n{body}{pruned_text(outcome.pruned, outcome.stay)}{paint('title', counted)}\n"
 
 
-def _document(outcome: RunOutcome) -> dict[str, Json]:
+def _document(outcome: RunOutcome, exit_code: int) -> dict[str, Json]:
     errors = _errors(outcome)
     nodes: list[Json] = [
         {"node": node, "outcome": word, "because": because, "error": errors.get(node)}
@@ -191,6 +211,7 @@ def _document(outcome: RunOutcome) -> dict[str, Json]:
         "counts": dict(outcome.counts),
         "fits": {"made": outcome.fits_made, "again": outcome.fits_again, "reused": outcome.fits_reused},
         "seconds": outcome.seconds,
-        "exit_code": outcome.exit_code,
+        "exit_code": exit_code,
         "nodes": nodes,
+        "pruned": [*outcome.pruned],
     }

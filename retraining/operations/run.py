@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +28,7 @@ from retraining.learn.permitted import permitted
 from retraining.manifest.values import Json
 from retraining.operations.conclude import Conclusion, conclude
 from retraining.operations.people import named_briefly, who_am_i
+from retraining.operations.prune import prune as prune_orphans
 from retraining.operations.record import exit_code_of, run_record
 from retraining.operations.session import Quiet, Request, Session, open_plan, read_document
 from retraining.release.update import requirements
@@ -72,7 +73,10 @@ class Watcher:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOutcome:
-    """What a run did: each node's outcome, the head after it, and the run's record (format 1)."""
+    """What a run did: each node's outcome, the head after it, and the run's record (format 1).
+
+    `pruned` are nodes that were forgotten, `stay` says why another one that left the manifest or the data was not.
+    """
 
     run: str
     outcomes: Mapping[str, tuple[str, str]]
@@ -85,6 +89,8 @@ class RunOutcome:
     fits_reused: int = 0
     fits_again: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
+    pruned: tuple[str, ...] = ()
+    stay: Mapping[str, str] = field(default_factory=dict)
 
 
 def run(
@@ -97,12 +103,14 @@ def run(
     force: tuple[str, ...] = (),
     data: Mapping[str, str] | None = None,
     max_fits: int | None = None,
+    prune: bool = False,
     options: RunOptions | None = None,
     watcher: Watcher | None = None,
 ) -> RunOutcome:
     """What became of one run of a manifest; the release is committed when it returns.
 
-    A plan of more than `max_fits` fits (default 10,000) is refused before anything starts.
+    A plan of more than `max_fits` fits (default 10,000) is refused before anything starts. `prune` forgets
+    nodes that left the manifest or the data, in a release of its own.
     Raises `InputError`, `StoreError`, `ReleaseConflictError`, `CommitOutcomeUnknownError`, or
     `InterruptedRunError` when it was stopped (every finished fit is kept).
     """
@@ -122,9 +130,18 @@ def run(
     session = open_plan(request, dt.datetime.now(dt.UTC), create_store=True)
     watcher.planned(session)
     if isinstance(session, Quiet) or session.plan.idle:
-        return _nothing_to_do(session, started)
+        outcome = _nothing_to_do(session, started)
+    else:
+        assert session.store is not None
+        outcome = _carry_out(session, session.store, options, watcher, started)
+    return _pruned(session, outcome) if prune else outcome
+
+
+def _pruned(session: Session | Quiet, outcome: RunOutcome) -> RunOutcome:
+    """The outcome after what is not planned any more was forgotten."""
     assert session.store is not None
-    return _carry_out(session, session.store, options, watcher, started)
+    found = prune_orphans(session.store, outcome.outcomes.keys(), _manifest_of(session))
+    return replace(outcome, after=found.after, pruned=found.nodes, stay=found.stay)
 
 
 def _carry_out(
@@ -270,7 +287,7 @@ def _commit(
     return store.commit(
         update,
         requirements(update, session.head.nodes, edges),
-        kind="release" if update.set else "state",
+        kind="release" if update.serves_otherwise else "state",
         run=run_id,
         who=who_am_i(),
         why={
@@ -279,15 +296,16 @@ def _commit(
             "nodes": named_briefly(promoted),
             "count": len(promoted),
         },
-        manifest={
-            "name": session.manifest.name,
-            "digest": session.manifest.digest,
-            "timezone": session.manifest.timezone,
-        },
+        manifest=_manifest_of(session),
         now=now,
         start=session.head,
         results=results,
     )
+
+
+def _manifest_of(session: Session | Quiet) -> dict[str, str]:
+    manifest = session.manifest
+    return {"name": manifest.name, "digest": manifest.digest, "timezone": manifest.timezone}
 
 
 def _nothing_to_do(session: Session | Quiet, started: float) -> RunOutcome:

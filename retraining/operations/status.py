@@ -66,6 +66,7 @@ def release_entry(entry: LogEntry) -> ReleaseEntry:
     assert entry.release is not None
     why = entry.why
     outcomes, restored, changed = why.get("outcomes"), why.get("restored"), why.get("count")
+    pruned = why.get("pruned")
     nodes = _texts(why.get("nodes"))
     return ReleaseEntry(
         number=entry.release,
@@ -82,6 +83,7 @@ def release_entry(entry: LogEntry) -> ReleaseEntry:
         because=str(why.get("because") or ""),
         restored=restored if isinstance(restored, int) else None,
         nodes=nodes,
+        pruned=pruned if isinstance(pruned, int) else 0,
         changed=changed if isinstance(changed, int) else len(nodes),
     )
 

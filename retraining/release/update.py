@@ -33,7 +33,7 @@ class Update:
 
     `set` holds the new row of each promoted node, `attempts` what became of each node that was
     tried, `orphaned` the nodes that left the manifest or the data, `returned` orphans that came back,
-    `pins` the pin that a node gets, or None where it loses it.
+    `pins` the pin that a node gets, or None where it loses it, `removed` the nodes that are forgotten.
     """
 
     set: Mapping[str, NodeState] = field(default_factory=dict)
@@ -41,11 +41,17 @@ class Update:
     orphaned: frozenset[str] = frozenset()
     returned: frozenset[str] = frozenset()
     pins: Mapping[str, Pin | None] = field(default_factory=dict)
+    removed: frozenset[str] = frozenset()
+
+    @property
+    def serves_otherwise(self) -> bool:
+        """Whether what is served is not the same after it, so that it makes a release."""
+        return bool(self.set or self.removed)
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to commit."""
-        return not (self.set or self.attempts or self.orphaned or self.returned or self.pins)
+        return not (self.set or self.attempts or self.orphaned or self.returned or self.pins or self.removed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +102,7 @@ def requirements(
     `edges` are the graph's (upstream, downstream) pairs; edges that only a recorded wiring knows
     (the manifest has changed since) count too.
     """
-    changed = update.set.keys()
+    changed = update.set.keys() | update.removed
     nodes = set(changed)
     wired = ((up, row.node) for rows in (before, update.set) for row in rows.values() for up in row.wiring)
     for pairs in (edges, wired):
@@ -138,7 +144,7 @@ def apply(nodes: Mapping[str, NodeState], update: Update) -> dict[str, NodeState
     for names, orphaned in ((update.orphaned, True), (update.returned, False)):
         for node in names & rows.keys():
             rows[node] = replace(rows[node], orphaned=orphaned)
-    return dict(sorted(rows.items()))
+    return {node: row for node, row in sorted(rows.items()) if node not in update.removed}
 
 
 def mismatches(nodes: Mapping[str, NodeState]) -> tuple[Mismatch, ...]:

@@ -20,9 +20,9 @@ _INDENT = "         "
 class ReleaseEntry:
     """One release: `outcomes` counts what became of the run's nodes, `reasons` are why any was due.
 
-    `kind` is `release` or `rollback`; a rollback has the release that it `restored`. `because` is what a
-    person said. `nodes` are the first of the `changed` nodes that got another version. `timezone` is the
-    manifest's, in which the time is shown.
+    `kind` is `release` or `rollback`; a rollback has the release that it `restored`, and `pruned` counts
+    nodes that were forgotten. `because` is what a person said. `nodes` are the first of the `changed` nodes
+    that got another version. `timezone` is the manifest's, in which the time is shown.
     """
 
     number: int
@@ -38,6 +38,7 @@ class ReleaseEntry:
     restored: int | None = None
     nodes: tuple[str, ...] = ()
     changed: int = 0
+    pruned: int = 0
 
     def to_json(self) -> dict[str, Json]:
         """The release as a document."""
@@ -53,6 +54,7 @@ class ReleaseEntry:
             "because": self.because or None,
             "restored": self.restored,
             "changed": self.changed,
+            "pruned": self.pruned,
             "nodes": list(self.nodes),
         }
 
@@ -92,6 +94,8 @@ def _below(release: ReleaseEntry) -> list[str]:
 
 
 def _what(release: ReleaseEntry) -> str:
+    if release.pruned:
+        return f"{release.pruned:,} pruned"
     if release.restored is not None:
         return f"back to release {release.restored}"
     ordered = sorted(release.outcomes.items(), key=lambda item: order_of_outcome(item[0]))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from retraining.reporting.grouping import list_nodes, wrapped
 from retraining.reporting.paint import Paint, plain
 from retraining.reporting.text import plural
 
-__all__ = ["pinned_text", "promoted_text", "rollback_text"]
+__all__ = ["pinned_text", "promoted_text", "pruned_text", "rollback_text"]
 
 
 def pinned_text(done: str, nodes: Sequence[str], *, because: str, paint: Paint = plain) -> str:
@@ -50,3 +50,11 @@ def promoted_text(
         if nodes:
             lines += wrapped(f"{word}: {list_nodes(nodes)}", "  ", "    ")
     return "\n".join(lines) + "\n"
+
+
+def pruned_text(pruned: Sequence[str], stay: Mapping[str, str]) -> str:
+    """Which nodes were forgotten, and why others that left the manifest or the data were not; '' for none."""
+    lines = wrapped(f"pruned: {list_nodes(pruned)}", "  ", "    ") if pruned else []
+    for name, because in stay.items():
+        lines += wrapped(f"not pruned: {name}, since {because}", "  ", "    ")
+    return "".join(f"{line}\n" for line in lines)

@@ -183,7 +183,7 @@ class Store:
         """The head after the update was committed on the newest head (STORE 4); durable when it returns.
 
         An empty update writes nothing and returns the newest head. `kind` is `release` or `rollback`
-        exactly when the update sets versions. `now` is the ISO instant in UTC that the entry shows.
+        exactly when the update changes what is served. `now` is the ISO instant in UTC that the entry shows.
         `start` is the head that the run read before it looked for anything in the store: what gc has
         condemned at it or since is copied under a new name before the entry names it. `snapshots` replaces the
         pinned snapshots of the datasets that it names, `results` the merge of result segments where
@@ -196,8 +196,10 @@ class Store:
         """
         if update.empty and housekeeping is None:
             return self.read_head()
-        if (kind in RELEASING) != bool(update.set) or (kind == "gc") != (housekeeping is not None):
-            raise ValueError(f"an update of kind {kind} {'sets' if update.set else 'sets no'} versions")
+        if (kind in RELEASING) != update.serves_otherwise or (kind == "gc") != (housekeeping is not None):
+            raise ValueError(
+                f"an update of kind {kind} {'changes' if update.serves_otherwise else 'does not change'} what is served"
+            )
         commit = Commit(
             objects=self.objects,
             ports=self._ports,
