@@ -20,6 +20,7 @@ from retraining.reporting.header import draw_header, title_of
 from retraining.reporting.icons import icon, outcome_class, symbols
 from retraining.reporting.markup import Attributes, Markup, join, tag, trusted
 from retraining.reporting.record import read_record
+from retraining.reporting.slices import draw_slices
 from retraining.reporting.tables import Cell, Column, Row, code, disclose, number_cell, table
 from retraining.reporting.text import format_count, format_moment, plural
 from retraining.reporting.timeline_svg import draw_timeline
@@ -92,6 +93,8 @@ def _sections(run: RunView) -> Iterable[Markup]:
     yield _section("verdicts", "Verdicts", draw_verdicts(run))
     if together := draw_together(run):
         yield _section("together", "Released together", together)
+    if slices := draw_slices(run):
+        yield _section("slices", "Slices", slices)
     yield _section("edges", "What upstream columns bring", draw_edges(run))
     yield _section("timeline", "Timeline", draw_timeline(run), draw_work(run))
     yield _section("rows", "Rows", draw_rows(run))

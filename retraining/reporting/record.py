@@ -26,10 +26,12 @@ from retraining.reporting.view import (
     NodeView,
     PairView,
     Period,
+    PoolView,
     Reason,
     RunView,
     SkewView,
     Skipped,
+    SliceView,
     VerdictView,
     is_loss,
 )
@@ -129,6 +131,7 @@ def read_record(record: Mapping[str, Json]) -> RunView:
         training_seconds=part.part("seconds").number("training"),
         nodes=nodes,
         leaves=tuple(_leaf(one) for one in part.part("set").parts("leaves")),
+        pools=tuple(_pool(item) for item in part.parts("pools")),
         timeline=_timeline(part),
         skipped=tuple(
             Skipped(
@@ -278,6 +281,28 @@ def _verdict(part: _Part) -> VerdictView:
         limits=tuple(_check(item) for item in part.parts("limits")),
         checks=tuple(_check(item) for item in part.parts("checks")),
         notes=part.texts("notes"),
+        slices=tuple(_slice(item) for item in part.parts("slices")),
+        pooled=_pool(part.part("pooled")) if part.part("pooled").raw else None,
+    )
+
+
+def _pool(part: _Part) -> PoolView:
+    return PoolView(model=part.text("model"), nodes=part.count("nodes") or 0, verdict=_verdict(part))
+
+
+def _slice(part: _Part) -> SliceView:
+    return SliceView(
+        name=f"{part.text('column')}={part.text('value') or '(missing)'}",
+        rows=part.count("rows") or 0,
+        clusters=part.count("clusters") or 0,
+        challenger=part.number("challenger"),
+        champion=part.number("champion"),
+        difference=part.number("difference"),
+        lower=part.number("lower"),
+        upper=part.number("upper"),
+        margin=part.number("margin"),
+        adjusted=part.number("adjusted"),
+        harmed=part.flag("harmed") or False,
     )
 
 

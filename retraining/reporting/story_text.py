@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from retraining.decide.facts import Decision
 from retraining.reporting.grouping import list_nodes, wrapped
 from retraining.reporting.paint import Paint, plain, role_of_outcome
+from retraining.reporting.slices import slice_count
 from retraining.reporting.story import Making, Story
 from retraining.reporting.text import (
     format_day,
@@ -17,7 +18,7 @@ from retraining.reporting.text import (
     format_signed,
     plural,
 )
-from retraining.reporting.view import Difference, EdgeView, NodeView, PairView, Period, VerdictView
+from retraining.reporting.view import Difference, EdgeView, NodeView, PairView, Period, PoolView, VerdictView
 
 __all__ = ["story_text"]
 
@@ -135,7 +136,37 @@ def _verdict(verdict: VerdictView) -> list[str]:
             lines += wrapped(f"{what} {check.name} {word}: {check.note}", "    ", "      ")
     for note in verdict.notes:
         lines += wrapped(f"note: {note}", "    ", "      ")
+    return lines + _slices(verdict) + _pooled(verdict.pooled)
+
+
+def _slices(verdict: VerdictView) -> list[str]:
+    lines = [f"    {slice_count(verdict.slices)}:"] if verdict.slices else []
+    for one in verdict.slices:
+        days = plural(one.clusters, "day" if verdict.holdout.start else "group")
+        parts = [f"{plural(one.rows, 'row')}, {days}"]
+        if one.challenger is not None:
+            parts.append(format_number(one.challenger))
+        if one.champion is not None:
+            parts.append(f"champion {format_number(one.champion)}")
+        if one.difference is not None and one.lower is not None and one.upper is not None:
+            bounds = f"95% bounds {format_signed(one.lower)} and {format_signed(one.upper)}"
+            parts.append(f"difference in loss {format_signed(one.difference)} ({bounds})")
+        if one.adjusted is not None and one.margin is not None:
+            parts.append(f"margin {format_number(one.margin)}, adjusted p {format_number(one.adjusted)}")
+        word = "harmed: " if one.harmed else ""
+        lines += wrapped(f"{word}{one.name}: {', '.join(parts)}", "      ", "        ")
     return lines
+
+
+def _pooled(pool: PoolView | None) -> list[str]:
+    """What was said of the nodes of the model together, which decided."""
+    if pool is None:
+        return []
+    nodes = plural(pool.nodes, "node")
+    lines = wrapped(
+        f"judged together with the others: {pool.model} has {nodes} in this verdict", "  ", "    "
+    )
+    return [*lines, *(f"  {line}" for line in _verdict(pool.verdict))]
 
 
 def _judged_on(period: Period) -> str:

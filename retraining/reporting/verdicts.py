@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from retraining.reporting.forest_svg import (
     Axis,
@@ -15,6 +15,7 @@ from retraining.reporting.forest_svg import (
 )
 from retraining.reporting.icons import icon
 from retraining.reporting.markup import Markup, join, tag
+from retraining.reporting.slices import slice_count
 from retraining.reporting.tables import (
     Cell,
     Column,
@@ -36,6 +37,7 @@ from retraining.reporting.view import (
     Difference,
     NodeView,
     Period,
+    PoolView,
     RunView,
     VerdictView,
     is_loss,
@@ -91,7 +93,54 @@ def draw_verdicts(run: RunView) -> Markup:
     rows = [_row(node, verdict, axes, has_champion) for node, verdict in judged]
     note = " ".join(filter(None, [_NOTE if axes else _FIRST, axis_note(axes)]))
     drawn = table("Verdicts with their numbers", columns, rows)
-    return join([tag("p", {"class": "note"}, note), drawn, left_out(with_verdict, shown)])
+    return join(
+        [tag("p", {"class": "note"}, note), _draw_pools(run.pools), drawn, left_out(with_verdict, shown)]
+    )
+
+
+def _draw_pools(pools: Sequence[PoolView]) -> Markup:
+    """The table of the verdicts on models whose nodes were judged together, or nothing."""
+    if not pools:
+        return join([])
+    axes = axes_of((one.verdict.metric, one.verdict.difference) for one in pools if one.verdict.difference)
+    columns = [
+        Column(name="Model", kind="node"),
+        Column(name="Metric", kind="text"),
+        Column(name="Challengers", kind="num"),
+        Column(name="Champions", kind="num", note="below it: how the challengers differ"),
+        Column(name="Dummy", kind="num", note="below it: how the challengers differ"),
+        *([Column(name="Difference in loss", kind="plot", head=axis_head(axes))] if axes else []),
+        Column(name="Limits and slices", kind="text checks"),
+        Column(name="Judged on", kind="text"),
+    ]
+    note = "Of these models all nodes were judged together, by their added losses; below are the nodes' own numbers."
+    return join(
+        [
+            tag("p", {"class": "note"}, note),
+            table("Models judged as a whole", columns, [_pool_row(one, axes) for one in pools]),
+        ]
+    )
+
+
+def _pool_row(pool: PoolView, axes: Mapping[str, Axis]) -> Row:
+    verdict = pool.verdict
+    metric = verdict.metric
+    mine = verdict.challenger.get(metric)
+    badge = tag("span", {"class": "line"}, outcome_badge(verdict.word))
+    head = join([code(pool.model), quiet(plural(pool.nodes, "node")), badge, quiet(verdict.because)])
+    comparison = _COMPARISONS.get(verdict.comparison, verdict.comparison)
+    return Row(
+        cells=(
+            Cell(content=head, sort=pool.model),
+            Cell(content=join([code(metric), quiet(comparison), _other_metrics(verdict)]), sort=metric),
+            number_cell(format_number(mine) if mine is not None else "", mine),
+            _against(metric, mine, verdict.champion.get(metric)),
+            _against(metric, mine, verdict.dummy.get(metric)),
+            *([_plot(metric, verdict.difference, axes)] if axes else []),
+            Cell(content=_limits_and_checks(verdict), sort=float(verdict.all_passed)),
+            Cell(content=describe_period(verdict.holdout), sort=verdict.holdout.rows),
+        )
+    )
 
 
 def _row(node: NodeView, verdict: VerdictView, axes: Mapping[str, Axis], has_champion: bool) -> Row:
@@ -176,6 +225,8 @@ def _limits_and_checks(verdict: VerdictView) -> Markup:
     if others:
         summary = f"{len(others)} of {len(checks)} passed"
         parts.append(disclose(summary, tag("ul", {"class": "plain"}, *others)))
+    if verdict.slices:
+        parts.append(tag("a", {"href": "#slices", "class": "line"}, slice_count(verdict.slices)))
     return join(parts)
 
 

@@ -20,10 +20,12 @@ __all__ = [
     "NodeView",
     "PairView",
     "Period",
+    "PoolView",
     "Reason",
     "RunView",
     "SkewView",
     "Skipped",
+    "SliceView",
     "VerdictView",
     "is_loss",
 ]
@@ -89,6 +91,23 @@ class CheckView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SliceView:
+    """The rows with one value of a column; `adjusted` None: reported, not judged. Differences are in loss."""
+
+    name: str
+    rows: int
+    clusters: int
+    challenger: float | None
+    champion: float | None
+    difference: float | None
+    lower: float | None
+    upper: float | None
+    margin: float | None
+    adjusted: float | None
+    harmed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictView:
     """What a gate decided and every number that it used."""
 
@@ -104,11 +123,22 @@ class VerdictView:
     limits: tuple[CheckView, ...]
     checks: tuple[CheckView, ...]
     notes: tuple[str, ...] = ()
+    slices: tuple[SliceView, ...] = ()
+    pooled: PoolView | None = None
 
     @property
     def all_passed(self) -> bool:
         """Whether no limit and no check failed."""
         return all(check.passed is not False for check in (*self.limits, *self.checks))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolView:
+    """The verdict on the nodes of a model that were judged together."""
+
+    model: str
+    nodes: int
+    verdict: VerdictView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,6 +327,7 @@ class RunView:
     training_seconds: float | None
     nodes: tuple[NodeView, ...]
     leaves: tuple[LeafView, ...]
+    pools: tuple[PoolView, ...]
     timeline: tuple[Bar, ...]
     skipped: tuple[Skipped, ...]
 
