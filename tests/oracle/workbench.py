@@ -89,6 +89,7 @@ class Bench:
         *,
         store: str = "store",
         backend: str = "serial",
+        workers: int = 2,
         watcher: Watcher | None = None,
         **more: tuple[str, ...],
     ) -> RunOutcome:
@@ -96,7 +97,7 @@ class Bench:
             self.folder / "m.yaml",
             store=str(self.folder / store),
             as_of=as_of,
-            options=RunOptions(backend=backend, workers=2),
+            options=RunOptions(backend=backend, workers=workers),
             watcher=watcher,
             **more,
         )
