@@ -15,6 +15,7 @@ from retraining.decide.evidence import Check, Difference, GateEvidence, Kind
 from retraining.decide.fits import Before, LeftOut
 from retraining.decide.losses import ClusterLosses
 from retraining.decide.slices import Slice, judge_slices
+from retraining.decide.wording import finite_or_none
 from retraining.execution.candidates import Candidate, block_days
 from retraining.execution.study import Study
 from retraining.manifest.values import Json
@@ -54,8 +55,12 @@ def edges_of(answer: Mapping[str, Any], holdout: Mapping[str, Json]) -> list[dic
     return [
         {
             "column": column,
-            **numbers,
-            "difference": numbers["value"],
+            # of too few clusters there are no bounds
+            **{
+                name: finite_or_none(value) if isinstance(value, float) else value
+                for name, value in numbers.items()
+            },
+            "difference": finite_or_none(numbers["value"]),
             "from": holdout.get("from"),
             "to": holdout.get("to"),
         }

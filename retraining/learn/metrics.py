@@ -245,9 +245,6 @@ def _poisson(target: NDArray[Any], value: NDArray[np.float64]) -> NDArray[np.flo
 def _log(target: NDArray[Any], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     eps = np.finfo(np.float64).eps
     chosen = probabilities[np.arange(len(target)), target]
-    if probabilities.shape[1] == 2:
-        # scikit-learn's scorer knows the positive class alone: equal to cross_validate's to the last bit
-        chosen = np.where(target == 1, probabilities[:, 1], 1 - probabilities[:, 1])
     return np.asarray(-np.log(np.clip(chosen, eps, 1 - eps)))
 
 

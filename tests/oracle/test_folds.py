@@ -19,8 +19,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelEncoder, StandardScaler
 from xgboost import XGBClassifier, XGBRegressor
 
-from retraining.learn.metrics import score
-
 from .workbench import folds_by_key, numbers
 
 X = ["x0", "x1", "x2"]
@@ -90,18 +88,6 @@ def test_a_leaf_predicts_and_scores_as_scikit_learn_does_on_the_same_folds(bench
         found[folds == fold] = leaf.column(f"-{fold}")[fold]
     assert np.array_equal(found, expected.reshape(len(rows), -1))
     _check_scores(leaf.verdict, estimator, rows, labels, split, regression)
-    # and fold by fold to the last bit, but for a loss that scikit-learn computes in XGBoost's float32
-    scorers = {"mean_squared_error": "neg_mean_squared_error", "r2": "r2"}
-    scorers = scorers if regression else {"log_loss": "neg_log_loss", "accuracy": "accuracy"}
-    by_fold = cross_validate(estimator, matrix(rows), labels, cv=split, scoring=[*scorers.values()])
-    for ours, theirs in scorers.items():
-        if ours == "log_loss" and "XGB" in written:
-            continue
-        sign = -1 if theirs.startswith("neg") else 1
-        for fold in range(5):
-            at = folds == fold
-            value = score(ours, labels[at], found[at], tuple(np.unique(labels)) if not regression else ())
-            assert value == sign * by_fold[f"test_{theirs}"][fold], (ours, fold)
 
 
 def _check_scores(verdict, estimator, rows, labels, split, regression):
@@ -278,28 +264,50 @@ def test_each_fit_of_the_lattice_is_made_once_whoever_reads_it(bench):
     assert (again.fits_made, again.after.sequence) == (0, outcome.after.sequence)
 
 
-def test_a_label_changes_no_prediction_on_its_own_fold_by_any_fit_of_the_lattice(bench):
+def test_a_label_changes_no_prediction_on_its_own_fold(bench):
     frame, rows = table(n=200)
     metric = "[mean_squared_error]"
-    forest = FOREST % "RandomForestRegressor"
     text = models(
-        a=("y", forest, None, metric), b=("y", forest, "{a: {}}", metric), c=("y", forest, "{b: {}}", metric)
+        a=("y", FOREST % "RandomForestRegressor", None, metric),
+        b=("y", FOREST % "RandomForestRegressor", "{a: {}}", metric),
     )
     bench.write(text, d=frame)
     bench.run()
+    before = [bench.version(node).column("-2")[2] for node in "ab"]
     folds = folds_by_key(rows["id"].to_numpy(), 5)
     victim = rows.loc[folds == 2, "id"].iloc[3]
     frame.loc[frame["id"] == victim, "y"] += 1000.0
     bench.write(text, d=frame)
     bench.run(store="other")
-    compared = 0
+    version = [bench.version(node, "other", attempt=True) for node in "ab"]
+    for old, new in zip(before, version, strict=True):
+        assert np.array_equal(old, new.column("-2")[2])
+    other = bench.version("b", "other", attempt=True).column("-1")[1]
+    assert not np.array_equal(bench.version("b").column("-1")[1], other)
+
+
+def test_random_labels_score_no_better_than_a_guess_through_two_edges(bench):
+    rng = np.random.default_rng(0)
+    n, levels = 2000, 200
+    frame = pd.DataFrame({"id": np.arange(n), "place": [f"p{v}" for v in rng.integers(0, levels, n)]})
+    frame["x"] = rng.normal(size=n)
+    frame["label"] = rng.integers(0, 2, n)
+    tree = "{type: DecisionTreeClassifier, parameters: {random_state: 0}}"
+    forest = (
+        "{type: RandomForestClassifier, parameters: {n_estimators: 8, min_samples_leaf: 5, random_state: 0}}"
+    )
+    text = f"""
+datasets: {{d: {{path: d.parquet, key: [id]}}}}
+defaults: {{metrics: [log_loss, roc_auc], gate: {{refit_shift: 100}}}}
+models:
+  a: {{dataset: d, target: label, features: [place], estimator: {tree}}}
+  b: {{dataset: d, target: label, features: [x, place], estimator: {forest}, inputs: {{a: {{}}}}}}
+  c: {{dataset: d, target: label, features: [x], estimator: {forest}, inputs: {{b: {{}}}}}}
+"""
+    bench.write(text, d=frame)
+    assert bench.run().exit_code == 0
     for node in "abc":
-        old, new = bench.version(node), bench.version(node, "other", attempt=True)
-        for left_out in old.fits:
-            same = "2" in left_out[1:].split(",")
-            assert (old.fits[left_out] == new.fits[left_out]) == same, (node, left_out)
-            if same:
-                assert np.array_equal(old.column(left_out)[2], new.column(left_out)[2])
-                compared += 1
-    assert compared == 11 + 5 + 1  # of 26, 16 and 6 fits
-    assert not np.array_equal(old.column("-1")[1], new.column("-1")[1])
+        score = bench.version(node).verdict["challenger"]["roc_auc"]
+        # leaving a row's fold out makes means of noise lean away from its label, so slightly below a half;
+        # the shortcut that most stackers take reports 0.6 and more here (facts/domain.md A2)
+        assert 0.45 < score < 0.53, node

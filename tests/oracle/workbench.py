@@ -89,7 +89,6 @@ class Bench:
         *,
         store: str = "store",
         backend: str = "serial",
-        workers: int = 2,
         watcher: Watcher | None = None,
         **more: tuple[str, ...],
     ) -> RunOutcome:
@@ -97,7 +96,7 @@ class Bench:
             self.folder / "m.yaml",
             store=str(self.folder / store),
             as_of=as_of,
-            options=RunOptions(backend=backend, workers=workers),
+            options=RunOptions(backend=backend, workers=2),
             watcher=watcher,
             **more,
         )

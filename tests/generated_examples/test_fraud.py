@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+import retraining
+from retraining.operations.run import RunOptions
+
+from .examples import example, load_prepare
+
+SERIAL = RunOptions(backend="serial")
+
+
+def test_a_day_is_decided_when_it_is_over_and_about_its_payments_alone() -> None:
+    prepare = load_prepare("fraud")
+    payments = prepare.payments_table(20, 30)
+    assert payments["payment"].is_unique
+    days, cases = prepare.device_days_table(payments), prepare.cases_table(payments)
+    for table, moment, owner in ((days, "closed_at", "device"), (cases, "opened_at", "account")):
+        joined = payments.merge(table, on=[owner, "day"], validate="many_to_one", suffixes=("", "_own"))
+        assert len(joined) == len(payments)
+        assert (joined["paid_at"] < joined[moment]).all()
+    assert days["bad"].sum() > 0
+
+
+def test_the_same_options_make_the_same_payments() -> None:
+    prepare = load_prepare("fraud")
+    pd.testing.assert_frame_equal(prepare.payments_table(5, 10), prepare.payments_table(5, 10))
+
+
+def test_people_approve_the_models_that_decide_about_people(tmp_path: Path) -> None:
+    manifest = example("fraud", tmp_path, ["--payments", "80"])
+    outcome = retraining.run(manifest, options=SERIAL)
+    words = {name: word for name, (word, _) in outcome.outcomes.items()}
+    assert words == {"device_risk": "promoted", "payment": "pending", "case": "pending"}
