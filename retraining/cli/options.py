@@ -17,6 +17,7 @@ __all__ = [
     "allow_option",
     "as_of_option",
     "because_option",
+    "compare_option",
     "data_option",
     "format_option",
     "manifest_and",
@@ -61,6 +62,17 @@ def selection_options(command: Decorated) -> Decorated:
         "wildcards; a space means or, a comma and. May be repeated.",
     )
     return select(exclude(command))
+
+
+def compare_option(command: Decorated) -> Decorated:
+    """Adds `--compare-inputs`, which may be repeated."""
+    return click.option(
+        "--compare-inputs",
+        metavar="EXPR",
+        multiple=True,
+        help="Measure what each input brings to these nodes, due or not ('*': all), by fits without it; "
+        "may be repeated.",
+    )(command)
 
 
 def as_of_option(command: Decorated) -> Decorated:

@@ -11,6 +11,7 @@ import click
 from retraining.cli.options import (
     allow_option,
     as_of_option,
+    compare_option,
     data_option,
     format_option,
     manifest_argument,
@@ -44,6 +45,7 @@ __all__ = ["command", "plan_head"]
 @click.option(
     "--force", metavar="EXPR", multiple=True, help="Plan these nodes in spite of the cache; may be repeated."
 )
+@compare_option
 @click.option(
     "--all", "every_node", is_flag=True, help="Tell every node for itself, not partitions together."
 )
@@ -58,6 +60,7 @@ def command(
     select: tuple[str, ...],
     exclude: tuple[str, ...],
     force: tuple[str, ...],
+    compare_inputs: tuple[str, ...],
     every_node: bool,
     allow: tuple[str, ...],
     rows: bool,
@@ -77,6 +80,7 @@ def command(
         select=select,
         exclude=exclude,
         force=force,
+        compare=compare_inputs,
         as_of=as_of,
         data=data,
         permissions=permitted(allow),

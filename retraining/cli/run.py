@@ -14,6 +14,7 @@ from retraining.cli.options import (
     allow_joblib_option,
     allow_option,
     as_of_option,
+    compare_option,
     data_option,
     format_option,
     manifest_argument,
@@ -60,6 +61,7 @@ def _read_words(ctx: click.Context, param: click.Parameter, values: tuple[str, .
 @click.option(
     "--force", metavar="EXPR", multiple=True, help="Refit these nodes in spite of the cache; may be repeated."
 )
+@compare_option
 @click.option(
     "--fail-on",
     metavar="OUTCOMES",
@@ -104,6 +106,7 @@ def command(
     select: tuple[str, ...],
     exclude: tuple[str, ...],
     force: tuple[str, ...],
+    compare_inputs: tuple[str, ...],
     fail_on: tuple[str, ...],
     on_outcome: str | None,
     prune: bool,
@@ -143,6 +146,7 @@ def command(
                 select=select,
                 exclude=exclude,
                 force=force,
+                compare_inputs=compare_inputs,
                 data=data,
                 max_fits=max_fits,
                 prune=prune,
@@ -187,6 +191,7 @@ def _errors(outcome: RunOutcome) -> Mapping[str, str]:
 
 
 def _text(outcome: RunOutcome) -> str:
+    from retraining.reporting.inputs_text import compared_text
     from retraining.reporting.people_text import pruned_text
     from retraining.reporting.run_text import last_line, outcome_text, release_line
 
@@ -196,6 +201,7 @@ def _text(outcome: RunOutcome) -> str:
         outcome.counts, outcome.fits_made, outcome.fits_reused, outcome.seconds, again=outcome.fits_again
     )
     body = outcome_text(outcome.outcomes, _errors(outcome), paint=paint)
+    body += compared_text(outcome.record, paint=paint)
     return f"{release}\n{body}{pruned_text(outcome.pruned, outcome.stay)}{paint('title', counted)}\n"
 
 

@@ -65,6 +65,19 @@ def with_fits(
     return out
 
 
+def with_comparisons(
+    facts: Mapping[str, Facts], decisions: Mapping[str, Decision], asked: Collection[str]
+) -> dict[str, Decision]:
+    """The decisions with what was asked of inputs: of nodes that retrain, and of champions that stay."""
+    out = dict(decisions)
+    for name, decision in decisions.items():
+        fact = facts[name]
+        there = fact.state is not None and fact.state.version is not None
+        if name in asked and fact.recipe.inputs and (decision.action == "retrain" or there):
+            out[name] = replace(decision, compared=True, comparisons=_all_comparisons(fact))
+    return out
+
+
 def _may_be_due(
     node: str, graph: Graph, fact: Facts, decision: Decision, above: Mapping[str, Decision]
 ) -> bool:
@@ -171,10 +184,17 @@ def _comparisons(fact: Facts) -> int:
     )
     if fact.state is not None and fact.state.version is not None and not fact.baseline:
         return 0
-    new = sum(item.column not in known for item in fact.recipe.inputs)
-    new += len(fact.recipe.inputs) > 1 and new > 0  # and one without any
-    folds = fact.recipe.scheme.folds if isinstance(fact.recipe.scheme, FoldScheme) else 1
-    return new * folds
+    return _fits_without(fact, sum(item.column not in known for item in fact.recipe.inputs))
+
+
+def _all_comparisons(fact: Facts) -> int:
+    return _fits_without(fact, len(fact.recipe.inputs))
+
+
+def _fits_without(fact: Facts, inputs: int) -> int:
+    """Fits without one of so many inputs each, and of several one without any; by folds each is one for each fold."""
+    count = inputs + (len(fact.recipe.inputs) > 1 and inputs > 0)
+    return count * (fact.recipe.scheme.folds if isinstance(fact.recipe.scheme, FoldScheme) else 1)
 
 
 def _date(fact: Facts, block: int | None) -> str | None:

@@ -53,7 +53,8 @@ class Decision:
     with an honest prediction (time scheme), `rows` the rows in each of `decide.states.STATES`, and
     `gate_until` the moment (ISO, UTC) of the newest row that the gate fit learns from. A `fixed` node
     is not trained whatever happens above it. With `resumes` the node's waiting
-    challenger is tried for release again, as it is.
+    challenger is tried for release again, as it is. Of a `compared` node somebody asked what each input brings:
+    `comparisons` are the fits that it takes.
     """
 
     node: str
@@ -70,6 +71,7 @@ class Decision:
     rows: Mapping[str, int] = field(default_factory=dict)
     gate_until: str | None = None
     resumes: bool = False
+    compared: bool = False
 
     def to_json(self) -> dict[str, Json]:
         """The decision as a document."""
@@ -88,6 +90,7 @@ class Decision:
             "rows": dict(self.rows),
             "gate_until": self.gate_until,
             "resumes": self.resumes,
+            "compared": self.compared,
         }
 
 

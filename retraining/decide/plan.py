@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
-from retraining.decide.costs import with_fits
+from retraining.decide.costs import with_comparisons, with_fits
 from retraining.decide.facts import TO_BE_CHECKED, Decision, Facts, edge_policies, shipped_left_out
 from retraining.decide.resuming import resumes
 from retraining.decide.states import add_states
@@ -54,7 +54,7 @@ class Plan:
     @property
     def idle(self) -> bool:
         """True where a run would do nothing."""
-        return not any(decision.action == "retrain" or decision.resumes for decision in self.decisions)
+        return not any(d.action == "retrain" or d.resumes or d.compared for d in self.decisions)
 
     @property
     def fits(self) -> tuple[int, int]:
@@ -98,8 +98,12 @@ def make_plan(
     environment: str,
     selected: Collection[str],
     forced: Collection[str] = (),
+    compared: Collection[str] = (),
 ) -> Plan:
-    """The decisions for all nodes of the graph."""
+    """The decisions for all nodes of the graph.
+
+    Of `compared` nodes that have inputs somebody asked what each of them brings.
+    """
     resuming: frozenset[str] = frozenset()
     while True:
         decisions = _decide_all(graph, facts, states, environment, selected, forced, resuming)
@@ -107,7 +111,7 @@ def make_plan(
         if again <= resuming:
             break
         resuming |= again  # what a waiting challenger may make due can be what another waits for
-    ordered = with_fits(graph, facts, decisions)
+    ordered = with_comparisons(facts, with_fits(graph, facts, decisions), compared)
     costs = {node.name: ordered[node.name].seconds or 0.0 for node in graph.nodes}
     longest = max(graph.longest_paths_below(costs).values(), default=0.0)
     new, gone = _edge_changes(graph, states)

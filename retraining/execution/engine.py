@@ -19,6 +19,7 @@ from retraining.decide.triggers import Reason
 from retraining.execution.candidates import Candidate, Fed, Side, Source, shipped_fit
 from retraining.execution.champions import waiting_of
 from retraining.execution.choosing import choose_release
+from retraining.execution.comparing import compare_inputs
 from retraining.execution.flows import Flow, Key
 from retraining.execution.inputs import prepare, thin_inputs
 from retraining.execution.judging import failed, judge_challenger, score_challenger
@@ -82,6 +83,8 @@ def settle(study: Study, node: str) -> Flow:
         study.needs[node] = _needs(study, result)
     if result.won or not study.touched.isdisjoint(upstreams):
         study.touched.add(node)
+    if decision.compared and result.outcome == "kept":
+        yield from compare_inputs(study, result)
     return result
 
 

@@ -87,12 +87,12 @@ def score_challenger(
     if error is not None:
         return failed(study, node, decision, candidate, f"its champion could not be scored: {error}")
     without = yield from without_inputs(study, candidate, fits)
-    scored = yield from _scored(study, candidate, values, champion, without, judged, fits)
-    if isinstance(scored, str):
-        return failed(study, node, decision, candidate, scored)
+    answer = yield from scored(study, candidate, values, champion, without, judged, fits)
+    if isinstance(answer, str):
+        return failed(study, node, decision, candidate, answer)
     kind = _comparison_kind(study, node, candidate, champion, same)
-    result.evidence = evidence_of(study, candidate, scored, kind, judged)
-    result.edges = edges_of(scored, result.evidence.holdout)
+    result.evidence = evidence_of(study, candidate, answer, kind, judged)
+    result.edges = edges_of(answer, result.evidence.holdout)
     return result
 
 
@@ -165,7 +165,7 @@ def _comparison_kind(
     return "refresh" if state.parts.recipe == candidate.recipe.digest() else "recipe"
 
 
-def _scored(
+def scored(
     study: Study,
     candidate: Candidate,
     values: Floats,
@@ -194,7 +194,7 @@ def _scored(
         fresh = (trained_labels(candidate, shipped_fit(candidate)) | judged) & ~trained
     model = study.world.manifest.models[candidate.recipe.model]
     task = ScoreTask(
-        id=digest_of(["score", candidate.node, candidate.version]),
+        id=digest_of(["score", candidate.node, candidate.version, candidate.side == "challenger"]),
         node=candidate.node,
         metrics=model.metrics,
         own_metrics={name: own_metric(metric) for name, metric in model.own_metrics.items()},

@@ -21,11 +21,13 @@ ALL_INPUTS = "*"
 def without_inputs(study: Study, candidate: Candidate, fits: Mapping[LeftOut, Sequence[int]]) -> Flow:
     """Predictions of the same fits without each *new* input, and without all (None: nothing would be left).
 
-    Made once when an edge is new: a due model costs one or two fits, and these would double them.
+    Made once when an edge is new: a due model costs one or two fits, and these would double them. Where somebody
+    asked, they are made without every input.
     """
     state = study.world.states.get(candidate.node)
     document = study.document(state.document) if state is not None else None
-    known = set(document["edges_known"]) if document else set()
+    asked = study.world.plan[candidate.node].compared
+    known = set(document["edges_known"]) if document and not asked else set()
     inputs = candidate.recipe.inputs
     dropped = {item.column: {item.column} for item in inputs if item.column not in known}
     if len(inputs) > 1 and dropped:

@@ -101,6 +101,7 @@ def run(
     select: tuple[str, ...] = (),
     exclude: tuple[str, ...] = (),
     force: tuple[str, ...] = (),
+    compare_inputs: tuple[str, ...] = (),
     data: Mapping[str, str] | None = None,
     max_fits: int | None = None,
     prune: bool = False,
@@ -109,6 +110,7 @@ def run(
 ) -> RunOutcome:
     """What became of one run of a manifest; the release is committed when it returns.
 
+    Of the nodes that `compare_inputs` selects it is measured what each input brings, whether they are due or not.
     A plan of more than `max_fits` fits (default 10,000) is refused before anything starts. `prune` forgets
     nodes that left the manifest or the data, in a release of its own.
     Raises `InputError`, `StoreError`, `ReleaseConflictError`, `CommitOutcomeUnknownError`, or
@@ -121,6 +123,7 @@ def run(
         select=select,
         exclude=exclude,
         force=force,
+        compare=compare_inputs,
         as_of=as_of,
         data=data or {},
         permissions=permitted(options.allow, joblib=options.allow_joblib),

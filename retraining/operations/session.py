@@ -38,8 +38,9 @@ from retraining.store.log import Head, LogEntry, Store, open_store
 class Request:
     """What the user asked for. Times are aware; `data` maps dataset names to paths (`--data`).
 
-    `permissions` None: nothing will be trained, so code that the manifest names need not be allowed.
-    `max_fits` is how many fits a run may need (None: `decide.plan.MOST_FITS`).
+    Of the nodes of `compare` it is asked what each input brings. `permissions` None: nothing will be trained, so
+    code that the manifest names need not be allowed. `max_fits` is how many fits a run may need (None:
+    `decide.plan.MOST_FITS`).
     """
 
     manifest: Path
@@ -47,6 +48,7 @@ class Request:
     select: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     force: tuple[str, ...] = ()
+    compare: tuple[str, ...] = ()
     as_of: str | None = None
     data: Mapping[str, str] = field(default_factory=dict)
     permissions: Permissions | None = None
@@ -192,7 +194,7 @@ def _inputs(begun: _Begun, request: Request) -> Inputs | None:
         entry=begun.entry,
         environment=begun.environment,
         code=begun.code,
-        asked=(request.select, request.exclude, request.force),
+        asked=(request.select, request.exclude, request.force, request.compare),
         as_of=begun.as_of,
     )
 
@@ -206,7 +208,7 @@ def _session(begun: _Begun, request: Request, create_store: bool) -> Session:
     head = store.read_head_at(begun.entry) if store is not None else Head()
     observation = observe(manifest, begun.as_of, store, begun.files, begun.code)
     facts = _facts(observation, head.nodes, store)
-    asked = (*request.select, *request.exclude, *request.force)
+    asked = (*request.select, *request.exclude, *request.force, *request.compare)
     states = selection_states(observation, facts, head.nodes) if any("state:" in one for one in asked) else {}
     graph = observation.graph
     selected = resolve_selection(request.select, request.exclude, graph, manifest, states)
@@ -219,6 +221,7 @@ def _session(begun: _Begun, request: Request, create_store: bool) -> Session:
         environment=environment,
         selected=selected | forced,
         forced=forced,
+        compared=resolve_selection(request.compare, (), graph, manifest, states) if request.compare else (),
     )
     most = plan.fits_beyond(request.max_fits) if create_store else None
     if most is not None:

@@ -26,6 +26,7 @@ from retraining.reporting.grouping import (
     title_of,
     wrapped,
 )
+from retraining.reporting.inputs_text import asked_text
 from retraining.reporting.paint import Paint, plain
 from retraining.reporting.states_text import states_of_each, states_text
 from retraining.reporting.text import format_duration, format_share, plural
@@ -94,6 +95,7 @@ def plan_text(
         decisions = [decision for decision in plan.decisions if decision.action == action]
         if decisions:
             lines += [paint("title", title), *_noted(decisions, every_node, paint), ""]
+    lines += asked_text(plan, paint=paint)
     if skipped:
         lines += [paint("title", "partitions that are no nodes"), *_skipped(skipped, every_node), ""]
     if plan.vanished:
@@ -120,7 +122,7 @@ def plan_summary(plan: Plan) -> str:
     }
     parts = ", ".join(f"{number:,} {what}" for what, number in counts.items() if number)
     text = f"{plural(len(plan.decisions), 'node')}: {parts or 'none'}"
-    if plan.active:
+    if plan.active or any(decision.compared for decision in plan.decisions):
         text += f"; {_fits(*plan.fits, sum(decision.comparisons for decision in plan.decisions))}"
     if plan.active and plan.seconds is not None:
         text += f", about {format_duration(plan.seconds)} of work"

@@ -20,7 +20,7 @@ from retraining.reporting.text import (
 )
 from retraining.reporting.view import Difference, EdgeView, NodeView, PairView, Period, PoolView, VerdictView
 
-__all__ = ["story_text"]
+__all__ = ["edges_text", "story_text"]
 
 _MOST_PAIRS = 3
 _STATES = (
@@ -109,7 +109,7 @@ def _making(made: Making) -> list[str]:
         lines += [f"    {line}" for line in view.error.splitlines()[-12:]]
     if view.verdict is not None:
         lines += _verdict(view.verdict)
-    lines += _edges(view.edges)
+    lines += edges_text(view.edges)
     lines += _pairs(view.pairs)
     if view.rows:
         lines += wrapped(f"rows then: {_rows(view.rows)}", "  ", "    ")
@@ -186,7 +186,8 @@ def _interval(difference: Difference) -> str:
     return f"{text}: {difference.finding}"
 
 
-def _edges(edges: Sequence[EdgeView]) -> list[str]:
+def edges_text(edges: Sequence[EdgeView]) -> list[str]:
+    """What each upstream column brings, as lines; none where nothing was compared."""
     lines = ["  upstream columns, on the same rows:"] if edges else []
     for edge in edges:
         column = "all of them together" if edge.of_all else edge.column
