@@ -80,7 +80,7 @@ def settle(study: Study, node: str) -> Flow:
         result = yield from _checked(study, node, result, above)
     if result.won:
         study.won.add(node)
-        study.needs[node] = _needs(study, result)
+        study.needs[node] = _needs(result)
     if result.won or not study.touched.isdisjoint(upstreams):
         study.touched.add(node)
     if decision.compared and result.outcome == "kept":
@@ -242,13 +242,13 @@ def _side_for(study: Study, reader: str, upstream: str) -> Side:
     return Fed(new) if new else "champion"
 
 
-def _needs(study: Study, result: NodeResult) -> frozenset[str]:
-    """The winners without which a winner cannot be released: what it learnt from, and what that needs."""
-    direct: set[str] = set()
+def _needs(result: NodeResult) -> frozenset[str]:
+    """The winners that a winner learnt from, and cannot be released without."""
+    found: set[str] = set()
     for sources in result.candidate.sources.values() if result.candidate is not None else ():
         for name, side in sources:
-            direct |= {name} if side == "challenger" else side.new if isinstance(side, Fed) else frozenset()
-    return frozenset(direct).union(*(study.needs[name] for name in direct))
+            found |= {name} if side == "challenger" else side.new if isinstance(side, Fed) else frozenset()
+    return frozenset(found)
 
 
 def _challenger(study: Study, node: str) -> Candidate:

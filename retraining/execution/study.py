@@ -224,7 +224,7 @@ class Study:
         self.fed: dict[tuple[str, frozenset[str]], Candidate] = {}
         self.won: set[str] = set()
         self.touched: set[str] = set()  # winners, and every node below one
-        # by node: what a winner cannot be released without, and the winners that something above the node keeps out
+        # by node: the winners that a winner learnt from, and those that something above the node keeps out
         self.needs: dict[str, frozenset[str]] = {}
         self.out: dict[str, frozenset[str]] = {}
         self._names: dict[tuple[str, frozenset[str]], str] = {}
@@ -277,8 +277,18 @@ class Study:
         return Fed(above) if above else "champion"
 
     def may_ship(self, node: str, out: Set[str]) -> bool:
-        """True for a winner that is not known to stay out, as far as `out` tells."""
-        return node in self.won and node not in out and self.needs[node].isdisjoint(out)
+        """True for a winner that is not known to stay out, nor learnt from one that is, as far as `out` tells."""
+        if node not in self.won or not out:
+            return node in self.won
+        seen, waiting = {node}, [node]
+        while waiting:
+            name = waiting.pop()
+            if name in out:
+                return False
+            more = self.needs[name] - seen
+            seen |= more
+            waiting += more
+        return True
 
     def reached(self, node: str, new: Callable[[str], bool], *, known: bool) -> frozenset[str]:
         """The challengers `new` whose columns reach a node's champion, directly or through other champions.
