@@ -11,6 +11,7 @@
     │   ├── NotFoundError
     │   ├── AlreadyExistsError
     │   ├── IntegrityError         bytes are not what their record says
+    │   │   └── SignatureError     nobody whose key is accepted has signed them
     │   ├── UnansweredError        the server did not answer; a write may have been applied
     │   └── ClusterError           Ray could not be started or was lost
     ├── ReleaseConflictError       exit 4: another run released the same nodes first
@@ -40,6 +41,7 @@ __all__ = [
     "ReleaseConflictError",
     "RetrainingError",
     "SelectionError",
+    "SignatureError",
     "StoreError",
     "UnansweredError",
 ]
@@ -130,6 +132,10 @@ class AlreadyExistsError(StoreError):
 
 class IntegrityError(StoreError):
     """Bytes in the store are not what their record says."""
+
+
+class SignatureError(IntegrityError):
+    """What should be signed is not, or by a key that is not accepted."""
 
 
 class UnansweredError(StoreError):

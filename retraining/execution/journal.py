@@ -22,6 +22,7 @@ from retraining.store.objects import Objects
 from retraining.store.packs import StoredRecord
 from retraining.store.results import NewSegments, write_segment
 from retraining.store.runs import alive_key, events_key, last_run, read_events, write_events
+from retraining.store.signing import NO_KEYS, Keys
 
 __all__ = ["Journal", "Pace"]
 
@@ -54,6 +55,8 @@ class Journal:
         How often it writes and looks.
     loose
         Packs that no segment names yet: the first segment takes them in.
+    keys
+        With keys, segments are signed, and those of others are taken only if they are.
     clock, monotonic
         Seconds since 1970, and seconds of a clock that never goes back.
     """
@@ -65,11 +68,13 @@ class Journal:
         *,
         pace: Pace | None = None,
         loose: Mapping[str, Sequence[StoredRecord]] | None = None,
+        keys: Keys = NO_KEYS,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._objects = objects
         self._run = run
+        self._keys = keys
         self._pace = pace or Pace()
         self._clock = clock
         self._monotonic = monotonic
@@ -80,7 +85,7 @@ class Journal:
         now = monotonic()
         self._next_segment, self._next_events = now + self._pace.write, now
         self._next_look, self._next_alive = now + min(self._pace.write, self._pace.look), now
-        self._others = NewSegments(objects, run, int(clock() * 1000))
+        self._others = NewSegments(objects, run, int(clock() * 1000), keys)
 
     def begin(self) -> frozenset[str]:
         """The fingerprints of fits that were under way when the run before this one was cut off.
@@ -156,7 +161,9 @@ class Journal:
         # what could not be written is in the packs' own footers, and goes into the next segment
         self._segments += 1  # a name that may have been written is not used again
         with contextlib.suppress(StoreError):
-            write_segment(self._objects, self._run, self._segments, int(self._clock() * 1000), self._packs)
+            write_segment(
+                self._objects, self._run, self._segments, int(self._clock() * 1000), self._packs, self._keys
+            )
             self._packs = {}
 
     def _write_events(self, under_way: frozenset[str]) -> None:

@@ -154,8 +154,8 @@ def _carry_out(
     store.objects.verify_exclusion()
     run_id = new_run_id(int(started * 1000), os.urandom(4))
     with _backend(session, store, options, watcher) as open_backend:
-        index = load_results(store.objects, _results_base(session.head))
-        journal = Journal(store.objects, run_id, pace=options.pace, loose=index.loose)
+        index = load_results(store.objects, _results_base(session.head), store.keys)
+        journal = Journal(store.objects, run_id, pace=options.pace, loose=index.loose, keys=store.keys)
         store.create_json(run_key(run_id), _run_document(session, run_id, started))
         try:
             execution = _execute(session, store, run_id, index, journal, open_backend, watcher)
@@ -268,7 +268,7 @@ def _merged(session: Session, store: Store, run_id: str, index: ResultIndex) -> 
     """A merge of the result segments where there are many; one that fails costs nothing but later reads."""
     if index.unmerged > MOST_SEGMENTS:
         with suppress(StoreError):
-            return merge_results(store.objects, run_id, _results_base(session.head))
+            return merge_results(store.objects, run_id, _results_base(session.head), store.keys)
     return None
 
 

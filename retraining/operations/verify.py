@@ -16,7 +16,7 @@ def verify(stored: Stored, *, everything: bool) -> Soundness:
         store=stored.url,
         everything=everything,
         entries=found.entries,
-        signed=0,
+        signed=found.signed,
         releases=found.releases,
         blobs=found.blobs,
         bytes=found.bytes,

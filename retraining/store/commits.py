@@ -38,6 +38,7 @@ from retraining.store.entries import (
 from retraining.store.nodes import Shard, split_shards, write_rows
 from retraining.store.objects import Objects
 from retraining.store.rescue import Rescuer
+from retraining.store.signing import NO_KEYS, Keys
 
 __all__ = ["Commit", "Housekeeping", "Ports"]
 
@@ -95,6 +96,8 @@ class Commit:
     manifest: Mapping[str, str]
     now: str
     start: Head
+    keys: Keys = NO_KEYS
+    store_id: str = ""
     snapshots: Mapping[str, ObjectPointer] = field(default_factory=dict)
     results: ResultsBase | None = None
     housekeeping: Housekeeping | None = None
@@ -220,7 +223,7 @@ class Commit:
 
     def _create(self, entry: LogEntry) -> bool:
         """Whether the entry is ours after we tried to create it; False: another writer has the number."""
-        key, body = entry_key(entry.sequence), entry.to_bytes()
+        key, body = entry_key(entry.sequence), self._bytes(entry)
         failure: Exception | None = None
         for turn in range(_MAX_PUTS):
             try:
@@ -237,10 +240,13 @@ class Commit:
             raise failure
         raise self._unknown(key) from failure
 
+    def _bytes(self, entry: LogEntry) -> bytes:
+        return entry.to_bytes(self.keys, self.store_id)
+
     def _holder(self, key: str, failure: Exception) -> str | None:
         """The identity of the commit that has this key, None where nobody has it."""
         try:
-            return parse_entry(self.objects.get(key), key).commit
+            return parse_entry(self.objects.get(key), key, self.keys, self.store_id).commit
         except NotFoundError:
             return None
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the question is open
@@ -256,7 +262,7 @@ class Commit:
     def _confirm(self, entry: LogEntry) -> None:
         """Send the same bytes again, which must be refused: so a store that lets two win is found out."""
         try:
-            self.objects.create(entry_key(entry.sequence), entry.to_bytes())
+            self.objects.create(entry_key(entry.sequence), self._bytes(entry))
         except AlreadyExistsError:
             return
         except Exception:  # noqa: BLE001 - the commit has landed; an answer to this question can wait

@@ -18,6 +18,7 @@ from retraining.release.update import logical_digest
 from retraining.release.values import NodeState
 from retraining.store.documents import FORMAT, parse_sealed, sealed
 from retraining.store.nodes import Shard
+from retraining.store.signing import NO_KEYS, Keys, check_signature, sign
 
 __all__ = [
     "RELEASING",
@@ -95,7 +96,7 @@ class LogEntry:
 
     `results` is the newest merge of result segments. `condemned` is the list of the objects that
     the newest gc will delete: no later entry names any of them. Releases before `oldest_release`
-    are no longer kept; None: all are.
+    are no longer kept; None: all are. `signed` says whether a signature was on the entry as it was read.
     """
 
     sequence: int
@@ -112,10 +113,11 @@ class LogEntry:
     results: ResultsBase | None = None
     condemned: ObjectPointer | None = None
     oldest_release: int | None = None
+    signed: bool = field(default=False, compare=False)
 
-    def to_bytes(self) -> bytes:
-        """The sealed document of the entry."""
-        return sealed(
+    def to_bytes(self, keys: Keys = NO_KEYS, store_id: str = "") -> bytes:
+        """The sealed document of the entry, signed for this one store where there is a key."""
+        document = sealed(
             {
                 "format": FORMAT,
                 "sequence": self.sequence,
@@ -134,6 +136,7 @@ class LogEntry:
                 "oldest_release": self.oldest_release,
             }
         )
+        return sign(document, keys, _purpose(store_id))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,15 +162,24 @@ def entry_key(sequence: int) -> str:
     return f"log/{sequence:020d}.json"
 
 
+def _purpose(store_id: str) -> str:
+    return f"retraining log {store_id}"
+
+
 def sequence_of(key: str) -> int | None:
     """The number of the log entry with this key, None for other keys (the hint)."""
     match = _KEY.fullmatch(key)
     return int(match[1]) if match else None
 
 
-def parse_entry(data: bytes, key: str) -> LogEntry:
-    """The entry in an object's bytes; IntegrityError where a byte differs or it has another's place."""
-    document = parse_sealed(data, key)
+def parse_entry(data: bytes, key: str, keys: Keys = NO_KEYS, store_id: str = "") -> LogEntry:
+    """The entry in an object's bytes; IntegrityError where a byte differs or it has another's place.
+
+    SignatureError, before anything is parsed, where there are keys and none of them signed it for
+    this store.
+    """
+    body, signed = check_signature(data, keys, _purpose(store_id), key)
+    document = parse_sealed(body, key)
     try:
         kind = _KINDS.get(fields.text(document, "kind"))
         if kind is None:
@@ -196,6 +208,7 @@ def parse_entry(data: bytes, key: str) -> LogEntry:
             if document.get("condemned") is not None
             else None,
             oldest_release=fields.optional_integer(document, "oldest_release"),
+            signed=signed,
         )
     except ValueError as error:
         raise IntegrityError(f"{key}: {error}", "restore the store's log/ folder from a backup") from error

@@ -100,7 +100,7 @@ def find_garbage(store: Store, keep: Keep) -> Garbage:
             # a run that began before it will ask for this list when it commits
             reached.keys.add(entry.condemned.at)
     listed = [info for prefix in _COLLECTED for info in objects.list(prefix)]
-    packs = read_packs(objects, None if head.entry is None else head.entry.results)
+    packs = read_packs(objects, None if head.entry is None else head.entry.results, store.keys)
     reached.take_records(packs.records)
     young = living | _young_runs(objects, listed, now, keep.grace)
     old = read_condemned(objects, None if head.entry is None else head.entry.condemned)

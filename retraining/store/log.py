@@ -31,6 +31,7 @@ from retraining.store.entries import (
 )
 from retraining.store.nodes import UnreadNodes, read_nodes
 from retraining.store.objects import Objects, create_own, open_objects
+from retraining.store.signing import NO_KEYS, Keys, check_signature, read_keys, sign
 
 __all__ = ["Head", "LogEntry", "ObjectPointer", "Store", "open_store", "store_on"]
 
@@ -43,20 +44,22 @@ def open_store(url: str, *, create: bool = False) -> Store:
     """The store at a URL (`./folder`, file:///folder, or a bucket and prefix: s3://, gs://, az://).
 
     `create` makes a store where there is none yet: the place must be missing or empty. Else a
-    missing store is a NotFoundError, and a place that holds something else a StoreError.
+    missing store is a NotFoundError, and a place that holds something else a StoreError. Signing keys
+    come from the environment (docs/security.md).
     """
-    return store_on(open_objects(url, create=create), create=create)
+    keys = read_keys(os.environ)
+    return store_on(open_objects(url, create=create), create=create, keys=keys)
 
 
-def store_on(objects: Objects, *, create: bool = False) -> Store:
+def store_on(objects: Objects, *, create: bool = False, keys: Keys = NO_KEYS) -> Store:
     """The store on an object-store port; errors as `open_store`."""
     with contextlib.suppress(NotFoundError):
-        return _read_store(objects)
+        return _read_store(objects, keys)
     occupied = next(iter(objects.list("")), None)
     if occupied is not None:
         # Asked again after the listing, so that a store in the making is not taken for something else.
         try:
-            return _read_store(objects)
+            return _read_store(objects, keys)
         except NotFoundError:
             raise StoreError(
                 f"{objects.url}: this is not a store of retraining: it holds {occupied.key}, but no {_STORE}",
@@ -74,13 +77,13 @@ def store_on(objects: Objects, *, create: bool = False) -> Store:
     }
     # Whoever made it: all read the same.
     create_own(objects, _STORE, sealed_named(document))
-    return _read_store(objects)
+    return _read_store(objects, keys)
 
 
-def _read_store(objects: Objects) -> Store:
+def _read_store(objects: Objects, keys: Keys) -> Store:
     document = parse_named(objects.get(_STORE), f"{objects.url}/{_STORE}")
     try:
-        return Store(objects, store_id=fields.text(document, "store_id"))
+        return Store(objects, store_id=fields.text(document, "store_id"), keys=keys)
     except ValueError as error:
         raise IntegrityError(
             f"{objects.url}/{_STORE}: {error}", "restore this file from a backup of the store"
@@ -98,10 +101,15 @@ class Store:
         The random name that the store got when it was made.
     ports
         Randomness, clock and sleep.
+    keys
+        With keys, entries, segments and hints are signed, and unsigned ones are refused.
     """
 
-    def __init__(self, objects: Objects, *, store_id: str, ports: Ports | None = None) -> None:
+    def __init__(
+        self, objects: Objects, *, store_id: str, ports: Ports | None = None, keys: Keys = NO_KEYS
+    ) -> None:
         self.objects = objects
+        self.keys = keys
         self.store_id = store_id
         self._ports = Ports() if ports is None else ports
 
@@ -129,7 +137,7 @@ class Store:
     def read_entry(self, sequence: int) -> LogEntry:
         """One log entry; NotFoundError where there is none."""
         key = entry_key(sequence)
-        return parse_entry(self.objects.get(key), key)
+        return parse_entry(self.objects.get(key), key, self.keys, self.store_id)
 
     def entries(self) -> Iterator[LogEntry]:
         """All log entries, the newest first."""
@@ -213,6 +221,8 @@ class Store:
             manifest=manifest,
             now=now,
             start=start,
+            keys=self.keys,
+            store_id=self.store_id,
             snapshots=snapshots or {},
             results=results,
             housekeeping=housekeeping,
@@ -241,14 +251,20 @@ class Store:
     def write_hint(self, key: str, document: Mapping[str, Json]) -> None:
         """Leave a document that saves work later; that it cannot be written is no error."""
         with contextlib.suppress(StoreError):
-            self.objects.overwrite(key, sealed({"format": FORMAT, **document}))
+            body = sign(sealed({"format": FORMAT, **document}), self.keys, self._purpose(key))
+            self.objects.overwrite(key, body)
 
     def read_hint(self, key: str) -> dict[str, Json] | None:
-        """The hint at a key; None where it is missing, damaged, or of a newer format."""
+        """The hint at a key; None where it is missing, damaged, unsigned, or of a newer format."""
         try:
-            return parse_sealed(self.objects.get(key), key)
+            return self.check_hint(self.objects.get(key), key)
         except StoreError:
             return None
+
+    def check_hint(self, data: bytes, key: str) -> dict[str, Json]:
+        """The document in a hint's bytes; IntegrityError where a byte differs or it should be signed."""
+        body, _ = check_signature(data, self.keys, self._purpose(key), key)
+        return parse_sealed(body, key)
 
     def write_index(self, run: str, name: str, data: bytes) -> ObjectPointer:
         """The pointer to a new object under `index/<run>/`, for a log entry to name."""
@@ -270,6 +286,9 @@ class Store:
         """The names of all runs that left a document, the newest first."""
         names = {info.key.split("/")[1] for info in self.objects.list("runs/") if info.key.count("/") > 1}
         return tuple(sorted(names, reverse=True))
+
+    def _purpose(self, key: str) -> str:
+        return f"retraining hint {self.store_id} {key}"
 
     def _head(self, sequence: int) -> Head:
         return self.read_head_at(self.read_entry(sequence) if sequence else None)

@@ -19,6 +19,7 @@ from retraining.store.documents import Frame, digest_of
 from retraining.store.entries import ObjectPointer, ResultsBase
 from retraining.store.objects import Objects
 from retraining.store.packs import Action, StoredRecord, read_footer
+from retraining.store.signing import NO_KEYS, Keys, check_bytes, sign_bytes
 
 __all__ = [
     "NewSegments",
@@ -90,7 +91,12 @@ class ResultIndex:
 
 
 def write_segment(
-    objects: Objects, run: str, number: int, now_ms: int, packs: Mapping[str, Sequence[StoredRecord]]
+    objects: Objects,
+    run: str,
+    number: int,
+    now_ms: int,
+    packs: Mapping[str, Sequence[StoredRecord]],
+    keys: Keys = NO_KEYS,
 ) -> str:
     """The key of a new segment that repeats the footers of finished packs, so that one read finds them.
 
@@ -101,7 +107,7 @@ def write_segment(
         {"pack": pack, "records": [record.to_json() for record in records]}
         for pack, records in sorted(packs.items())
     ]
-    objects.put(key, _FRAME.write(lines))
+    objects.put(key, sign_bytes(_FRAME.write(lines), keys, _purpose(key)))
     return key
 
 
@@ -119,19 +125,23 @@ class Packs:
     damaged: tuple[str, ...]
 
 
-def load_results(objects: Objects, base: ResultsBase | None = None) -> ResultIndex:
+def load_results(objects: Objects, base: ResultsBase | None = None, keys: Keys = NO_KEYS) -> ResultIndex:
     """All finished results of the store; objects that cannot be read are left out and named.
 
     `base` is the head's merge of earlier segments. Read the head of the log before this, so that
-    nothing that an earlier gc has deleted is taken up again.
+    nothing that an earlier gc has deleted is taken up again. With keys only what a signed segment or
+    the base tells is taken: a pack that nobody vouches for could hold anybody's model.
     """
-    packs = read_packs(objects, base)
+    packs = read_packs(objects, base, keys)
     records = (record for some in packs.records.values() for record in some)
     return ResultIndex(records, packs.damaged, packs.loose, len(packs.segments))
 
 
-def read_packs(objects: Objects, base: ResultsBase | None) -> Packs:
-    """The records of all packs that are there: from the base, from segments, else from their footers."""
+def read_packs(objects: Objects, base: ResultsBase | None, keys: Keys = NO_KEYS) -> Packs:
+    """The records of all packs that are there: from the base, from segments, else from their footers.
+
+    With keys not from footers, and from signed segments alone.
+    """
     damaged: list[str] = []
     loose: dict[str, tuple[StoredRecord, ...]] = {}
     found: dict[str, tuple[StoredRecord, ...]] = {}
@@ -145,7 +155,7 @@ def read_packs(objects: Objects, base: ResultsBase | None) -> Packs:
     for info in objects.list("results/", base.through if base is not None and covered else ""):
         if _SEGMENT.fullmatch(info.key):
             try:
-                told = _read_segment(objects, info.key)
+                told = _read_segment(objects, info.key, keys)
             except StoreError:
                 damaged.append(info.key)
             else:
@@ -153,7 +163,7 @@ def read_packs(objects: Objects, base: ResultsBase | None) -> Packs:
                 found.update(told)
     records: dict[str, tuple[StoredRecord, ...]] = {}
     for info in objects.list("packs/"):
-        if not _PACK.fullmatch(info.key):
+        if not _PACK.fullmatch(info.key) or (keys and info.key not in found):
             continue
         try:
             if info.key not in found:
@@ -165,13 +175,15 @@ def read_packs(objects: Objects, base: ResultsBase | None) -> Packs:
     return Packs(records=records, segments=segments, loose=loose, damaged=tuple(damaged))
 
 
-def merge_results(objects: Objects, run: str, base: ResultsBase | None) -> ResultsBase | None:
+def merge_results(
+    objects: Objects, run: str, base: ResultsBase | None, keys: Keys = NO_KEYS
+) -> ResultsBase | None:
     """The merge of all that is known of packs, for a log entry to name; None where no segment is loose.
 
     Written under `index/<run>/results-<number>`. A segment whose name sorts before the last merged one
     though it is written later (a clock that is behind) is missed: its packs' footers are read then.
     """
-    packs = read_packs(objects, base)
+    packs = read_packs(objects, base, keys)
     through = max(packs.segments, default=None)
     if through is None:
         return None
@@ -222,10 +234,13 @@ class NewSegments:
         The run that looks; its own segments are passed over.
     since_ms
         Milliseconds since 1970 in UTC: segments of a time well before it are known.
+    keys
+        With keys, segments that none of them signed are passed over.
     """
 
-    def __init__(self, objects: Objects, run: str, since_ms: int) -> None:
+    def __init__(self, objects: Objects, run: str, since_ms: int, keys: Keys = NO_KEYS) -> None:
         self._objects = objects
+        self._keys = keys
         self._run = run
         # another machine's clock may be behind
         self._after = f"results/{max(since_ms - _CLOCKS_DIFFER_MS, 0):013d}"
@@ -242,18 +257,22 @@ class NewSegments:
                 continue
             # a damaged one is a miss; it is named by whoever reads all
             with contextlib.suppress(IntegrityError, NotFoundError):
-                for found in _read_segment(self._objects, info.key).values():
+                for found in _read_segment(self._objects, info.key, self._keys).values():
                     records.extend(found)
         return records
 
 
-def _read_segment(objects: Objects, key: str) -> dict[str, tuple[StoredRecord, ...]]:
-    return read_segment(objects.get(key), key)
+def _read_segment(objects: Objects, key: str, keys: Keys) -> dict[str, tuple[StoredRecord, ...]]:
+    return read_segment(objects.get(key), key, keys)
 
 
-def read_segment(data: bytes, key: str) -> dict[str, tuple[StoredRecord, ...]]:
+def _purpose(key: str) -> str:
+    return f"retraining segment {key}"
+
+
+def read_segment(data: bytes, key: str, keys: Keys = NO_KEYS) -> dict[str, tuple[StoredRecord, ...]]:
     """The records in a segment or a merge of segments by pack; IntegrityError where a byte differs."""
-    lines = _FRAME.read(data, key)
+    lines = _FRAME.read(check_bytes(data, keys, _purpose(key), key), key)
     try:
         return {pack: _records(line, pack) for line in lines for pack in [fields.text(line, "pack")]}
     except ValueError as error:

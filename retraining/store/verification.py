@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias, TypeVar
 from retraining.errors import IntegrityError, NotFoundError
 from retraining.release.values import BlobPointer, NodeState
 from retraining.store.condemned import pointers_of, read_condemned
-from retraining.store.documents import parse_document, parse_sealed
+from retraining.store.documents import parse_document
 from retraining.store.entries import RELEASING, LogEntry, ObjectPointer, entry_key, sequence_of
 from retraining.store.log import Store
 from retraining.store.nodes import Shard, read_rows
@@ -60,6 +60,7 @@ class Verification:
     """What was read, and what of it is damaged or missing. `releases` are those that were read in full."""
 
     entries: int
+    signed: int
     releases: tuple[int, ...]
     blobs: int
     bytes: int
@@ -81,6 +82,7 @@ def verify(store: Store, *, everything: bool = True) -> Verification:
     releases = {entry.release for entry in kept if entry.release is not None}
     return Verification(
         entries=len(entries),
+        signed=sum(entry.signed for entry in entries),
         releases=tuple(sorted(releases)),
         blobs=check.blobs,
         bytes=check.bytes,
@@ -232,10 +234,10 @@ class _Check:
         check_events(self._counted(self._objects.get(key)), key)
 
     def _segment(self, key: str) -> None:
-        read_segment(self._counted(self._objects.get(key)), key)
+        read_segment(self._counted(self._objects.get(key)), key, self._store.keys)
 
     def _hint(self, key: str) -> None:
-        parse_sealed(self._counted(self._objects.get(key)), key)
+        self._store.check_hint(self._counted(self._objects.get(key)), key)
 
     def _blob(self, pointer: BlobPointer) -> None:
         data = self._counted(read_blob(self._objects, pointer))
