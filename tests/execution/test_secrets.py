@@ -24,12 +24,13 @@ SIGNING = "marked-signing-key-5f1c0b7e"
 AS_OF = "2024-05-01T00:00:00Z"
 #: The command, with everything that is handed to Ray written to files.
 RECORDING = """
-import itertools, os, ray
-from ray.remote_function import RemoteFunction
-from ray import cloudpickle
-count, folder = itertools.count(), os.environ["RECORDED"]
+import itertools, os
+from retraining.execution.ray.backend import RayBackend
+
+count, folder, ready = itertools.count(), os.environ["RECORDED"], RayBackend.ready
 
 def keep(what, value):
+    from ray import cloudpickle
     try:
         body = cloudpickle.dumps(value)
     except Exception:
@@ -37,23 +38,27 @@ def keep(what, value):
     with open(f"{folder}/{what}-{next(count)}", "wb") as file:
         file.write(body)
 
-remote, put, init = RemoteFunction._remote, ray.put, ray.init
+def install(self, *arguments):
+    backend = ready(self, *arguments)
+    # Ray must not be imported before the session has made its token
+    import ray
+    from ray.remote_function import RemoteFunction
+    remote, put = RemoteFunction._remote, ray.put
 
-def recorded(self, args=None, kwargs=None, **options):
-    for value in [*(args or ()), *(kwargs or {}).values()]:
-        keep("argument", value)
-    keep("options", {name: value for name, value in options.items() if name != "serialized_runtime_env_info"})
-    return remote(self, args, kwargs, **options)
+    def remote_recorded(function, args=None, kwargs=None, **options):
+        for value in [*(args or ()), *(kwargs or {}).values()]:
+            keep("argument", value)
+        keep("options", {name: value for name, value in options.items() if name != "serialized_runtime_env_info"})
+        return remote(function, args, kwargs, **options)
 
-def put_recorded(value, *args, **kwargs):
-    keep("put", value)
-    return put(value, *args, **kwargs)
+    def put_recorded(value, *arguments, **more):
+        keep("put", value)
+        return put(value, *arguments, **more)
 
-def init_recorded(*args, **kwargs):
-    keep("init", (args, kwargs))
-    return init(*args, **kwargs)
+    RemoteFunction._remote, ray.put = remote_recorded, put_recorded
+    return backend
 
-RemoteFunction._remote, ray.put, ray.init = recorded, put_recorded, init_recorded
+RayBackend.ready = install
 from retraining.cli import main
 main()
 """
