@@ -39,8 +39,9 @@ class UpstreamColumn:
         if self.join is None:
             return self.values[rows]
         source = self.join[rows]
-        found = self.values[np.maximum(source, 0)].copy()
-        found[source < 0] = np.nan
+        found = np.full((len(source), self.values.shape[1]), np.nan)
+        there = source >= 0
+        found[there] = self.values[source[there]]
         return found
 
 

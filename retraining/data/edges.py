@@ -71,7 +71,7 @@ class Groups:
         ufunc, neutral = _RUNNING[function]
         ordered = output[self.order]
         running = np.where(np.isnan(ordered), neutral, ordered)
-        ends = np.append(self.bounds[1:], len(running))
+        ends = np.append(self.bounds[1:], len(running))[: len(self.bounds)]  # none, where there are no rows
         for begin, end in zip(self.bounds.tolist(), ends.tolist(), strict=True):
             if end - begin > 1:  # group by group: a sum must not hang on the rows of other groups
                 ufunc.accumulate(running[begin:end], out=running[begin:end])
@@ -142,7 +142,8 @@ def link_rows(
         return _newest(item, groups, decided, _decided(upstream, upstream_dataset)) if item.as_of else groups
     found = _one_row(item, *codes, reader_dataset, upstream_dataset)
     if exists is not None and decided is not None:
-        found[(found >= 0) & (exists[np.maximum(found, 0)] > decided)] = -1
+        at = np.flatnonzero(found >= 0)
+        found[at[exists[found[at]] > decided[at]]] = -1
     return found
 
 

@@ -32,6 +32,8 @@ __all__ = ["UntrustedError", "read_estimator", "write_estimator"]
 # The list lives in this file, never in an artifact or a manifest. Each is plain data of a fitted model, but
 # for a partial `check_array`, with which histogram boosting reads `categorical_features`.
 _TRUSTED = (
+    "collections.OrderedDict",
+    "collections.defaultdict",
     "functools.partial",
     # what a FunctionTransformer is given
     *(f"numpy.{name}" for name in ("absolute", "cos", "exp", "expm1", "log", "log10", "log1p", "log2")),
@@ -76,7 +78,17 @@ _TRUSTED = (
 # Of skops' node kinds those that hold data; methods and operators are not among them.
 _LOADERS = frozenset(
     {
-        *("DictNode", "ListNode", "TupleNode", "SetNode", "JsonNode", "SliceNode", "TypeNode", "DTypeNode"),
+        *(
+            "DictNode",
+            "DefaultDictNode",
+            "ListNode",
+            "TupleNode",
+            "SetNode",
+            "JsonNode",
+            "SliceNode",
+            "TypeNode",
+            "DTypeNode",
+        ),
         *(
             "BytesNode",
             "BytearrayNode",

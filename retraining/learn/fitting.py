@@ -67,7 +67,8 @@ class FittedModel:
         except (FitError, MemoryError):
             raise
         except Exception as error:
-            raise FitError(f"{self.spec.type} cannot predict: {_brief(error)}") from error
+            odd = _odd(self.spec, features)
+            raise FitError(f"{self.spec.type} cannot predict{odd}: {_brief(error)}") from error
 
     def _values(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(self.estimator.predict(matrix), dtype=np.float64).reshape(len(matrix), 1)

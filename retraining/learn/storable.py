@@ -75,14 +75,21 @@ def _not_storable(name: str, error: Exception, permissions: Permissions) -> FitE
     message = f"{name} cannot be stored safely: {error}"
     if not is_own(name):
         return FitError(message, "use another estimator or other parameters")
-    step = _advice(error.names) if isinstance(error, UntrustedError) else ""
-    joblib = f"or let joblib store it, which runs code when it is loaded: --allow-joblib or {ALLOW_JOBLIB}=1"
-    return FitError(message, f"{step}; {joblib}" if step else joblib.removeprefix("or "))
+    tops = _packages(error.names) if isinstance(error, UntrustedError) else ""
+    step = f"if you trust it, pass --allow {tops} or set {ALLOW}={tops}; or " if tops else ""
+    joblib = f"let joblib store it, which runs code when it is loaded: --allow-joblib or {ALLOW_JOBLIB}=1"
+    return FitError(message, step + joblib)
 
 
 def _advice(names: Iterable[str]) -> str:
-    """How types are allowed; nothing of Python itself ever should be."""
-    tops = sorted({name.partition(".")[0] for name in names if "." in name})
-    if not tops or any(top in sys.stdlib_module_names for top in tops):
+    tops = _packages(names)
+    if not tops:
         return "a model needs none of that: do not load it"
-    return f"if you trust it, pass --allow {','.join(tops)} or set {ALLOW}={','.join(tops)}"
+    return f"if you trust it, pass --allow {tops} or set {ALLOW}={tops}"
+
+
+def _packages(names: Iterable[str]) -> str:
+    """The packages whose permission would let types pass; '' where none should: nothing of Python itself."""
+    tops = sorted({name.partition(".")[0] for name in names if "." in name})
+    whole = all("." in name for name in names)
+    return ",".join(tops) if whole and not set(tops) & sys.stdlib_module_names else ""

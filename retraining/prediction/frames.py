@@ -145,12 +145,12 @@ def _format(dataset: Dataset, files: Sequence[Path]) -> FileFormat | None:
 def to_arrow(dataset: str, frame: Frame) -> pa.Table:
     """A table in memory as Arrow's; DataError for what is none."""
     try:
-        if type(frame).__module__.split(".")[0] == "pandas":
+        if type(frame).__module__.split(".")[0] == "pandas" and hasattr(frame, "columns"):
             arrow = pa.Table.from_pandas(frame)
             return arrow.select([name for name in arrow.column_names if not _PANDAS_INDEX.fullmatch(name)])
         if isinstance(frame, pa.RecordBatch):
             return pa.Table.from_batches([frame])
-        if hasattr(frame, "__arrow_c_stream__"):
+        if hasattr(frame, "__arrow_c_stream__") and not _is_series(frame):
             return pa.table(frame)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise DataError(
@@ -161,6 +161,11 @@ def to_arrow(dataset: str, frame: Frame) -> pa.Table:
         f"dataset {dataset}: a {type(frame).__name__} is not a table",
         "give a path, a pandas DataFrame or a pyarrow Table",
     )
+
+
+def _is_series(frame: Frame) -> bool:
+    """Whether it is one column without a name for it: Arrow's stream of a table's columns is a struct."""
+    return type(frame).__name__ in ("Series", "ChunkedArray")
 
 
 def _check_moments(dataset: Dataset, table: Table) -> None:
