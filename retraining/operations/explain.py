@@ -95,6 +95,7 @@ def _planned(session: Session, name: str) -> Story:
         as_of=session.plan.as_of,
         timezone=session.manifest.timezone,
         orphaned=state is not None and state.orphaned,
+        model_format=_format(state),
         pin=state.pin if state is not None else None,
     )
 
@@ -119,8 +120,13 @@ def _stored(store: Store, nodes: Mapping[str, NodeState], name: str) -> Story:
         attempt=attempt,
         timezone=recipe.get("timezone") or "UTC",
         orphaned=state.orphaned,
+        model_format=_format(state),
         pin=state.pin,
     )
+
+
+def _format(state: NodeState | None) -> str:
+    return "" if state is None or state.artifact is None else state.artifact.format
 
 
 def _makings(store: Store | None, state: NodeState | None) -> tuple[Making | None, Making | None]:

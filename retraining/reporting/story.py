@@ -44,7 +44,8 @@ class Story:
     """One node's story. `reads` maps an input's column to the nodes that feed it; moments are told in `timezone`.
 
     `attempt` is None where the last attempt made the champion. `decision` is what `plan` would do now,
-    None where no manifest was read. `no_node` says why a partition is no node; then all else is empty.
+    None where no manifest was read. `model_format` is that of the released model. `no_node` says why a
+    partition is no node; then all else is empty.
     """
 
     node: str
@@ -65,6 +66,7 @@ class Story:
     timezone: str = "UTC"
     orphaned: bool = False
     pin: Pin | None = None
+    model_format: str = ""
     no_node: str = ""
 
     def to_json(self) -> dict[str, Json]:
@@ -86,6 +88,7 @@ class Story:
             "last_attempt": None if self.attempt is None else self.attempt.to_json(),
             "now": None if self.decision is None else {"as_of": self.as_of, **self.decision.to_json()},
             "orphaned": self.orphaned,
+            "model_format": self.model_format or None,
             "pin": None if self.pin is None else self.pin.to_json(),
             "no_node": self.no_node or None,
         }

@@ -73,6 +73,9 @@ def _what_it_is(story: Story) -> list[str]:
         lines += wrapped(f"reads {column} from {list_nodes(names) or 'no node'}", "  ", "    ")
     if story.readers:
         lines += wrapped(f"read by {list_nodes(story.readers)}", "  ", "    ")
+    if story.model_format.endswith("-joblib"):
+        stored = "its released model is stored by joblib: loading it runs code, and needs --allow-joblib"
+        lines += wrapped(stored, "  ", "    ")
     if story.orphaned:
         lines.append("  it left the manifest or the data: no longer planned, still served")
     if story.pin is not None:

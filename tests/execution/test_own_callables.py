@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retraining.cli.entry import run_command
 from retraining.errors import ManifestError
 from retraining.learn.persistence import load
 from retraining.manifest.permissions import Permissions
@@ -194,7 +195,7 @@ def test_what_nothing_safe_can_hold_needs_joblib_which_needs_permission(shop):
     assert go(bench).outcomes["a"][0] == "promoted"
 
 
-def test_joblib_is_used_where_it_was_allowed_and_only_read_where_it_is_allowed(shop, monkeypatch):
+def test_joblib_is_used_where_it_was_allowed_and_only_read_where_it_is_allowed(shop, monkeypatch, capsys):
     source = (
         SOURCE
         + "\n\nimport fractions\n\n\nclass Odd(Mean):\n"
@@ -213,6 +214,8 @@ def test_joblib_is_used_where_it_was_allowed_and_only_read_where_it_is_allowed(s
     pointer = bench.version("a").document["fits"]["-"]["model"]
     assert pointer["format"] == "retraining-model-1-joblib"
     store = str(bench.folder / "store")
+    assert run_command(["explain", "a", "--store", store]) == 0
+    assert "stored by joblib" in capsys.readouterr().out
     with pytest.raises(Exception, match="stored by joblib") as caught:
         open_store(store, allow=("shopcode",)).current().predict("a", rows())
     assert "RETRAINING_ALLOW_JOBLIB=1" in str(caught.value)
