@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from retraining.data.columns import align_classes
+from retraining.data.labels import Classes
 from retraining.decide.fits import Context, LeftOut, contexts
 from retraining.decide.lineage import Handed
 from retraining.errors import IntegrityError, NotFoundError
@@ -196,12 +198,24 @@ def _read(
             raise  # written a moment ago: this store cannot be worked with
         study.results.discard("column", piece.fingerprint)
         return [*lacking, piece]
+    own = candidate.data.classes
     for (piece, record, _), data in zip(present, read, strict=True):
         at = candidate.rows.part == piece.part
-        values[at] = array_from(data)
+        # a fit knows the classes of its own rows alone
+        values[at] = align_classes(array_from(data), piece_classes(record, own), own)
         if origin is not None:
             origin[at] = candidate.hand(_handed(piece, record))
     return lacking
+
+
+def piece_classes(record: StoredRecord, classes: Classes) -> Classes:
+    """The classes in the order of a piece's columns; `classes` where it was made before fits had their own."""
+    told = record.metrics.get("classes")
+    return (
+        tuple(value for value in told if isinstance(value, str | int | float))
+        if isinstance(told, list)
+        else classes
+    )
 
 
 def _handed(piece: Piece, record: StoredRecord) -> Handed:

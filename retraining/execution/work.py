@@ -31,6 +31,7 @@ from retraining.execution.tasks import Batch, BatchResult, FitTask, Task, TaskRe
 from retraining.learn.estimators import EstimatorSpec, FitError
 from retraining.learn.features import Features
 from retraining.learn.fitting import FittedModel, fit
+from retraining.learn.narrowing import narrowed
 from retraining.learn.persistence import JOBLIB_FORMAT, dump, format_of, load
 from retraining.learn.repeating import check_repeats
 from retraining.learn.storable import joblib_refused
@@ -204,6 +205,8 @@ def _fit_records(task: FitTask, resources: Resources, cache: _Cache) -> list[Rec
         seed = recipe.fit_seed(task.left_out)
         weights = rows.fit_weights(task.left_out, chosen)
         spec = estimator_spec(recipe, task.classes)
+        if recipe.task == "classification" and not recipe.target.classes:
+            spec, target = narrowed(spec, target)
         permissions = resources.permissions
         model = fit(
             spec,
@@ -218,7 +221,7 @@ def _fit_records(task: FitTask, resources: Resources, cache: _Cache) -> list[Rec
         records.append(replace(made, metrics={**made.metrics, "trained": evidence.trained(chosen).to_json()}))
     for piece in task.pieces:
         at = np.flatnonzero(rows.part == piece.part)
-        found = np.full((len(at), model_width(recipe, task.classes)), np.nan)
+        found = np.full((len(at), model.spec.n_outputs), np.nan)
         able = usable[at]
         if able.any():
             matrix = assemble(recipe, table, rows.rows[at[able]], inputs)
@@ -235,6 +238,7 @@ def _fit_records(task: FitTask, resources: Resources, cache: _Cache) -> list[Rec
                     "finite": bool(np.isfinite(found[able]).all()),
                     "keys": evidence.keys(at),
                     "decided_from": evidence.decided_from(at),
+                    **({"classes": list(model.classes)} if model.classes else {}),
                 },
             )
         )
@@ -293,11 +297,6 @@ def estimator_spec(recipe: Recipe, classes: tuple[str | int | float | bool, ...]
 def features(matrix: Matrix) -> Features:
     """An assembled matrix as the learn room names it."""
     return Features(names=matrix.names, values=matrix.values, categories=matrix.categories)
-
-
-def model_width(recipe: Recipe, classes: tuple[object, ...]) -> int:
-    """The number of outputs of a recipe's models."""
-    return 1 if recipe.task == "regression" else len(classes)
 
 
 def array_bytes(values: NDArray[np.float64]) -> bytes:

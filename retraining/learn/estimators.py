@@ -17,7 +17,15 @@ from retraining.manifest.own import is_own
 from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.manifest.values import Json
 
-__all__ = ["Class", "EstimatorSpec", "FitError", "build_estimator", "is_tree", "takes_missing"]
+__all__ = [
+    "Class",
+    "EstimatorSpec",
+    "FitError",
+    "build_estimator",
+    "is_tree",
+    "takes_missing",
+    "written_form",
+]
 
 Class: TypeAlias = str | int | float | bool
 
@@ -130,7 +138,7 @@ def _fixed_parameters(spec: EstimatorSpec, estimator: Any, seed: int) -> dict[st
 def _class_weight(spec: EstimatorSpec, present: Sequence[int]) -> dict[int, Json]:
     written = spec.parameters["class_weight"]
     assert isinstance(written, dict)
-    position = {_written_form(value): index for index, value in enumerate(spec.classes)}
+    position = {written_form(value): index for index, value in enumerate(spec.classes)}
     unknown = sorted(set(written) - set(position))
     if unknown:
         message = f"class_weight names {unknown[0]!r}, which is none of the classes {list(position)}"
@@ -139,5 +147,6 @@ def _class_weight(spec: EstimatorSpec, present: Sequence[int]) -> dict[int, Json
     return {here[position[name]]: weight for name, weight in written.items() if position[name] in here}
 
 
-def _written_form(value: Class) -> str:
+def written_form(value: Class) -> str:
+    """A class as the manifest writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)

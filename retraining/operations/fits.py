@@ -17,7 +17,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from retraining.data.columns import UpstreamColumn, output_names, reader_column, unite, usable_rows
+from retraining.data.columns import (
+    UpstreamColumn,
+    align_classes,
+    output_names,
+    reader_column,
+    unite,
+    usable_rows,
+)
 from retraining.data.evidence import RowEvidence
 from retraining.data.labels import Classes
 from retraining.data.tables import Column
@@ -26,6 +33,7 @@ from retraining.decide.fits import Context, LeftOut, fit_context, parse_left_out
 from retraining.decide.lineage import Feed, Lineage, lineage_from_json
 from retraining.decide.recipes import Recipe, recipe_from_json
 from retraining.errors import DataError, InputError, NotFoundError
+from retraining.execution.predictions import piece_classes
 from retraining.execution.work import array_from
 from retraining.graph.nodes import is_pool
 from retraining.manifest import load_manifest
@@ -238,18 +246,19 @@ class _Released:
         values = np.full((len(rows.rows), width), np.nan)
         read = sorted({cell.piece for cell in feed.cells if cell.upstream == place})
         pieces = [lineage.pieces[number] for number in read]
-        pointers = []
+        pointers, own = [], []
         for piece in pieces:
             record = self._results().find("column", piece.fingerprint)
             pointer = record.blob("column") if record is not None else None
-            if pointer is None:
+            if record is None or pointer is None:
                 raise NotFoundError(
                     f"the store no longer has what {recipe.node} predicted for part {piece.part}",
                     f"make the version anew: retrain run --force '{self.document['node']}'",
                 )
             pointers.append(pointer)
-        for piece, data in zip(pieces, read_blobs(self.store.objects, pointers), strict=True):
-            values[rows.part == piece.part] = array_from(data)
+            own.append(piece_classes(record, classes))
+        for piece, known, data in zip(pieces, own, read_blobs(self.store.objects, pointers), strict=True):
+            values[rows.part == piece.part] = align_classes(array_from(data), known, classes)
         return rows.rows, values
 
     def _version(self, lineage: Lineage) -> Mapping[str, Any]:

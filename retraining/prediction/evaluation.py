@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from retraining.data.columns import (
     UpstreamColumn,
+    align_classes,
     assemble,
     output_names,
     reader_column,
@@ -80,7 +81,8 @@ class Evaluation:
             matrix = assemble(version.recipe, table, rows[usable], inputs)
             features = Features(names=matrix.names, values=matrix.values, categories=matrix.categories)
             try:
-                values[usable] = self.load(version).predict(features)
+                model = self.load(version)
+                values[usable] = align_classes(model.predict(features), model.classes, version.classes)
             except FitError as error:
                 raise DataError(f"{version.node}: {error.message}", error.next_step) from error
         return NodeValues(rows=rows, values=values, usable=usable, missing=missing)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import retraining
 from retraining.errors import RetrainingError
 from retraining.operations.run import Watcher
 
@@ -170,9 +171,53 @@ def test_a_class_that_appears_late_is_a_column_of_zeros_before(bench: Bench):
     assert version.document["data"]["classes"] == ["new", "no", "yes"]
     block = sorted(int(name[1:]) for name in version.fits)[0]
     early = version.column(f"<{block}")[block]
-    assert early.shape[1] == 3
-    assert np.all(early[:, 0] == 0.0)
-    assert np.allclose(early.sum(axis=1), 1.0)
+    assert early.shape[1] == 2  # the fit knows nothing of the class
+    read = retraining.fit_rows(bench.folder / "m.yaml", "after", store=str(bench.folder / "store"))
+    table = read.features.to_pandas()
+    assert table.columns.tolist() == ["all.new", "all.no", "all.yes", "x"]
+    before = table["all.new"] == 0.0
+    assert 0.3 < before.mean() < 1.0
+    known = table["all.no"].notna()
+    assert np.allclose(table.loc[known, ["all.new", "all.no", "all.yes"]].sum(axis=1), 1.0)
+
+
+def test_a_class_that_appears_changes_no_earlier_fit_and_no_earlier_prediction(bench: Bench):
+    text = TEXT.replace("    inputs: {area: {}}\n", "").replace(
+        "min_train: {rows: 40", "min_train: {rows: 20"
+    )
+    frame = rows().assign(late=lambda f: f["late"].map({True: "yes", False: "no"}))
+    text += """
+  below:
+    dataset: d
+    target: {column: y, known_after: 0d}
+    features: [x]
+    inputs: {all: {}}
+    estimator: {type: Ridge}
+"""
+    now = START + pd.Timedelta(weeks=12, days=2)
+    bench.write(text, d=frame[frame["t"] <= now])
+    first = bench.run(now.isoformat())
+    before = bench.version("all")
+    late = frame["t"] > now
+    frame.loc[late & (frame.index % 3 == 0), "late"] = "maybe"
+    bench.write(text, d=frame)
+    second = bench.run(at(20))
+    after = bench.version("all", attempt=True)
+    assert before.document["data"]["classes"] == ["no", "yes"]
+    assert after.document["data"]["classes"] == ["maybe", "no", "yes"]
+    shared = set(before.fits) & set(after.fits)
+    assert len(shared) >= 4
+    assert {name: before.fits[name] for name in shared} == {name: after.fits[name] for name in shared}
+    for name in shared:
+        for block, column in before.column(name).items():
+            if block < before.document["data"]["next_block"]:  # later ones have more rows now
+                assert np.array_equal(column, after.column(name)[block])
+    assert second.fits_made < first.fits_made
+    # and it is what a store would hold that has seen it all at once
+    fresh = bench.run(at(20), store="fresh")
+    assert fresh.outcomes["all"][0] == "promoted"
+    again = bench.version("all", "fresh")
+    assert {name: again.fits[name] for name in shared} == {name: before.fits[name] for name in shared}
 
 
 def test_rows_that_lack_an_upstream_column_are_not_told_as_trained_on(bench: Bench):
