@@ -99,14 +99,16 @@ def make_plan(
     selected: Collection[str],
     forced: Collection[str] = (),
     compared: Collection[str] = (),
+    promoted: Mapping[str, str] | None = None,
 ) -> Plan:
     """The decisions for all nodes of the graph.
 
-    Of `compared` nodes that have inputs somebody asked what each of them brings.
+    Of `compared` nodes that have inputs somebody asked what each of them brings. `promoted` are nodes whose
+    challengers a person releases, whatever the gate says, each with the person's words.
     """
     resuming: frozenset[str] = frozenset()
     while True:
-        decisions = _decide_all(graph, facts, states, environment, selected, forced, resuming)
+        decisions = _decide_all(graph, facts, states, environment, selected, forced, promoted or {}, resuming)
         again = frozenset(n.name for n in graph.nodes if resumes(n.name, graph, facts, decisions))
         if again <= resuming:
             break
@@ -152,6 +154,7 @@ def _decide_all(
     environment: str,
     selected: Collection[str],
     forced: Collection[str],
+    promoted: Mapping[str, str],
     resuming: Set[str],
 ) -> dict[str, Decision]:
     """Each node's decision, where the challengers of `resuming` are tried again."""
@@ -160,7 +163,16 @@ def _decide_all(
     for each in graph.nodes:
         node = each.name
         decision = _decide(
-            node, graph, facts[node], states, decisions, moving, environment, node in selected, node in forced
+            node,
+            graph,
+            facts[node],
+            states,
+            decisions,
+            moving,
+            environment,
+            node in selected,
+            node in forced,
+            promoted.get(node),
         )
         if node in resuming and decision.action in ("keep", "rescore"):
             decision = replace(decision, resumes=True, note=f"{decision.note}; tried for release again")
@@ -181,6 +193,7 @@ def _decide(
     environment: str,
     selected: bool,
     forced: bool,
+    promoted: str | None,
 ) -> Decision:
     state = facts.state
     released = state is not None and state.version is not None
@@ -196,6 +209,9 @@ def _decide(
         if state is not None and state.attempt is not None and state.attempt.outcome == "pending":
             return Decision(node=node, action="keep", note=pending_note(state.attempt))
         return Decision(node=node, action="blocked", note=_lacking_note(lacking, above))
+    if promoted is not None:
+        reason = Reason(kind="promote", text=promoted)
+        return Decision(node=node, action="retrain", reasons=(reason,))
     served = _went_back(node, graph, facts, states, environment)
     change = NOTHING_CHANGED if served else _change(node, graph, facts, states, environment)
     reasons = list(due_reasons(facts.rule, change))

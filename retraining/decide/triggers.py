@@ -26,7 +26,7 @@ from retraining.manifest.values import (
 from retraining.release.values import Parts
 
 ReasonKind: TypeAlias = Literal[
-    "new", "failed before", "forced", "definition", "data", "upstream", "pair check"
+    "new", "failed before", "forced", "promote", "definition", "data", "upstream", "pair check"
 ]
 
 

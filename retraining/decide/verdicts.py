@@ -27,6 +27,7 @@ class Verdict:
     notes: tuple[str, ...] = field(default=())
     rules: GateRules | None = None
     pooled: Pooled | None = None
+    overruled: Overruled | None = None
 
     def to_json(self) -> dict[str, Json]:
         """The verdict as a document (format 1), complete enough to be read years later."""
@@ -38,6 +39,8 @@ class Verdict:
             "limits": [check.to_json() for check in self.limits],
             "checks": [check.to_json() for check in self.checks],
         }
+        if self.overruled is not None:
+            doc["overruled"] = self.overruled.to_json()
         evidence = self.evidence
         if evidence is None:
             return doc
@@ -49,6 +52,19 @@ class Verdict:
         if self.pooled is not None:
             doc["pooled"] = self.pooled.to_json()
         return doc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overruled:
+    """A person's word against the gate: what was said, and what the gate had decided."""
+
+    said: str
+    word: Word
+    because: str
+
+    def to_json(self) -> dict[str, Json]:
+        """What was said and overruled, as a document."""
+        return {"said": self.said, "verdict": self.word, "because": self.because}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +131,17 @@ def with_checks(
     if verdict.word == "promoted" and failed:
         word, because = "rejected", f"{what}: {failed[0].note}"
     return replace(verdict, word=word, because=because, checks=(*verdict.checks, *checks))
+
+
+def overrule(verdict: Verdict, said: str) -> Verdict:
+    """The verdict that a person makes of it: promoted, with the gate's own beside it."""
+    gate = f"{verdict.word}: {verdict.because}"
+    return replace(
+        verdict,
+        word="promoted",
+        because=f"promoted by {said} (the gate: {gate})",
+        overruled=Overruled(said=said, word=verdict.word, because=verdict.because),
+    )
 
 
 def with_notes(verdict: Verdict, notes: tuple[str, ...]) -> Verdict:

@@ -16,6 +16,7 @@ from retraining.decide.fingerprints import attempt_fingerprint
 from retraining.decide.fits import Before, Folds, LeftOut
 from retraining.decide.pairs import PairCheck
 from retraining.decide.triggers import Reason
+from retraining.decide.verdicts import overrule
 from retraining.execution.candidates import Candidate, Fed, Side, Source, shipped_fit
 from retraining.execution.champions import waiting_of
 from retraining.execution.choosing import choose_release
@@ -116,20 +117,30 @@ def _retrained(
         (result,) = yield (Challenge(node=node),)
     else:
         result = yield from _challenged(study, node, decision, above)
-    if result.evidence is None:
+    if result.evidence is None and not _overrules(study, result):
         return result
     pool = None
-    if together:
-        (pools,) = yield (PoolOf(model=study.world.facts[node].recipe.model),)
-        pool = pools.get(result.evidence.kind)
-    judge_challenger(study, result, pool)
-    check_skew(study, result)
+    if result.evidence is not None:
+        if together:
+            (pools,) = yield (PoolOf(model=study.world.facts[node].recipe.model),)
+            pool = pools.get(result.evidence.kind)
+        judge_challenger(study, result, pool)
+        check_skew(study, result)
+    said = study.world.promoted.get(node)
+    if said is not None:
+        result.verdict = overrule(result.verdict, said)
+        result.outcome, result.because = result.verdict.word, result.verdict.because
     if result.won and study.readers[node]:
         error = yield from reader_columns(study, node, result.candidate)
         if error is not None:
             del study.challengers[node]
             return failed(study, node, result.decision, result.candidate, error)
     return result
+
+
+def _overrules(study: Study, result: NodeResult) -> bool:
+    """True where a person releases a challenger that has too little data to be judged."""
+    return result.node in study.world.promoted and result.outcome == "insufficient"
 
 
 def challenge(study: Study, node: str) -> Flow:
@@ -274,7 +285,7 @@ def _resolve(
     state = facts.state
     parts = candidate.evidence.parts(shipped_fit(candidate))
     changed = _changed_columns(study, candidate, state)
-    forced = any(reason.kind in ("forced", "failed before") for reason in decision.reasons)
+    forced = any(reason.kind in ("forced", "failed before", "promote") for reason in decision.reasons)
     if decision.conditional and not changed and state is not None and state.version is not None:
         note = "its upstream columns did not change on its rows"
         settled = replace(decision, action="keep", conditional=False, note=note)

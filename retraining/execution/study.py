@@ -180,7 +180,10 @@ class ReleaseSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """All that a run knows when it starts; read once, never changed."""
+    """All that a run knows when it starts; read once, never changed.
+
+    `promoted` are nodes whose challengers a person releases against the gate, with the person's words.
+    """
 
     manifest: Manifest
     graph: Graph
@@ -194,6 +197,7 @@ class World:
     objects: Objects
     as_of: int
     environment: str
+    promoted: Mapping[str, str] = field(default_factory=dict)
 
 
 class Study:
@@ -320,7 +324,8 @@ class Study:
 
     def needs_approval(self, node: str) -> bool:
         """True where a person has to approve what the node's challenger wins."""
-        return self.world.manifest.models[self.world.graph.node(node).model].gate.approve == "manual"
+        model = self.world.manifest.models[self.world.graph.node(node).model]
+        return model.gate.approve == "manual" and node not in self.world.promoted
 
     def forced(self, node: str) -> bool:
         """True where `--force` asked for the node."""

@@ -149,6 +149,7 @@ def version_document(
         "because": outcome[1],
         "recipe": candidate.recipe.to_json(),
         "datasets": {candidate.recipe.dataset: declarations[candidate.recipe.dataset]},
+        "as_of": moment(candidate.as_of).isoformat().replace("+00:00", "Z"),
         "cut_block": candidate.cut,
         "cut": cut_time(candidate),
         "data": candidate.data.to_json(),

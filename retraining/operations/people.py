@@ -93,3 +93,22 @@ def who_am_i() -> str:
 def named_briefly(names: Collection[str]) -> list[Json]:
     """The first names in order, for a log entry, which has to stay small."""
     return [*sorted(names)[:_MOST_NAMES]]
+
+
+def because_of(promoted: Mapping[str, str]) -> dict[str, Json]:
+    """What a log entry says of a promotion against the gate; empty where nothing was promoted so."""
+    if not promoted:
+        return {}
+    said = next(iter(promoted.values()))
+    return {"because": said.partition(": ")[2], "action": "overruled"}
+
+
+def refuse_half(promoted: Mapping[str, str], outcomes: Mapping[str, tuple[str, str]]) -> None:
+    """InputError where a challenger that a person wants released cannot be: then none is."""
+    for node in promoted:
+        word, because = outcomes[node]
+        if word != "promoted":
+            raise InputError(
+                f"{node} cannot be released ({word}: {because}); nothing was released",
+                "promote what it waits for too, or let a run train it" if word == "waiting" else "run again",
+            )

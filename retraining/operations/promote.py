@@ -20,7 +20,7 @@ from retraining.release.values import Attempt, BlobPointer, NodeState
 from retraining.store.log import Head, Store
 from retraining.store.results import ResultIndex
 
-__all__ = ["Promoted", "approve_pending", "named_nodes"]
+__all__ = ["Promoted", "approve_pending", "is_pending", "named_nodes"]
 
 _RUN = re.compile(r"[0-9]{6,13}(-[0-9a-f]{0,8})?")
 
@@ -70,6 +70,12 @@ def _of_run(nodes: Mapping[str, NodeState], text: str) -> frozenset[str]:
             f"{len(runs)} runs left something pending whose names begin with {text}", "write more of the name"
         )
     return frozenset(name for name, run in pending.items() if run in runs)
+
+
+def is_pending(head: Head, nodes: Collection[str]) -> bool:
+    """True where all these nodes have a challenger that waits for approval."""
+    attempts = [head.nodes[name].attempt for name in nodes]
+    return all(attempt is not None and attempt.outcome == "pending" for attempt in attempts)
 
 
 def approve_pending(stored: Stored, head: Head, nodes: Collection[str], because: str) -> Promoted:

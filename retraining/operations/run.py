@@ -27,7 +27,7 @@ from retraining.execution.study import NodeResult, World
 from retraining.learn.permitted import permitted
 from retraining.manifest.values import Json
 from retraining.operations.conclude import Conclusion, conclude
-from retraining.operations.people import named_briefly, who_am_i
+from retraining.operations.people import because_of, named_briefly, refuse_half, who_am_i
 from retraining.operations.prune import prune as prune_orphans
 from retraining.operations.record import exit_code_of, run_record
 from retraining.operations.session import Quiet, Request, Session, open_plan, read_document
@@ -136,7 +136,7 @@ def run(
         outcome = _nothing_to_do(session, started)
     else:
         assert session.store is not None
-        outcome = _carry_out(session, session.store, options, watcher, started)
+        outcome = carry_out(session, session.store, options, watcher, started)
     return _pruned(session, outcome) if prune else outcome
 
 
@@ -147,9 +147,10 @@ def _pruned(session: Session | Quiet, outcome: RunOutcome) -> RunOutcome:
     return replace(outcome, after=found.after, pruned=found.nodes, stay=found.stay)
 
 
-def _carry_out(
+def carry_out(
     session: Session, store: Store, options: RunOptions, watcher: Watcher, started: float
 ) -> RunOutcome:
+    """What became of a plan that has work; errors as `run`."""
     # before anything is paid for that such a store could lose
     store.objects.verify_exclusion()
     run_id = new_run_id(int(started * 1000), os.urandom(4))
@@ -188,6 +189,7 @@ def _execute(
         objects=store.objects,
         as_of=observation.as_of,
         environment=session.environment,
+        promoted=session.promoted,
     )
     driver = Driver(
         world,
@@ -234,6 +236,7 @@ def _finish(
         run=run_id,
         now=now,
     )
+    refuse_half(session.promoted, conclusion.outcomes)
     merged = _merged(session, store, run_id, index)
     after = _commit(session, store, run_id, conclusion, now, merged)
     record = run_record(session, run_id, execution, conclusion, after, options.backend, started, time.time())
@@ -298,6 +301,7 @@ def _commit(
             "reasons": _reason_kinds(session),
             "nodes": named_briefly(promoted),
             "count": len(promoted),
+            **because_of(session.promoted),
         },
         manifest=_manifest_of(session),
         now=now,

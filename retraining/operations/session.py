@@ -40,7 +40,8 @@ class Request:
 
     Of the nodes of `compare` it is asked what each input brings. `permissions` None: nothing will be trained, so
     code that the manifest names need not be allowed. `max_fits` is how many fits a run may need (None:
-    `decide.plan.MOST_FITS`).
+    `decide.plan.MOST_FITS`). `promote` are the nodes whose challengers a person releases, each with the person's
+    words; no other node is trained then.
     """
 
     manifest: Path
@@ -53,6 +54,7 @@ class Request:
     data: Mapping[str, str] = field(default_factory=dict)
     permissions: Permissions | None = None
     max_fits: int | None = None
+    promote: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,7 @@ class Session:
     plan: Plan
     environment: str
     permissions: Permissions = NOTHING
+    promoted: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
@@ -212,6 +215,8 @@ def _session(begun: _Begun, request: Request, create_store: bool) -> Session:
     states = selection_states(observation, facts, head.nodes) if any("state:" in one for one in asked) else {}
     graph = observation.graph
     selected = resolve_selection(request.select, request.exclude, graph, manifest, states)
+    if request.promote:
+        selected = frozenset(request.promote)
     forced = resolve_selection(request.force, (), graph, manifest, states) if request.force else frozenset()
     plan = make_plan(
         graph,
@@ -222,6 +227,7 @@ def _session(begun: _Begun, request: Request, create_store: bool) -> Session:
         selected=selected | forced,
         forced=forced,
         compared=resolve_selection(request.compare, (), graph, manifest, states) if request.compare else (),
+        promoted=request.promote,
     )
     most = plan.fits_beyond(request.max_fits) if create_store else None
     if most is not None:
@@ -242,6 +248,7 @@ def _session(begun: _Begun, request: Request, create_store: bool) -> Session:
         plan=plan,
         environment=environment,
         permissions=begun.permissions,
+        promoted=request.promote,
     )
 
 
