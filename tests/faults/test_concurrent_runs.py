@@ -27,6 +27,12 @@ models:
 )
 
 
+def numbers() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"id": range(60), "x": rng.normal(size=60)})
+    return frame.assign(y=frame["x"] + rng.normal(size=60))
+
+
 @pytest.fixture(params=["folder", "s3"])
 def url(request, bench) -> str:
     return request.getfixturevalue("s3_url") if request.param == "s3" else str(bench.folder / "store")
@@ -34,10 +40,7 @@ def url(request, bench) -> str:
 
 @pytest.fixture
 def ready(bench):
-    rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"id": range(60), "x": rng.normal(size=60)})
-    bench.write(MANIFEST, d=frame.assign(y=frame["x"] + rng.normal(size=60)))
-    return bench
+    return bench.write(MANIFEST, d=numbers())
 
 
 def together(bench, url, selections):
@@ -81,6 +84,7 @@ def test_runs_on_disjoint_parts_all_land_each_in_a_release_of_its_own(ready, url
         ready.folder / "m.yaml", store=str(ready.folder / "alone"), options=RunOptions(backend="serial")
     )
     assert head.logical() == alone.after.logical()
+    print(f"{N} runs at once on disjoint parts: {head.release} releases")
 
 
 def test_of_runs_on_the_same_part_exactly_one_wins_and_the_others_say_so(ready, url):
@@ -93,3 +97,4 @@ def test_of_runs_on_the_same_part_exactly_one_wins_and_the_others_say_so(ready, 
     head = open_store(url).read_head()
     assert (head.release, head.sequence, head.logical()) == (1, 1, won.after.logical())
     assert [entry.run for entry in open_store(url).entries()] == [won.run]
+    print(f"{N} runs at once on the same part: 1 won, {len(lost)} were told so")

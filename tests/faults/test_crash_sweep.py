@@ -109,3 +109,4 @@ def test_wherever_a_process_dies_running_again_ends_as_if_nothing_had_happened(b
             assert max(stored_fits(left.bodies).values()) == 1, what
     assert 0 < commits < len(states)
     assert len(states) >= scene.least_states
+    print(f"{name}: {len(states)} states of the store, each continued")

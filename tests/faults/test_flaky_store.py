@@ -111,7 +111,7 @@ def test_a_fault_of_the_store_at_any_call_ends_in_the_release_or_in_a_clear_erro
     print(f"{fault}: {ended.total()} calls, {dict(ended)}")
 
 
-@pytest.mark.parametrize("fault", ["refused", "cut off", "unanswered, not applied"])
+@pytest.mark.parametrize("fault", ["refused", "cut off"])
 def test_a_fault_while_a_second_run_reads_what_the_first_left_is_no_other_release(bench, monkeypatch, fault):
     worked = MemoryBench(bench, monkeypatch)
     worked.write(ONE_MODEL)
@@ -127,3 +127,4 @@ def test_a_fault_while_a_second_run_reads_what_the_first_left_is_no_other_releas
         assert isinstance(outcome, StoreError) or outcome.after.logical() == expected, befallen[at]
         assert worked.run(objects).after.logical() == expected, befallen[at]
         assert check_readable(objects).read_head().sequence == 2
+    print(f"second run, {fault}: {len(list(worth_a_try(calls)))} calls")

@@ -140,10 +140,15 @@ class SimulatedCrash(BaseException):
 
 
 def crashing(inner: Objects, call: int, *, after: bool) -> tuple[InterceptedObjects, list[str]]:
-    """A store that dies at call number `call` (from 0), before or after it took effect; the calls made."""
+    """A store that dies at call number `call` (from 0), before or after it took effect; the calls made.
+
+    Who calls a dead store again is dead too.
+    """
     made: list[str] = []
 
     def around(name, arguments, run):
+        if len(made) > call:
+            raise SimulatedCrash
         made.append(name)
         dies = len(made) == call + 1
         if dies and not after:
