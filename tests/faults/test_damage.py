@@ -111,7 +111,7 @@ def test_a_damaged_released_model_is_an_error_whose_remedy_helps(bench):
     new = {"d": str(bench.folder / "d.parquet")}
     with pytest.raises(IntegrityError, match="released model of a cannot be read") as failure:
         predict(str(bench.folder / "store"), "b", new)
-    assert "retrain run --force a" in failure.value.next_step
+    assert "retrain run --force 'a'" in failure.value.next_step
     assert bench.run().exit_code == 0
     assert bench.run(force=("a",)).exit_code == 0
     assert predict(str(bench.folder / "store"), "b", new).prediction.table.num_rows == len(rows())
