@@ -50,13 +50,13 @@ from retraining.manifest.values import (
 __all__ = ["build_dataset", "build_model"]
 
 
-def build_dataset(name: str, reading: Reading) -> Dataset:
-    """The dataset of a reading without problems."""
+def build_dataset(name: str, reading: Reading, folder: str = "") -> Dataset:
+    """The dataset of a reading without problems; `folder` is that of its file, relative to the manifest's."""
     types = reading.value(Datasets.TYPES) or {}
     missing = reading.value(Datasets.MISSING)
     return Dataset(
         name=name,
-        path=reading.value(Datasets.PATH) or "",
+        path=_below(folder, reading.value(Datasets.PATH) or ""),
         key=reading.value(Datasets.KEY) or (),
         format=cast("FileFormat | None", reading.value(Datasets.FORMAT)),
         types={column: cast("ColumnType", item.value) for column, item in types.items()},
@@ -65,6 +65,13 @@ def build_dataset(name: str, reading: Reading) -> Dataset:
         ingested=reading.value(Datasets.INGESTED),
         group=reading.value(Datasets.GROUP),
     )
+
+
+def _below(folder: str, path: str) -> str:
+    """A path of an included file, relative to the manifest."""
+    if not folder or "://" in path or path.startswith(("/", "~")):
+        return path
+    return f"{folder}/{path}"
 
 
 def build_model(model: ModelReading, scheme: Scheme, estimator: EstimatorInfo) -> Model:

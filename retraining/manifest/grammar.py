@@ -355,6 +355,12 @@ class Top:
         about="What everything random is derived from",
         default="0",
     )
+    INCLUDE: Final = Field(
+        name="include",
+        shape=ListOf(item=Text(expected="a file or a pattern of files"), expected="files", minimum=1),
+        about="More files with datasets and models, in the manifest's folder or below it",
+        default="none",
+    )
     DATASETS: Final = Field(
         name="datasets",
         shape=MapOf(
@@ -385,5 +391,5 @@ class Top:
     RECORD: Final = Record(
         name="manifest",
         what="the manifest",
-        fields=(MANIFEST, NAME, STORE, TIMEZONE, SEED, DATASETS, VALIDATION, DEFAULTS, MODELS),
+        fields=(MANIFEST, NAME, STORE, TIMEZONE, SEED, INCLUDE, DATASETS, VALIDATION, DEFAULTS, MODELS),
     )

@@ -1,4 +1,4 @@
-"""Reading a manifest: the one place in this room that opens a user's file."""
+"""Reading a manifest: with `including.py` the one place in this room that opens a user's files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from retraining.errors import InputError
 from retraining.manifest.catalog import EstimatorInfo, estimators
 from retraining.manifest.document import MAX_BYTES, read_document
+from retraining.manifest.including import join_files
 from retraining.manifest.problems import Problems
 from retraining.manifest.resolve import resolve
 from retraining.manifest.values import Manifest
@@ -42,7 +43,7 @@ def load_manifest(path: str | os.PathLike[str]) -> Manifest:
 
 
 def parse_manifest(data: bytes, file: Path, catalog: Mapping[str, EstimatorInfo] | None = None) -> Manifest:
-    """The manifest that these bytes write, checked as a whole; raises ManifestError with every problem.
+    """The manifest that these bytes write, with what it includes; raises ManifestError with every problem.
 
     `file` is for messages and for relative paths. `catalog` defaults to the installed estimators.
     """
@@ -51,7 +52,8 @@ def parse_manifest(data: bytes, file: Path, catalog: Mapping[str, EstimatorInfo]
     if root is None:
         problems.raise_any()
         raise AssertionError("an unreadable document has a problem")
-    return resolve(root, data, file, estimators() if catalog is None else catalog, problems)
+    joined = join_files(root, data, file, problems)
+    return resolve(joined, file, estimators() if catalog is None else catalog, problems)
 
 
 def _suggest(file: Path) -> str:

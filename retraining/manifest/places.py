@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from retraining.manifest.nodes import MappingNode, Node, SequenceNode, child_path
+from retraining.manifest.sources import Sources
 from retraining.manifest.values import Place
 
 __all__ = ["locate", "record_places"]
@@ -15,13 +16,14 @@ _DEPTH = 6
 _SECTIONS = ("datasets", "validation", "defaults", "models")
 
 
-def record_places(root: Node, file: str) -> dict[str, Place]:
+def record_places(root: Node, sources: Sources) -> dict[str, Place]:
     """The place of every field and list item of datasets, validation, defaults and models, by document path."""
     places: dict[str, Place] = {}
     for entry in root.entries if isinstance(root, MappingNode) else ():
         if entry.key.text in _SECTIONS:
             for path, node in _walk(entry.node, entry.key.text, _DEPTH):
-                places[path] = Place(file=file, line=node.line, column=node.column, path=path)
+                file, line = sources.find(node.line)
+                places[path] = Place(file=file, line=line, column=node.column, path=path)
     return places
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from retraining.errors import ManifestError, Problem
 from retraining.manifest.nodes import Node
+from retraining.manifest.sources import Sources
 
 __all__ = ["Problems", "listed"]
 
@@ -20,10 +21,11 @@ _LONGEST = 200
 
 
 class Problems:
-    """Problems of one file, gathered while it is read, raised together."""
+    """Problems of a manifest, gathered while it is read, raised together; `sources` are its files."""
 
     def __init__(self, file: str) -> None:
         self.file = file
+        self.sources = Sources(file)
         self._found: dict[tuple[int, int, str], Problem] = {}
         # Nearest names cost time for each candidate: a file of wrong names must not take minutes.
         self._comparisons_left = _COMPARISONS
@@ -44,11 +46,12 @@ class Problems:
 
         `once` names a rule of which one breach at a place is enough, however the messages differ.
         """
-        line, column = where if isinstance(where, tuple) else (where.line, where.column)
+        whole_line, column = where if isinstance(where, tuple) else (where.line, where.column)
+        file, line = self.sources.find(whole_line)
         self._found.setdefault(
-            (line, column, once or message),
+            (whole_line, column, once or message),
             Problem(
-                file=self.file,
+                file=file,
                 line=line,
                 column=column,
                 path=_printable(path),
@@ -56,6 +59,13 @@ class Problems:
                 next_step=_printable(next_step),
             ),
         )
+
+    def adopt(self, other: Problems) -> int:
+        """Takes the problems of another file among these; the number of lines before that file."""
+        before = self.sources.add(other.file)
+        for (line, column, rule), problem in other._found.items():
+            self._found[(before + line, column, rule)] = problem
+        return before
 
     def nearest(self, name: str, allowed: Iterable[str]) -> str | None:
         """The allowed name that looks most like this one; None where none is like it."""
@@ -73,8 +83,8 @@ class Problems:
         return f"did you mean `{near}`?" if near else otherwise
 
     def in_order(self) -> list[Problem]:
-        """All problems in the order of the file."""
-        return sorted(self._found.values(), key=lambda problem: (problem.line, problem.column))
+        """All problems in the order of the files."""
+        return [problem for _, problem in sorted(self._found.items(), key=lambda item: item[0][:2])]
 
     def raise_any(self) -> None:
         """Raise ManifestError with every problem, or return if there is none."""

@@ -6,7 +6,6 @@ only of a manifest without problems.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,8 +14,9 @@ from retraining.manifest.catalog import EstimatorInfo, gives_probabilities
 from retraining.manifest.composites import Item
 from retraining.manifest.connections import check_connections
 from retraining.manifest.grammar import Datasets, Models, Top
+from retraining.manifest.including import Joined
 from retraining.manifest.models import check_model
-from retraining.manifest.nodes import MappingNode, Node
+from retraining.manifest.nodes import MappingNode
 from retraining.manifest.parameters import estimator_info, written_parameters
 from retraining.manifest.places import record_places
 from retraining.manifest.problems import Problems, listed
@@ -27,15 +27,14 @@ from retraining.manifest.values import FoldScheme, Manifest, Scheme, TimeScheme
 __all__ = ["resolve"]
 
 
-def resolve(
-    root: Node, data: bytes, file: Path, catalog: Mapping[str, EstimatorInfo], problems: Problems
-) -> Manifest:
-    """The manifest that the tree of the file's bytes says; raises ManifestError with every problem."""
-    top = Top.RECORD.read(root, "", problems)
+def resolve(joined: Joined, file: Path, catalog: Mapping[str, EstimatorInfo], problems: Problems) -> Manifest:
+    """The manifest that the tree of its files says; raises ManifestError with every problem."""
+    top = Top.RECORD.read(joined.root, "", problems)
     if top is None:
         problems.raise_any()
         raise AssertionError("a refused manifest has a problem")
-    datasets = _readings(top.value(Top.DATASETS) or {})
+    tables = top.value(Top.DATASETS) or {}
+    datasets = _readings(tables)
     schemes = _schemes(top, datasets, problems)
     items = top.value(Top.MODELS) or {}
     defaults = top.value(Top.DEFAULTS)
@@ -43,7 +42,7 @@ def resolve(
         name: ModelReading(name=name, own=reading, defaults=defaults)
         for name, reading in _readings(items).items()
     }
-    _check_letters("datasets", top.value(Top.DATASETS) or {}, problems)
+    _check_letters("datasets", tables, problems)
     _check_letters("models", items, problems)
     infos = _check_models(models, top, datasets, schemes, catalog, problems)
     check_connections(models, _names(top, Top.MODELS.name), datasets, schemes, problems)
@@ -51,8 +50,11 @@ def resolve(
     return Manifest(
         name=top.value(Top.NAME) or "",
         file=file,
-        digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
-        datasets={name: build_dataset(name, reading) for name, reading in datasets.items()},
+        digest=joined.digest,
+        datasets={
+            name: build_dataset(name, reading, joined.folders.get(tables[name].key.line, ""))
+            for name, reading in datasets.items()
+        },
         models={
             name: build_model(model, schemes[model.value(Models.DATASET) or ""], infos[name])
             for name, model in models.items()
@@ -61,7 +63,7 @@ def resolve(
         store=top.value(Top.STORE),
         timezone=top.value(Top.TIMEZONE) or "UTC",
         seed=top.value(Top.SEED) or 0,
-        places=record_places(root, problems.file),
+        places=record_places(joined.root, problems.sources),
     )
 
 
@@ -81,7 +83,8 @@ def _check_letters(kind: str, items: Mapping[str, Item[Reading]], problems: Prob
     for name, item in items.items():
         first = seen.setdefault(name.casefold(), item)
         if first is not item:
-            found = f"`{name}` differs only in case from `{first.key.text}` at line {first.key.line}"
+            place = problems.sources.place(first.key)
+            found = f"`{name}` differs only in case from `{first.key.text}` at {place}"
             problems.add(item.key, f"{kind}.{name}", found, "give one of the two another name")
 
 
