@@ -6,7 +6,7 @@ rows, under which fingerprint, and what is already in the store. Nothing here tr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -179,8 +179,12 @@ class Candidate:
         results: Results,
         *,
         keep_model: bool = False,
+        keep_made: bool = False,
     ) -> tuple[FitTask | None, tuple[Piece, ...]]:
-        """The task that is still to be done for these pieces (None: all is in the store), and the pieces."""
+        """The task that is still to be done for these pieces (None: all is in the store), and the pieces.
+
+        With `keep_model` the fit's model is a part of it; with `keep_made` it is kept if it is made anyway.
+        """
         parts = self.served(left_out, parts)
         fingerprint, model = self.fingerprint(left_out, results)
         self.made[str(left_out)] = fingerprint
@@ -194,12 +198,13 @@ class Candidate:
             self.made[str(left_out)] = fingerprint
             self.remade.add(str(left_out))
             pieces = lacking = self.pieces(left_out, fingerprint, parts)
+        keep = keep_model or keep_made
         task = FitTask(
             id=digest_of(
                 [
                     fingerprint,
                     [piece.fingerprint for piece in lacking],
-                    keep_model,
+                    keep,
                     None if model is None else model.digest,
                 ]
             ),
@@ -213,7 +218,7 @@ class Candidate:
             inputs=self.inputs[fit_context(left_out)],
             as_of=self.as_of,
             model=model,
-            keep_model=keep_model and model is None,
+            keep_model=keep and model is None,
             check_reload=left_out == shipped_fit(self),
         )
         return task, pieces
@@ -251,6 +256,18 @@ def gate_fits(candidate: Candidate) -> dict[LeftOut, list[int]]:
         return candidate.column_fits(frozenset())
     holdout = candidate.data.holdout
     return {Before(min(candidate.cut, holdout[0])): list(holdout)} if holdout else {}
+
+
+def kept_fits(fits: Collection[LeftOut], keep: int | None) -> frozenset[LeftOut]:
+    """The fits of a column whose models the manifest's `keep_fits` keeps: the newest so many, None: all.
+
+    By folds none is newer, and only 0 keeps none: a champion needs its fits to predict rows that came since.
+    """
+    if keep == 0:
+        return frozenset()
+    blocks = sorted(one for one in fits if isinstance(one, Before))
+    newest = blocks if keep is None else blocks[-keep:]
+    return frozenset([*newest, *(one for one in fits if isinstance(one, Folds))])
 
 
 def shipped_fit(candidate: Candidate) -> LeftOut:

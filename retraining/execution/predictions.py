@@ -18,6 +18,7 @@ from retraining.decide.lineage import Handed
 from retraining.errors import IntegrityError, NotFoundError
 from retraining.execution.candidates import (
     Candidate,
+    kept_fits,
     shipped_fit,
 )
 from retraining.execution.champions import version_of_side
@@ -52,13 +53,18 @@ def column(study: Study, key: ColumnOf) -> Flow:
         rows = candidate.rows.rows
         return ColumnValues(rows=rows, values=empty, origin=nowhere, first=None, error=error)
     fits = candidate.possible(wanted)
-    keep = candidate.cut is None  # folds: a later column needs every fit of the lattice again
     kind: FitKind = "block" if key.side == "challenger" else "champion"
     # what will ship is made once: the block fit that predicts the newest rows is the shipped fit
     ships = {shipped_fit(candidate)} if key.side == "challenger" else set()
     origin = unknown_origin(candidate)
     values, error = yield from predictions(
-        study, candidate, fits, kind, keep_model=keep, keep_models_of=ships, origin=origin
+        study,
+        candidate,
+        fits,
+        kind,
+        keep_models_of=ships,
+        keep_made=kept_fits(fits, study.world.manifest.keep_fits),
+        origin=origin,
     )
     first = min((part for parts in fits.values() for part in parts), default=None)
     rows = candidate.rows.rows
@@ -83,11 +89,14 @@ def predictions(
     *,
     keep_model: bool = False,
     keep_models_of: Collection[LeftOut] = (),
+    keep_made: Collection[LeftOut] = (),
     origin: NDArray[np.int32] | None = None,
 ) -> Flow:
     """The predictions of some fits on the node's rows (NaN elsewhere), and an error or None.
 
-    What the store has and cannot be read, a column or the model of a cached fit, is made again.
+    The models of `keep_models_of` (`keep_model`: of all) are there afterwards; those of `keep_made` are kept
+    where the fit is made anyway. What the store has and cannot be read, a column or the model of a cached
+    fit, is made again.
     Where `origin` is given the candidate takes the pieces among those that it hands down, and each row's
     piece is filled in there.
     """
@@ -96,7 +105,7 @@ def predictions(
         error = yield from _base_models(study, candidate, fits)
         if error is not None:
             return np.full((len(candidate.rows.rows), candidate.width), np.nan), error
-        tasks, pieces = _wanted(study, candidate, fits, kind, models)
+        tasks, pieces = _wanted(study, candidate, fits, kind, models, keep_made)
         done = yield _do(study, candidate, tasks)
         _count(candidate, tasks, done)
         damaged = [task for task, result in zip(tasks, done, strict=True) if result.damaged]
@@ -157,13 +166,21 @@ def _wanted(
     fits: Mapping[LeftOut, Sequence[int]],
     kind: FitKind,
     models: Collection[LeftOut],
+    keep_made: Collection[LeftOut],
 ) -> tuple[list[FitTask], list[Piece]]:
     """The tasks that are still to be done for some fits, and the pieces that are there after them."""
     results = study.known_results(candidate)
     tasks: list[FitTask] = []
     pieces: list[Piece] = []
     for left_out, parts in fits.items():
-        task, wanted = candidate.task(left_out, parts, kind, results, keep_model=left_out in models)
+        task, wanted = candidate.task(
+            left_out,
+            parts,
+            kind,
+            results,
+            keep_model=left_out in models,
+            keep_made=left_out in keep_made,
+        )
         # a fit of the lattice predicts all its folds, and this column takes only its own from it
         pieces += [piece for piece in wanted if piece.part in parts]
         if task is not None:

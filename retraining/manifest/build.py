@@ -15,7 +15,9 @@ from retraining.manifest.grammar import (
     Gates,
     Models,
     Partitioning,
+    Requests,
     Targets,
+    Top,
     Weights,
 )
 from retraining.manifest.own import is_own
@@ -39,6 +41,7 @@ from retraining.manifest.values import (
     Model,
     OwnMetric,
     Partitions,
+    Resources,
     Rule,
     Scheme,
     Target,
@@ -65,6 +68,15 @@ def build_dataset(name: str, reading: Reading, folder: str = "") -> Dataset:
         ingested=reading.value(Datasets.INGESTED),
         group=reading.value(Datasets.GROUP),
     )
+
+
+def kept_models(written: str | Reading | None) -> int | None:
+    """`keep_fits` as the number of a column's newest fits whose models are kept; None: all."""
+    if written is None:
+        return 2
+    if isinstance(written, Reading):
+        return written.value(Top.LAST)
+    return None if written == "all" else 0
 
 
 def _below(folder: str, path: str) -> str:
@@ -102,6 +114,7 @@ def build_model(model: ModelReading, scheme: Scheme, estimator: EstimatorInfo) -
         ship=cast("Literal['refit', 'gated']", model.value(Models.SHIP) or "refit"),
         degenerate=cast("Literal['fail', 'prior']", model.value(Models.DEGENERATE) or "fail"),
         gate=gate,
+        resources=_resources(model.value(Models.RESOURCES)),
         description=model.value(Models.DESCRIPTION) or "",
         owner=model.value(Models.OWNER) or "",
         tags=model.value(Models.TAGS) or (),
@@ -178,6 +191,18 @@ def _partitions(reading: Reading | None) -> Partitions:
         min_rows=reading.value(Partitioning.MIN_ROWS) or Partitions().min_rows,
         small=cast("Literal['skip', 'pool', 'error']", reading.value(Partitioning.SMALL) or "skip"),
         max=reading.value(Partitioning.MAX) or Partitions().max,
+    )
+
+
+def _resources(reading: Reading | None) -> Resources:
+    if reading is None:
+        return Resources()
+    custom = reading.value(Requests.CUSTOM) or {}
+    return Resources(
+        cpus=reading.value(Requests.CPUS) or 1.0,
+        memory=reading.value(Requests.MEMORY),
+        gpus=reading.value(Requests.GPUS) or 0.0,
+        custom={name: item.value or 0.0 for name, item in custom.items()},
     )
 
 

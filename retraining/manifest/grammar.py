@@ -10,9 +10,11 @@ from __future__ import annotations
 from typing import Final
 
 from retraining.manifest.composites import Either, JsonMapping, ListOf, MapOf
+from retraining.manifest.datasets import Datasets
 from retraining.manifest.gates import Gates
 from retraining.manifest.inputs import COLUMNS_SHAPE, AsOf, Edges
 from retraining.manifest.records import Field, Record
+from retraining.manifest.resources import Requests
 from retraining.manifest.rules import RuleShape
 from retraining.manifest.schemes import SchemeShape
 from retraining.manifest.scores import MetricShape
@@ -33,79 +35,11 @@ __all__ = [
     "Gates",
     "Models",
     "Partitioning",
+    "Requests",
     "Targets",
     "Top",
     "Weights",
 ]
-
-
-class Datasets:
-    """The fields of an entry under `datasets`."""
-
-    PATH: Final = Field(
-        name="path",
-        shape=Text(expected="a file, folder, glob or URL"),
-        about="Where the table is: a file, folder or glob relative to the manifest, or a URL",
-        required=True,
-    )
-    FORMAT: Final = Field(
-        name="format",
-        shape=Choice(options=("parquet", "csv", "jsonl")),
-        about="How the table is stored",
-        default="by the file's suffix",
-    )
-    TYPES: Final = Field(
-        name="types",
-        shape=MapOf(
-            names=COLUMN_SHAPE,
-            value=Choice(options=("int", "float", "string", "bool", "date", "timestamp", "category")),
-            expected="a mapping from columns to types",
-        ),
-        about="Types of columns that the file does not type as meant",
-        default="as the file has them",
-    )
-    MISSING: Final = Field(
-        name="missing",
-        shape=ListOf(
-            item=Written(expected="a text as the file writes it", null=True),
-            expected="texts",
-            as_written=True,
-        ),
-        about="Texts of a CSV file that mean a missing value",
-        default='[""]',
-    )
-    KEY: Final = Field(
-        name="key", shape=COLUMNS_SHAPE, about="The columns that together identify a row", required=True
-    )
-    TIME: Final = Field(
-        name="time",
-        shape=COLUMN_SHAPE,
-        about="The column of the moment at which a row's features are known and its prediction is made",
-        default="none, and so no time scheme",
-    )
-    INGESTED: Final = Field(
-        name="ingested",
-        shape=COLUMN_SHAPE,
-        about="The column of the moment before which the row does not exist",
-        default="a row exists from its time on",
-    )
-    GROUP: Final = Field(
-        name="group",
-        shape=COLUMN_SHAPE,
-        about="The column whose rows of one value stay in one fold",
-        default="the key",
-    )
-    VALIDATION: Final = Field(
-        name="validation",
-        shape=SchemeShape(),
-        about="How models on this dataset are validated",
-        default="the manifest's `validation`",
-    )
-    RECORD: Final = Record(
-        name="dataset",
-        what="a dataset",
-        fields=(PATH, FORMAT, TYPES, MISSING, KEY, TIME, INGESTED, GROUP, VALIDATION),
-    )
 
 
 class Targets:
@@ -304,6 +238,12 @@ class Models:
         default="{definition, upstream, data: {blocks: 1}}; in the fold scheme data: {share: 10%}",
     )
     GATE: Final = Field(name="gate", shape=Gates.RECORD, about="When a challenger may replace its champion")
+    RESOURCES: Final = Field(
+        name="resources",
+        shape=Requests.RECORD,
+        about="What a cluster must have free for one fit; the serial backend does not ask",
+        default="one CPU",
+    )
     _SHARED: Final = (
         DESCRIPTION,
         OWNER,
@@ -320,6 +260,7 @@ class Models:
         DEGENERATE,
         RETRAIN_WHEN,
         GATE,
+        RESOURCES,
     )
     RECORD: Final = Record(name="model", what="a model", fields=(DATASET, TARGET, FEATURES, INPUTS, *_SHARED))
     DEFAULTS: Final = Record(
@@ -354,6 +295,18 @@ class Top:
         shape=Integer(maximum=2**32 - 1),
         about="What everything random is derived from",
         default="0",
+    )
+    LAST: Final = Field(
+        name="last", shape=Integer(minimum=1), about="The newest fits of each column", required=True
+    )
+    KEEP_FITS: Final = Field(
+        name="keep_fits",
+        shape=Either(
+            short=Choice(options=("none", "all")),
+            mapping=Record(name="keep_fits", what="kept fits", fields=(LAST,)),
+        ),
+        about="Of which fits that only make columns the models are kept; what is missing is fitted again",
+        default="{last: 2}",
     )
     INCLUDE: Final = Field(
         name="include",
@@ -391,5 +344,17 @@ class Top:
     RECORD: Final = Record(
         name="manifest",
         what="the manifest",
-        fields=(MANIFEST, NAME, STORE, TIMEZONE, SEED, INCLUDE, DATASETS, VALIDATION, DEFAULTS, MODELS),
+        fields=(
+            MANIFEST,
+            NAME,
+            STORE,
+            TIMEZONE,
+            SEED,
+            KEEP_FITS,
+            INCLUDE,
+            DATASETS,
+            VALIDATION,
+            DEFAULTS,
+            MODELS,
+        ),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from retraining.manifest.build import build_dataset, build_model
+from retraining.manifest.build import build_dataset, build_model, kept_models
 from retraining.manifest.catalog import EstimatorInfo, gives_probabilities
 from retraining.manifest.composites import Item
 from retraining.manifest.connections import check_connections
@@ -63,6 +63,7 @@ def resolve(joined: Joined, file: Path, catalog: Mapping[str, EstimatorInfo], pr
         store=top.value(Top.STORE),
         timezone=top.value(Top.TIMEZONE) or "UTC",
         seed=top.value(Top.SEED) or 0,
+        keep_fits=kept_models(top.value(Top.KEEP_FITS)),
         places=record_places(joined.root, problems.sources),
     )
 

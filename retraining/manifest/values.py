@@ -147,6 +147,19 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What a cluster must have free for one fit: CPUs, bytes of memory, GPUs, and resources of its own by name.
+
+    None and 0 ask for nothing. They never change a fit.
+    """
+
+    cpus: float = 1.0
+    memory: int | None = None
+    gpus: float = 0.0
+    custom: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimator:
     """A scikit-learn or XGBoost class by its name, or a callable of one's own, and its parameters as written.
 
@@ -256,6 +269,7 @@ class Model:
     ship: Literal["refit", "gated"] = "refit"
     degenerate: Literal["fail", "prior"] = "fail"
     gate: GateRules = GateRules()
+    resources: Resources = field(default_factory=Resources)
     description: str = ""
     owner: str = ""
     tags: tuple[str, ...] = ()
@@ -266,6 +280,7 @@ class Model:
 class Manifest:
     """The whole file, checked. `digest` is of its bytes; `schemes` has one entry for each dataset.
 
+    `keep_fits` is of how many of a column's newest fits the models are kept (None: of all).
     `places` maps a document path (`models.delay.features[2]`) to where it stands, for errors that
     only the data can show.
     """
@@ -279,6 +294,7 @@ class Manifest:
     store: str | None = None
     timezone: str = "UTC"
     seed: int = 0
+    keep_fits: int | None = 2
     places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
 
     @property

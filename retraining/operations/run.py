@@ -353,6 +353,11 @@ def _backend(
         objects=store.objects,
         workers=options.workers,
         address=options.address,
+        requests={
+            model.name: model.resources
+            for decision in session.plan.active
+            if (model := session.manifest.models[session.graph.node(decision.node).model])
+        },
         permissions=session.permissions,
     )
     try:

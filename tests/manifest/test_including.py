@@ -105,7 +105,8 @@ def test_problems_stand_in_their_own_files(write):
 
 
 def test_names_are_unique_over_all_files(write):
-    twice = "models: {price: {dataset: sales, target: p, features: [area]}}\ndatasets: {sales: {path: s.csv, key: [id]}}\n"
+    twice = "models: {price: {dataset: sales, target: p, features: [area]}}\n"
+    twice += "datasets: {sales: {path: s.csv, key: [id]}}\n"
     assert problems(write(main=MAIN, teams__a=twice)) == [
         "teams/a.yaml:1:10 `price` is already at line 7",
         "teams/a.yaml:2:12 `sales` is already at line 4",

@@ -141,7 +141,6 @@ def test_no_later_feature_is_in_it(validator):
     for later in (
         "drift",
         "schedule",
-        "include",
     ):
         assert f'"{later}"' not in text
 

@@ -9,19 +9,20 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retraining.data.tables import Table
-from retraining.errors import StoreError
+from retraining.errors import ClusterError, StoreError
 from retraining.execution.ray.session import RaySession
-from retraining.execution.tasks import Batch, BatchResult
+from retraining.execution.requests import unmet_request
+from retraining.execution.tasks import Batch, BatchResult, FitTask
 from retraining.manifest.permissions import NOTHING, Permissions
-from retraining.manifest.values import Dataset
+from retraining.manifest.values import Dataset, Resources
 from retraining.store.objects import Objects
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class RayBackend:
         CPUs of the embedded session; None: the machine's.
     address
         `local` for a private embedded session, `auto` or an address for a running cluster.
+    requests
+        What each model asks for one of its fits, by the model's name.
     permissions
         What workers may import, and where they look for it.
     """
@@ -52,11 +55,13 @@ class RayBackend:
         objects: Objects,
         workers: int | None = None,
         address: str = "local",
+        requests: Mapping[str, Resources] | None = None,
         permissions: Permissions = NOTHING,
     ) -> None:
         self.objects = objects
         self._permissions = permissions
         self._store_url = _absolute(store_url)
+        self._requests = requests or {}
         self._session = RaySession(workers=workers, address=address)
         self._tables: dict[str, ray.ObjectRef] = {}
         self._arrays: dict[str, ray.ObjectRef] = {}
@@ -71,10 +76,21 @@ class RayBackend:
     def ready(self, stop_asked: Callable[[], bool] = lambda: False) -> RayBackend:
         """The backend, once Ray has started.
 
-        Raises `ClusterError` where Ray does not start, `InterruptedRunError` where `stop_asked` says so.
+        Raises `ClusterError` where Ray does not start or no node can give what a model asks for, and
+        `InterruptedRunError` where `stop_asked` says so.
         """
         self._session.wait(stop_asked)
+        self._check_requests()
         return self
+
+    def _check_requests(self) -> None:
+        import ray
+
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        problem = unmet_request(self._requests, nodes)
+        if problem is not None:
+            step = "ask for less in `resources`, or add a node that has it; --backend serial asks for nothing"
+            raise ClusterError(problem, step)
 
     @property
     def slots(self) -> int:
@@ -114,8 +130,21 @@ class RayBackend:
         names = [name for name in self._tables if not datasets or name in datasets] if datasets else []
         values = [self._tables[name] for name in names] + [self._arrays[key] for key in keys]
         family = batch.tasks[0].node.partition("[")[0]
-        remote = execute_on_worker.options(name=f"fit:{family}", num_cpus=1, max_retries=0)
+        remote = execute_on_worker.options(name=f"fit:{family}", max_retries=0, **self._options(batch))
         self._flying[remote.remote(self._store_url, self._permissions, batch, names, keys, *values)] = batch
+
+    def _options(self, batch: Batch) -> dict[str, Any]:
+        """What the tasks of a batch, which are of one model, ask for as options of Ray; scores ask for one CPU."""
+        task = batch.tasks[0]
+        asked = Resources()
+        if isinstance(task, FitTask):
+            asked = self._requests.get(task.recipe.model, asked)
+        return {
+            "num_cpus": asked.cpus,
+            "num_gpus": asked.gpus,
+            "memory": asked.memory,
+            "resources": dict(asked.custom),
+        }
 
     def finished(self, timeout_seconds: float) -> Sequence[BatchResult]:
         """The batches that ended, waiting up to the timeout for the first; `ClusterError` where Ray was lost."""
@@ -162,8 +191,6 @@ class RayBackend:
 
 
 def _needs(batch: Batch) -> tuple[set[str], list[str]]:
-    from retraining.execution.tasks import FitTask
-
     datasets: set[str] = set()
     keys: dict[str, None] = {}
     for task in batch.tasks:
