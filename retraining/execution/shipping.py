@@ -13,6 +13,7 @@ from retraining.decide.verdicts import with_checks, with_notes
 from retraining.decide.wording import counted
 from retraining.execution.candidates import (
     Candidate,
+    Results,
     gate_fits,
     shift_fits,
     shipped_fit,
@@ -61,7 +62,8 @@ def ship(study: Study, node: str) -> Flow:
     if error is not None:
         result.outcome, result.because, result.error = "failed", error, error
         return None
-    checks = [_reload_check(study, candidate, shipped)]
+    known = str(shipped) in candidate.recorded
+    checks = [reload_check(study.results, candidate.made[str(shipped)], recorded=known)]
     if shipped not in gate:
         checks.append(_finite_check(candidate, shipped, values, parts))
         shift = _shift_check(candidate, reference, values, model.gate.refit_shift)
@@ -74,9 +76,13 @@ def ship(study: Study, node: str) -> Flow:
     return None
 
 
-def _reload_check(study: Study, candidate: Candidate, shipped: LeftOut) -> Check:
-    record = study.results.find("fit", candidate.made[str(shipped)])
-    known = record is not None or str(shipped) in candidate.recorded
+def reload_check(results: Results, fingerprint: str, *, recorded: bool = False) -> Check:
+    """Whether a fit's stored model predicts what the fitted one did, as its worker found when it stored it.
+
+    A `recorded` fit is that of a version document, whose worker's record may be gone.
+    """
+    record = results.find("fit", fingerprint)
+    known = record is not None or recorded
     equal = record.metrics.get("reload_equal") if record is not None else None if known else False
     notes = {
         True: "the stored model predicts what the fitted one did",

@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retraining.execution.shipping import reload_check
 from retraining.learn.comparison import psi
+from retraining.store.packs import Blob, Record, build_pack
+from retraining.store.results import ResultIndex
 
 START = pd.Timestamp("2024-01-08", tz="UTC")  # a Monday on which a block of two weeks begins
 TEXT = """
@@ -230,3 +233,17 @@ def test_a_gate_fit_of_one_class_is_insufficient_and_with_prior_it_is_judged_and
     assert bench.run(as_of=on(84), store="prior").outcomes["m"][0] == "promoted"
     notes = bench.version("m", "prior").verdict["notes"]
     assert "the fit before 2024-03-18 learnt from rows of one class and predicts it" in notes
+
+
+def test_a_stored_model_that_predicts_otherwise_never_ships():
+    """The check reads what the worker found when it loaded the model again; no estimator here is so broken."""
+    results = ResultIndex()
+    blobs: list[Blob] = []
+    for equal, passed in ((True, True), (False, False)):
+        metrics = {"reload_equal": equal}
+        record = Record(action="fit", fingerprint=str(equal), parts={}, blobs=blobs, metrics=metrics)
+        results.add(build_pack("packs/r/p", [record])[1])
+        check = reload_check(results, str(equal))
+        assert (check.passed, check.blocking) == (passed, True)
+    assert not reload_check(results, "unknown").passed
+    assert reload_check(results, "unknown", recorded=True).passed

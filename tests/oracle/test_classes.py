@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, log_loss
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
+from xgboost import XGBClassifier
 
 from retraining.errors import DataError
 from retraining.prediction.releases import open_store
@@ -94,3 +96,55 @@ def test_another_positive_class_is_another_definition_judged_against_the_champio
     assert {reason["kind"] for reason in document["decision"]["reasons"]} == {"definition"}
     # the champion knows the classes in the other order, and is as good as it was
     assert document["verdict"]["champion"]["log_loss"] == pytest.approx(loss, rel=1e-9)
+
+
+KINDS = {
+    "truth": lambda f: f["x0"] + f["x1"] > 0.2,
+    "whole": lambda f: np.array([7, -2, 40])[np.digitize(f["x0"], [-0.5, 0.5])],
+    "text": lambda f: np.array(["10", "9", "B"])[np.digitize(f["x0"], [-0.5, 0.5])],
+}
+
+
+@pytest.mark.parametrize("estimator", ["LogisticRegression", "XGBClassifier", "RandomForestClassifier"])
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_class_of_one_fold_alone_has_no_probability_there_and_all_others_are_scikit_learns(
+    bench, kind, estimator
+):
+    frame, _ = table(200)
+    frame["y"] = KINDS[kind](frame)
+    frame["fold"] = np.arange(len(frame)) % 4
+    rare = sorted(set(frame["y"]))[1] if kind != "truth" else None
+    if rare is not None:
+        frame.loc[(frame["y"] == rare) & (frame["fold"] != 2), "y"] = sorted(set(frame["y"]))[0]
+    sizes = "" if estimator == "LogisticRegression" else "n_estimators: 6, max_depth: 3, "
+    column = {"text": "category", "whole": "int", "truth": "bool"}[kind]
+    bench.write(
+        f"""
+validation: {{scheme: predefined, column: fold}}
+datasets: {{d: {{path: d.parquet, key: [id], types: {{y: {column}}}}}}}
+models:
+  m:
+    {{dataset: d, target: y, features: [x0, x1, x2], preprocess: none, gate: {{refit_shift: 100}},
+     estimator: {{type: {estimator}, parameters: {{{sizes}random_state: 3}}}}}}
+""",
+        d=frame,
+    )
+    outcome = bench.run()
+    assert outcome.outcomes["m"][0] == "promoted", outcome.outcomes
+    rows = frame.sort_values("id", ignore_index=True)
+    classes = sorted(set(rows["y"]))
+    version = bench.version("m")
+    assert version.document["data"]["classes"] == [c.item() if hasattr(c, "item") else c for c in classes]
+    cls = {"L": LogisticRegression, "X": XGBClassifier, "R": RandomForestClassifier}[estimator[0]]
+    more = {} if estimator == "LogisticRegression" else {"n_estimators": 6, "max_depth": 3}
+    for fold in range(4):
+        train, test = rows[rows["fold"] != fold], rows[rows["fold"] == fold]
+        present = sorted(set(train["y"]))
+        assert (len(present) < len(classes)) == (fold == 2 and rare is not None)
+        codes = train["y"].map({value: code for code, value in enumerate(present)}).astype(int)
+        model = cls(random_state=3, **more).fit(np.ascontiguousarray(train[["x0", "x1", "x2"]]), codes)
+        expected = np.zeros((len(test), len(classes)))
+        expected[:, [classes.index(value) for value in present]] = model.predict_proba(
+            np.ascontiguousarray(test[["x0", "x1", "x2"]])
+        )
+        np.testing.assert_allclose(version.column(f"-{fold}")[fold], expected, rtol=0, atol=1e-12)
