@@ -33,6 +33,23 @@ def resumes(node: str, graph: Graph, facts: Mapping[str, Facts], decisions: Mapp
             return True
         state = facts[name].state
         newer = state is not None and state.version is not None and state.run > attempt.run
-        if newer or decisions[name].action == "retrain" or (name in held and not decisions[name].fixed):
+        due = decisions[name].action == "retrain" and not _only_for(
+            node, attempt.version, name, facts, decisions
+        )
+        if newer or due or (name in held and not decisions[name].fixed):
             return True
     return False
+
+
+def _only_for(
+    node: str, version: str, reader: str, facts: Mapping[str, Facts], decisions: Mapping[str, Decision]
+) -> bool:
+    """True where a reader has tried the waiting version, and is due for another column of the same node alone.
+
+    Else the two would make each other due in every run, and the reader never learn from what is released.
+    """
+    baseline = facts[reader].baseline
+    if baseline is None or baseline.wiring.get(node) != version:
+        return False
+    reasons = decisions[reader].reasons
+    return all(one.kind == "upstream" and one.evidence.get("upstreams") == [node] for one in reasons)

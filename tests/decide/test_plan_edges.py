@@ -140,3 +140,14 @@ def test_a_waiting_challenger_of_another_recipe_or_whose_node_is_due_is_not_trie
     world = due(waiting(World(CHAIN).release_all(), held={"b"}))
     assert world.plan()["a"].action == "retrain"
     assert not world.plan()["a"].resumes
+
+
+def test_a_reader_that_has_tried_the_waiting_version_is_not_what_makes_it_try_again():
+    world = waiting(World(CHAIN).release_all(), version="new")
+    # b tried the waiting version and lost; the column of the champion is news to it
+    world.baselines["b"] = replace(world.baselines["b"], wiring={"a": "new"})
+    world.states["a"] = replace(world.states["a"], column="a on another")
+    plan = world.plan()
+    assert (plan["b"].action, plan["a"].resumes) == ("retrain", False)
+    # with new rows of its own it may win on the waiting one
+    assert due(world, "b").plan()["a"].resumes
