@@ -81,12 +81,20 @@ def choose(
             return Choice(new=new, waiting=waiting, passed=tuple(asked), failed=tuple(failed))
         failed |= dict.fromkeys(lost)
         settled: set[str] = set()
-        for name, above in lost:
-            if settled & above:
-                continue  # what is dropped for a node above may put it right
-            settled |= above
-            for culprit in (yield from _culprits(name, above)):
+        first = [(name, above) for name, above in lost if _disjoint(settled, above)]
+        alone = {check: _alone(check) for check in first}
+        singles = [one for ones in alone.values() if len(ones) > 1 for one in ones.values()]
+        answers = (yield singles) if singles else {}
+        for (name, _), ones in alone.items():
+            for culprit in _culprits(ones, answers):
                 requires[culprit].add(name)
+
+
+def _disjoint(settled: set[str], above: frozenset[str]) -> bool:
+    """True for what nobody before had above it: what is dropped for a node above may put the others right."""
+    found = settled.isdisjoint(above)
+    settled |= above
+    return found
 
 
 def new_above(wiring: Mapping[str, Collection[str]], new: Iterable[str]) -> dict[str, frozenset[str]]:
@@ -110,14 +118,16 @@ def new_above(wiring: Mapping[str, Collection[str]], new: Iterable[str]) -> dict
     return {name: frozenset(above) for name, above in found.items()}
 
 
-def _culprits(
-    name: str, above: frozenset[str]
-) -> Generator[Sequence[Check], Mapping[Check, Answer], list[str]]:
+def _alone(check: Check) -> dict[str, Check]:
+    """For each new version of a check the check of it alone, by name."""
+    name, above = check
+    return {one: (name, frozenset({one})) for one in sorted(above)}
+
+
+def _culprits(alone: Mapping[str, Check], answers: Mapping[Check, Answer]) -> list[str]:
     """The new versions that a node cannot bear: those that fail alone, else the most harmful one."""
-    if len(above) == 1:
-        return [*above]
-    alone = {one: (name, frozenset({one})) for one in sorted(above)}
-    answers = yield [*alone.values()]
+    if len(alone) == 1:
+        return [*alone]
     failing = [one for one, check in alone.items() if not answers[check].passed]
     # the first of equals, so that the choice is the same in every run
     return failing or [max(alone, key=lambda one: answers[alone[one]].harm)]
