@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.errors import InputError, IntegrityError
+from retraining.errors import InputError, IntegrityError, StoreError
 from retraining.learn.archive import UntrustedError, read_estimator
 from retraining.learn.encoding import Encoding
 from retraining.learn.estimators import EstimatorSpec, FitError, build_estimator, estimator_class
@@ -130,6 +130,12 @@ def open_artifact(data: bytes) -> Artifact:
     end = _HEADER_AT + int.from_bytes(data[40:_HEADER_AT], "big")
     try:
         header = json.loads(data[_HEADER_AT:end])
+        if isinstance(header["format"], int) and header["format"] > _VERSION:
+            raise StoreError(
+                f"a model was written by a newer version of retraining (format {header['format']}, this one "
+                f"reads {_VERSION})",
+                "upgrade with `pip install --upgrade retraining`",
+            )
         if header["format"] != _VERSION:
             raise ValueError(f"format {header['format']!r}, this version reads format {_VERSION}")
         size = int(header["payload_bytes"])

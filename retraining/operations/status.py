@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 
 from retraining.graph.nodes import parse_node_name
@@ -41,8 +42,10 @@ def status(stored: Stored) -> Standing:
 
 def releases(stored: Stored, limit: int | None) -> tuple[tuple[ReleaseEntry, ...], int]:
     """The newest releases of a store, newest first, at most `limit`; and how many there are."""
-    total = stored.store.read_head().release or 0
-    return tuple(islice(_entries(stored.store), limit)), total
+    head = stored.store.read_head()
+    oldest = (head.entry.oldest_release if head.entry is not None else None) or 1
+    found = islice(_entries(stored.store), limit)
+    return tuple(replace(one, kept=one.number >= oldest) for one in found), head.release or 0
 
 
 def _release_entry(store: Store, head: Head) -> ReleaseEntry | None:

@@ -22,7 +22,8 @@ class ReleaseEntry:
 
     `kind` is `release` or `rollback`; a rollback has the release that it `restored`, and `pruned` counts
     nodes that were forgotten. `because` is what a person said. `nodes` are the first of the `changed` nodes
-    that got another version. `timezone` is the manifest's, in which the time is shown.
+    that got another version. `kept` is False where gc has dropped it. `timezone` is the
+    manifest's, in which the time is shown.
     """
 
     number: int
@@ -39,6 +40,7 @@ class ReleaseEntry:
     nodes: tuple[str, ...] = ()
     changed: int = 0
     pruned: int = 0
+    kept: bool = True
 
     def to_json(self) -> dict[str, Json]:
         """The release as a document."""
@@ -56,6 +58,7 @@ class ReleaseEntry:
             "changed": self.changed,
             "pruned": self.pruned,
             "nodes": list(self.nodes),
+            "kept": self.kept,
         }
 
 
@@ -88,6 +91,8 @@ def _below(release: ReleaseEntry) -> list[str]:
     more = release.changed - len(release.nodes)
     named = list_nodes(release.nodes) + (f" and {more:,} more" if more > 0 else "")
     lines = wrapped(named, _INDENT, _INDENT + "  ") if release.nodes else []
+    if not release.kept:
+        lines = [*lines, f"{_INDENT}no longer kept (gc)"]
     return lines + (
         wrapped(f"because: {release.because}", _INDENT, _INDENT + "  ") if release.because else []
     )

@@ -93,6 +93,11 @@ def test_every_verb_reads_from_a_bucket(s3_url, tmp_path, monkeypatch, capsys):
         (["predict", "progression", "--data", "diabetes.csv"], "release"),
         (["report", "-o", "page.html"], "page.html"),
         (["ls", "diabetes.yaml"], "progression"),
+        (["verify"], "everything is as its record says"),
+        (["gc"], "dry run"),
+        (["gc", "--grace", "0", "--yes"], "listed"),
+        (["gc", "--grace", "0", "--yes"], "keeps"),
+        (["verify"], "everything is as its record says"),
     ]:
         assert run_command([*words, "--store", s3_url]) == 0, words
         assert said in capsys.readouterr().out, words

@@ -15,7 +15,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from retraining.errors import IntegrityError
+from retraining.errors import IntegrityError, StoreError
 from retraining.learn.archive import write_estimator
 from retraining.learn.estimators import FitError
 from retraining.learn.fitting import fit
@@ -128,7 +128,7 @@ def test_any_damage_is_an_integrity_error(kind):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda header: {**header, "format": 2},
+        lambda header: {**header, "format": 0},
         lambda header: {**header, "format": "1"},
         lambda header: {**header, "payload_bytes": -1},
         lambda header: {**header, "payload_bytes": 1},
@@ -286,3 +286,10 @@ def test_equal_parts_of_a_forest_are_stored_once_and_sets_in_one_order():
     )
     first.words_, second.words_ = {"b", "a", "c"}, {"c", "b", "a"}
     assert write_estimator(first) == write_estimator(second)
+
+
+def test_a_model_of_a_newer_format_is_refused_by_name():
+    data = reframed(dump(fitted(RIDGE, 0)), change_header=lambda header: {**header, "format": 2})
+    with pytest.raises(StoreError, match=r"newer version of retraining \(format 2") as caught:
+        load(data)
+    assert not isinstance(caught.value, IntegrityError)

@@ -17,6 +17,7 @@ from retraining.store.packs import (
     pack_key,
     read_blob,
     read_blobs,
+    read_document,
     read_footer,
 )
 
@@ -214,3 +215,13 @@ def test_packed_bytes_are_never_larger_and_come_back(data):
     stored, codec = pack_bytes(data)
     assert len(stored) <= len(data)
     assert decompress(stored, codec, len(data), "k") == data
+
+
+def test_a_version_document_of_a_newer_format_is_refused_by_name():
+    objects = MemoryObjects()
+    blob = Blob(role="version", format="json", data=b'{"format": 2, "new": true}')
+    record = Record(action="version", fingerprint="v", blobs=(blob,))
+    data, (stored,) = build_pack(KEY, [record])
+    objects.put(KEY, data)
+    with pytest.raises(StoreError, match=r"newer version of retraining \(format 2"):
+        read_document(objects, stored.blobs[0])
