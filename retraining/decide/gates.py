@@ -66,7 +66,7 @@ def judge(evidence: GateEvidence, rules: GateRules, greater_is_better: Mapping[s
     if evidence.kind == "incomparable":
         return verdict(
             "promoted",
-            "its champion cannot be compared (another target, columns that left the data, or no value of the metric): "
+            "its champion cannot be compared (another target, gone columns or code, no value of the metric): "
             "limits and sanity checks passed",
         )
     if evidence.kind == "same recipe":

@@ -37,6 +37,7 @@ from retraining.execution.study import (
 )
 from retraining.execution.tasks import ScoreTask, SliceColumn
 from retraining.execution.without import without_inputs
+from retraining.learn.source import CODE_CHANGED
 from retraining.manifest.own import metric_facts, own_metric
 from retraining.manifest.values import Model, TimeScheme
 from retraining.release.values import Attempt
@@ -271,7 +272,7 @@ def champion_on(study: Study, candidate: Candidate, judged: NDArray[np.bool_]) -
     wanted = champion_gate(champion, candidate, judged)
     error = yield from prepare_contexts(study, champion, wanted)
     if error is not None:
-        return None, error, False
+        return None, None if CODE_CHANGED in error else error, False
     fits = {
         left_out: parts
         for left_out, parts in wanted.items()
@@ -282,6 +283,8 @@ def champion_on(study: Study, candidate: Candidate, judged: NDArray[np.bool_]) -
     own = {candidate.evidence.fit(left_out) for left_out in gate_fits(candidate)}
     theirs = {champion.fingerprint(left_out, study.results)[0] for left_out in fits}
     values, error = yield from predictions(study, champion, fits, "champion")
+    if error is not None and CODE_CHANGED in error:
+        return None, None, False
     return align_classes(values, champion.data.classes, candidate.data.classes), error, own == theirs
 
 

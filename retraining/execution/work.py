@@ -34,6 +34,7 @@ from retraining.learn.fitting import FittedModel, fit
 from retraining.learn.narrowing import narrowed
 from retraining.learn.persistence import JOBLIB_FORMAT, dump, format_of, load
 from retraining.learn.repeating import check_repeats
+from retraining.learn.source import check_source
 from retraining.learn.storable import joblib_refused
 from retraining.learn.threads import one_thread
 from retraining.manifest.own import is_own
@@ -208,6 +209,7 @@ def _fit_records(task: FitTask, resources: Resources, cache: _Cache) -> list[Rec
         if recipe.task == "classification" and not recipe.target.classes:
             spec, target = narrowed(spec, target)
         permissions = resources.permissions
+        check_source(recipe.estimator, recipe.source, permissions)
         model = fit(
             spec,
             features(matrix),

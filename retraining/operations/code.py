@@ -5,16 +5,11 @@ Nothing is imported here: a module is found on Python's path and its text is rea
 
 from __future__ import annotations
 
-import ast
-import hashlib
-import importlib.machinery
-import importlib.metadata
-import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from retraining.errors import ManifestError, Problem
+from retraining.learn.source import find_module, source_digest
 from retraining.manifest import locate
 from retraining.manifest.own import is_own, module_of
 from retraining.manifest.permissions import ALLOW, Permissions
@@ -56,7 +51,7 @@ def check_callables(manifest: Manifest, permissions: Permissions) -> None:
             message = f"{one.name} is not allowed: a manifest imports only what was allowed outside it"
             step = f"if you trust it, pass --allow {top} or set {ALLOW}={top}"
             problems.append(problem_at(manifest, one, message, step))
-        elif _find(module, permissions.search) is None:
+        elif find_module(module, permissions.search) is None:
             message = f"there is no module {module} on Python's path or in the working directory"
             step = "install it, or set PYTHONPATH to the folder that holds it"
             problems.append(problem_at(manifest, one, message, step))
@@ -70,14 +65,8 @@ def source_digests(manifest: Manifest, permissions: Permissions) -> dict[str, st
     installed package that it lies in: `version` says what else changed.
     """
     names = {model.estimator.type for model in manifest.models.values() if is_own(model.estimator.type)}
-    digests = {}
-    for name in sorted(names):
-        module = module_of(name)
-        found = _find(module, permissions.search)
-        if found is not None:
-            text = f"{_version(module)}\n{_meaning(found)}"
-            digests[name] = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-    return digests
+    digests = {name: source_digest(name, permissions) for name in sorted(names)}
+    return {name: digest for name, digest in digests.items() if digest is not None}
 
 
 def problem_at(manifest: Manifest, one: Callable, message: str, next_step: str) -> Problem:
@@ -97,40 +86,3 @@ def raise_all(problems: Sequence[Problem]) -> None:
     """Raises ManifestError with these problems, each once and in the order of the file; returns without any."""
     if problems:
         raise ManifestError(sorted(dict.fromkeys(problems), key=lambda one: (one.line, one.column)))
-
-
-def _find(module: str, search: Sequence[str]) -> Path | None:
-    """The file of a module; its packages are not imported on the way. None where there is none."""
-    top, *rest = module.split(".")
-    spec: importlib.machinery.ModuleSpec | None
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None:
-        spec = importlib.machinery.PathFinder.find_spec(top, list(search))
-    for part in rest:
-        folders = spec.submodule_search_locations if spec is not None else None
-        spec = importlib.machinery.PathFinder.find_spec(part, list(folders)) if folders else None
-    if spec is None or spec.origin is None:
-        return None
-    path = Path(spec.origin)
-    return path if path.is_file() else None
-
-
-def _meaning(path: Path) -> str:
-    """What a module says: its syntax tree, or the digest of a file that is no text."""
-    data = path.read_bytes()
-    if path.suffix == ".py":
-        try:
-            return ast.dump(ast.parse(data))
-        except (SyntaxError, ValueError):
-            pass  # importing it will say what is wrong
-    return hashlib.sha256(data).hexdigest()
-
-
-def _version(module: str) -> str:
-    try:
-        return importlib.metadata.version(module.partition(".")[0])
-    except importlib.metadata.PackageNotFoundError:
-        return ""

@@ -35,7 +35,7 @@ _COMPARISONS = {
     "first": "there was no champion to compare with",
     "refresh": "the same recipe on newer data: it must not be worse by more than the margin",
     "recipe": "a changed recipe: it must be better",
-    "incomparable": "its champion cannot be compared (another target, or its columns left the data)",
+    "incomparable": "its champion cannot be compared (another target, or its columns or its code are gone)",
     "same recipe": "the same recipe and the same gate fit as the champion: the checks decide",
 }
 

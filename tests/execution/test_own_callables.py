@@ -15,7 +15,7 @@ from retraining.errors import ManifestError
 from retraining.learn.persistence import load
 from retraining.manifest.permissions import Permissions
 from retraining.operations.plan import plan
-from retraining.operations.run import RunOptions, run
+from retraining.operations.run import RunOptions, Watcher, run
 from retraining.operations.validate import validate
 from retraining.prediction.releases import open_store
 
@@ -305,3 +305,25 @@ def test_loading_a_model_of_ones_own_in_python(shop):
     version = bench.version("a")
     data = read_blob(version.store.objects, BlobPointer.from_json(version.document["fits"]["-"]["model"]))
     assert load(data, Permissions(packages=("shopcode",))).spec.type == "shopcode:clipped"
+
+
+def test_a_champion_whose_code_is_gone_is_compared_by_its_stored_models(shop):
+    go(shop("{type: 'shopcode:pipeline'}"))
+    bench = shop("{type: 'shopcode:pipeline'}", source=SOURCE.replace("alpha=1.0", "alpha=90.0"))
+    rows(300).to_parquet(bench.folder / "d.parquet", index=False)
+    word, because = go(bench).outcomes["a"]
+    assert word == "rejected"
+    assert "a changed recipe must be better than the champion" in because
+    verdict = bench.version("a", attempt=True).verdict
+    assert verdict["champion"]["mean_squared_error"] < verdict["challenger"]["mean_squared_error"]
+
+
+def test_a_fit_is_never_made_by_other_code_than_its_recipe_names(shop):
+    bench = shop("{type: 'shopcode:pipeline'}")
+
+    def edited(session):
+        write(bench.folder / "code", text=SOURCE.replace("alpha=1.0", "alpha=9.0"))
+
+    outcome = go(bench, watcher=Watcher(planned=edited))
+    assert outcome.outcomes["a"][0] == "failed"
+    assert "its code is not the one that this version was made by" in outcome.outcomes["a"][1]
