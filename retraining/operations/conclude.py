@@ -84,8 +84,8 @@ def conclude(
             parts=result.parts,
             version=result.version,
             document=pointers.get(("version", node)),
-            since=wait.since if wait is not None else "",
-            waits_for=tuple(wait.names) if wait is not None else (),
+            since=wait.since if wait is not None else now if outcome == "pending" else "",
+            waits_for=tuple(wait.names) if wait is not None else _asked(node, graph, chosen),
             artifact=shipped_model(result, index) if outcome == "pending" else None,
         )
         if outcome == "promoted":
@@ -161,16 +161,20 @@ def _outcomes(
         asked = (
             "approval"
             if node in chosen.approve
-            else f"the approval of {_listed(_asked(node, graph, chosen))}"
+            else f"the approval of {_listed([*_asked(node, graph, chosen)])}"
         )
         outcomes[node] = ("pending", f"won, and waits for {asked}: {results[node].because}")
     return outcomes
 
 
-def _asked(node: str, graph: Graph, chosen: ReleaseSet) -> list[str]:
-    """The nodes that a person has to approve before this one can be released with them."""
+def _asked(node: str, graph: Graph, chosen: ReleaseSet) -> tuple[str, ...]:
+    """The nodes that a person has to approve before this one can be released; none where it is not pending."""
+    if node not in chosen.pending:
+        return ()
+    if node in chosen.approve:
+        return (node,)
     near = chosen.approve & (graph.ancestors([node]) | graph.descendants([node]))
-    return sorted(near or chosen.approve)
+    return tuple(sorted(near or chosen.approve))
 
 
 def _told(result: NodeResult, chosen: ReleaseSet) -> str:

@@ -23,6 +23,7 @@ from retraining.store.results import ResultIndex
 __all__ = ["Promoted", "approve_pending", "is_pending", "named_nodes"]
 
 _RUN = re.compile(r"[0-9]{6,13}(-[0-9a-f]{0,8})?")
+_WHOLE_RUN = re.compile(r"[0-9]{13}-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,11 @@ def named_nodes(stored: Stored, head: Head, names: Sequence[str]) -> frozenset[s
     found: set[str] = set()
     for name in names:
         of_run = _of_run(head.nodes, name) if _RUN.fullmatch(name) else frozenset[str]()
+        if _WHOLE_RUN.fullmatch(name) and not of_run:
+            raise InputError(
+                f"run {name} left nothing pending",
+                "`retrain status` shows what is; nodes are named by themselves",
+            )
         found |= of_run or frozenset(stored_selection(head.nodes, stored.manifest, (name,)))
     return frozenset(found)
 
@@ -200,6 +206,8 @@ def _release(
             document=written[name],
             artifact=None,
             sequence=None,
+            since="",
+            waits_for=(),
         )
         rows[name] = replace(row, document=written[name], attempt=tried)
     for name, row in chosen.rewired.items():

@@ -44,6 +44,8 @@ def test_a_winner_and_its_reader_wait_for_approval_and_no_run_retrains_them(chai
     assert status(type_)["sequence"] == sequence
     told = type_("status").out
     assert "pending since " in told
+    waits = {name: node["last_attempt"]["waits_for"] for name, node in status(type_)["nodes"].items()}
+    assert waits == {"up": ["up"], "down": ["up"]}
     assert "won, and waits for approval" in told
     assert "won, and waits for the approval of up" in told
     assert type_("ls", "--select", "state:pending").out.split() == ["up", "down"]
@@ -83,6 +85,7 @@ def test_a_run_is_approved_by_its_name(chain: Path, type_: Type) -> None:
     improve()
     run(type_)
     name = type_("report", "--format", "json").document["run"]
+    assert "left nothing pending" in type_("promote", "1795667251815-3ab47f24", "--because", "fine").err
     answer = type_("promote", name[:13], "--because", "fine", "--format", "json").document
     assert [one["node"] for one in answer["promoted"]] == ["down", "up"]
     assert answer["release"] == {"before": 1, "after": 2}
