@@ -149,6 +149,7 @@ def _row(now: NodeState, document: Mapping[str, Any]) -> NodeState:
         seconds=held["seconds"],
         peak_bytes=held["peak_bytes"],
         fits=held["fits"],
+        run=attempt.run,
         orphaned=now.orphaned,
     )
 

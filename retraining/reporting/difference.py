@@ -117,7 +117,8 @@ def _counted(difference: ReleaseDifference) -> str:
         return what if same else f"{what}; what is remembered of attempts and pins differs"
     words: Sequence[Change] = ("added", "removed", "changed")
     parts = [f"{difference.count(word):,} {word}" for word in words if difference.count(word)]
-    return f"{plural(len(difference.nodes), 'node')} differ: {', '.join(parts)}; {difference.same:,} the same"
+    verb = "differs" if len(difference.nodes) == 1 else "differ"
+    return f"{plural(len(difference.nodes), 'node')} {verb}: {', '.join(parts)}; {difference.same:,} the same"
 
 
 def _node(node: NodeDifference, zone: str, paint: Paint) -> list[str]:

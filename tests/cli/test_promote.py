@@ -68,6 +68,7 @@ def test_approval_releases_the_set_without_the_data_and_without_a_fit(chain: Pat
     nodes = status(type_)["nodes"]
     assert nodes["up"]["last_attempt"]["outcome"] == "promoted"
     assert "approved by " in nodes["up"]["last_attempt"]["because"]
+    assert nodes["up"]["run"] == type_("report", "--format", "json").document["run"]
     assert "looked at it with sales" in nodes["up"]["last_attempt"]["because"]
     assert nodes["up"]["last_attempt"] != tried["up"]
     newest = type_("releases", "--format", "json").document["releases"][0]
