@@ -21,7 +21,7 @@ from retraining.store.documents import FORMAT, write_document
 from retraining.store.objects import Objects
 from retraining.store.packs import StoredRecord
 from retraining.store.results import NewSegments, write_segment
-from retraining.store.runs import alive_key, events_key, last_run, read_events, write_events
+from retraining.store.runs import OpenRun, alive_key, events_key, open_runs, read_events, write_events
 from retraining.store.signing import NO_KEYS, Keys
 
 __all__ = ["Journal", "Pace"]
@@ -88,22 +88,19 @@ class Journal:
         self._others = NewSegments(objects, run, int(clock() * 1000), keys)
 
     def begin(self) -> frozenset[str]:
-        """The fingerprints of fits that were under way when the run before this one was cut off.
+        """The fingerprints of fits that were under way when the runs before this one were cut off.
 
-        Empty where that run ended, still lives, or left no word. Writes the first sign of life.
+        Empty where the last run ended, still lives, or left no word. Writes the first sign of life.
         """
         self._live()
+        begun: set[str] = set()
         with contextlib.suppress(StoreError):
-            before = last_run(self._objects, self._run)
-            if before is None or before.ended or before.last_events is None:
-                return frozenset()
-            ago = before.alive_seconds_ago
-            if ago is not None and self._lives(before.name, ago):
-                return frozenset()
-            first = next(read_events(self._objects.get(before.last_events)), {})
-            under_way = first.get("under_way")
-            return frozenset(map(str, under_way)) if isinstance(under_way, list) else frozenset()
-        return frozenset()
+            for before in open_runs(self._objects, self._run):
+                if before.last_events is not None and not self._lives(before):
+                    first = next(read_events(self._objects.get(before.last_events)), {})
+                    under_way = first.get("under_way")
+                    begun.update(map(str, under_way) if isinstance(under_way, list) else ())
+        return frozenset(begun)
 
     def note(self, event: str, **facts: Json) -> None:
         """Remember that something happened, to be written with the next events."""
@@ -149,13 +146,15 @@ class Journal:
         with contextlib.suppress(StoreError):
             self._objects.overwrite(alive_key(self._run), write_document(document))
 
-    def _lives(self, run: str, seconds_ago: float) -> bool:
+    def _lives(self, other: OpenRun) -> bool:
         """True where a run seems to be at work: its process is there, or on another machine it spoke lately."""
-        alive = next(read_events(self._objects.get(alive_key(run))), {})
+        if other.alive_seconds_ago is None:
+            return False
+        alive = next(read_events(self._objects.get(alive_key(other.name))), {})
         pid = alive.get("pid")
         if alive.get("host") == socket.gethostname() and isinstance(pid, int):
             return pid != os.getpid() and _exists(pid)
-        return seconds_ago < _SILENT_SECONDS
+        return other.alive_seconds_ago < _SILENT_SECONDS
 
     def _write_segment(self) -> None:
         # what could not be written is in the packs' own footers, and goes into the next segment

@@ -16,11 +16,10 @@ from retraining.store.documents import digest_of
 from retraining.store.objects import Objects
 
 __all__ = [
-    "LastRun",
+    "OpenRun",
     "alive_key",
     "check_events",
     "events_key",
-    "last_run",
     "living_runs",
     "new_run_id",
     "outcome_key",
@@ -76,34 +75,39 @@ def living_runs(objects: Objects, now: dt.datetime) -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LastRun:
-    """The newest run before another: its name, whether it ended, its `alive`, the key of its last events."""
+class OpenRun:
+    """A run without an outcome: its name, the age of its `alive`, the key of its last events."""
 
     name: str
-    ended: bool
     alive_seconds_ago: float | None
     last_events: str | None
 
 
-def last_run(objects: Objects, run: str) -> LastRun | None:
-    """The newest run of the last week that is older than `run`, whose own `alive` was just written."""
+def open_runs(objects: Objects, run: str, most: int = 5) -> list[OpenRun]:
+    """The runs of the last week before `run` that left no outcome, newest first, back to one that did; at most so many.
+
+    The `alive` of `run` was just written: ages are counted from it.
+    """
     found: dict[str, dict[str, dt.datetime]] = {}
     since = f"runs/{max(int(run[:_MILLISECONDS_DIGITS]) - _WEEK_MS, 0):0{_MILLISECONDS_DIGITS}d}"
     for info in objects.list("runs/", since):
         name = info.key.split("/")[1]
         found.setdefault(name, {})[info.key] = info.modified
-    earlier = [name for name in found if name < run]
-    if not earlier:
-        return None
-    name = max(earlier)
-    keys = found[name]
-    now, alive = found.get(run, {}).get(alive_key(run)), keys.get(alive_key(name))
-    return LastRun(
-        name=name,
-        ended=outcome_key(name) in keys,
-        alive_seconds_ago=None if now is None or alive is None else (now - alive).total_seconds(),
-        last_events=max((key for key in keys if "/events/" in key), default=None),
-    )
+    now = found.get(run, {}).get(alive_key(run))
+    unended: list[OpenRun] = []
+    for name in sorted((name for name in found if name < run), reverse=True):
+        keys = found[name]
+        if outcome_key(name) in keys or len(unended) == most:
+            break
+        alive = keys.get(alive_key(name))
+        unended.append(
+            OpenRun(
+                name=name,
+                alive_seconds_ago=None if now is None or alive is None else (now - alive).total_seconds(),
+                last_events=max((key for key in keys if "/events/" in key), default=None),
+            )
+        )
+    return unended
 
 
 def write_events(lines: Iterable[dict[str, object]]) -> bytes:

@@ -116,11 +116,13 @@ def test_a_forced_fit_is_made_whatever_others_have_finished(ready):
 def test_a_stopped_run_continues_and_no_finished_fit_is_made_again(ready, turns):
     alone = started(ready, NEVER, store="alone")
     stopped_after(ready, turns, ALWAYS)
-    finished = sum(one["event"] not in ("judged",) and one.get("fit") != "score" for one in events(ready)[0])
+    happened, firsts = events(ready)
+    finished = sum(one["event"] != "judged" and one["fit"] != "score" for one in happened)
     resumed = started(ready, ALWAYS)
     assert resumed.after.logical() == alone.after.logical()
     assert resumed.fits_made == alone.fits_made - finished
-    assert resumed.record["fits"]["again"] == resumed.fits_again == 0
+    # those of the batch that was given up
+    assert resumed.record["fits"]["again"] == resumed.fits_again == len(firsts[-1]["under_way"])
 
 
 def test_fits_that_were_under_way_when_a_run_was_killed_are_counted_as_made_again(ready):
@@ -136,3 +138,20 @@ def test_fits_that_were_under_way_when_a_run_was_killed_are_counted_as_made_agai
     resumed = started(ready, ALWAYS)
     assert resumed.fits_again >= 1
     assert started(ready, ALWAYS, store="alone").after.logical() == resumed.after.logical()
+
+
+def test_what_was_under_way_is_known_over_runs_that_were_killed_before_they_began(ready):
+    class Killed(BaseException):
+        pass
+
+    def after(done):
+        def progress(now):
+            if now.tasks_done >= done:
+                raise Killed
+
+        return Watcher(progress=progress)
+
+    for done in (6, 0):
+        with pytest.raises(Killed):
+            started(ready, ALWAYS, after(done))
+    assert started(ready, ALWAYS).fits_again >= 1
