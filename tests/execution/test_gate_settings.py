@@ -8,6 +8,7 @@ import pytest
 
 from retraining.execution.shipping import reload_check
 from retraining.learn.comparison import psi
+from retraining.prediction.releases import open_store
 from retraining.store.packs import Blob, Record, build_pack
 from retraining.store.results import ResultIndex
 
@@ -247,3 +248,21 @@ def test_a_stored_model_that_predicts_otherwise_never_ships():
         assert (check.passed, check.blocking) == (passed, True)
     assert not reload_check(results, "unknown").passed
     assert reload_check(results, "unknown", recorded=True).passed
+
+
+def test_a_model_of_one_class_so_far_can_be_released_and_predicts_it(bench):
+    frame = daily(84).assign(y="ok")
+    write(bench, frame, estimator="XGBClassifier", more="degenerate: prior", gate="refit_shift: 100")
+    text = (bench.folder / "m.yaml").read_text()
+    declared = text.replace("column: y,", "column: y, classes: [late, ok],")
+    (bench.folder / "m.yaml").write_text(declared)
+    assert bench.run(as_of=on(84)).outcomes["m"][0] == "promoted"
+    notes = bench.version("m").verdict["notes"]
+    # of the judged fit, and of the shipped one
+    assert sum("learnt from rows of one class" in note for note in notes) == 2
+    release = open_store(str(bench.folder / "store")).current()
+    rows = frame.head(5).drop(columns=["y", "day"])
+    found = release.predict("m", {"d": rows})
+    np.testing.assert_array_equal(found.outputs, np.tile([0.0, 1.0], (5, 1)))
+    assert found.table["prediction"].to_pylist() == ["ok"] * 5
+    np.testing.assert_array_equal(release.export("m").predict({"d": rows}), ["ok"] * 5)
