@@ -28,18 +28,32 @@ __all__ = ["command"]
     is_flag=True,
     help="Leave out caches and history: read what kept releases, attempts and runs' records need.",
 )
+@click.option(
+    "--sign",
+    is_flag=True,
+    help="If all is sound, vouch for it with the first key in RETRAINING_SIGNING_KEY: to begin signing, "
+    "or to retire a key.",
+)
 @format_option
-def command(manifest: Path | None, store: str | None, released: bool, output: str) -> int:
+def command(manifest: Path | None, store: str | None, released: bool, sign: bool, output: str) -> int:
     """Read everything and compare it with its digest: releases, attempts, records of runs, cached fits.
 
     Names what is damaged or missing, what needs it, and what helps. Exit code 1 where there is any.
     """
-    from retraining.operations.verify import verify
+    from retraining.operations.people import who_am_i
+    from retraining.operations.verify import verify, verify_and_sign
     from retraining.reporting.soundness import soundness_text
 
-    found = verify(stored_at(store, manifest), everything=not released)
-    if output == "json":
-        write_json(found.to_json())
+    if sign and released:
+        raise click.UsageError("--sign vouches for everything, so --released cannot stand beside it")
+    stored = stored_at(store, manifest)
+    entry = None
+    if sign:
+        found, entry = verify_and_sign(stored, who=who_am_i())
     else:
-        write_text(soundness_text(found, paint=paint_for(sys.stdout)))
+        found = verify(stored, everything=not released)
+    if output == "json":
+        write_json({**found.to_json(), "signed_by": entry})
+    else:
+        write_text(soundness_text(found, entry, paint=paint_for(sys.stdout)))
     return found.exit_code

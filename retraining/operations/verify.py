@@ -1,17 +1,75 @@
-"""Checks that a store still holds what its records say."""
+"""Checks that a store still holds what its records say, and signs one that does."""
 
 from __future__ import annotations
 
+import datetime as dt
+import os
+
+from retraining.errors import InputError
 from retraining.operations.stored import Stored
+from retraining.release.update import Update
 from retraining.reporting.soundness import Finding, Soundness
 from retraining.store import verification
+from retraining.store.commits import Housekeeping
+from retraining.store.documents import digest_of
+from retraining.store.entries import entry_key
+from retraining.store.results import merge_results
+from retraining.store.runs import new_run_id
+from retraining.store.signing import KEY_VARIABLE
+from retraining.store.vouching import write_vouched
 
-__all__ = ["verify"]
+__all__ = ["verify", "verify_and_sign"]
 
 
 def verify(stored: Stored, *, everything: bool) -> Soundness:
     """What is missing or damaged in a store; without `everything` caches and history are left out."""
-    found = verification.verify(stored.store, everything=everything)
+    return _soundness(stored, verification.verify(stored.store, everything=everything), everything)
+
+
+def verify_and_sign(stored: Stored, *, who: str) -> tuple[Soundness, int | None]:
+    """What is wrong in a store that need not be signed, and the log entry that signs it if nothing is.
+
+    The entry vouches for all older ones by their digests, whoever signed them or nobody. InputError
+    where there is no key to sign with, ReleaseConflictError where a run commits at the same time.
+    """
+    if not stored.store.keys:
+        raise InputError(
+            f"there is no key to sign with: {KEY_VARIABLE} is not set",
+            "make one with `openssl rand -hex 32` and set the variable (docs/security.md)",
+        )
+    store = stored.store.trusting()
+    head = store.read_head()
+    found = _soundness(stored, verification.verify(store), everything=True)
+    if found.findings or head.entry is None:
+        return found, None
+    now = dt.datetime.now(dt.UTC)
+    run = new_run_id(int(now.timestamp() * 1000), os.urandom(4))
+    # finished fits that only unsigned segments or packs tell of are vouched for too
+    merged = merge_results(store.objects, run, head.entry.results)
+    digests = {
+        number: digest_of(store.objects.get(entry_key(number))) for number in range(1, head.sequence + 1)
+    }
+    after = store.commit(
+        Update(),
+        (),
+        kind="state",
+        run=run,
+        who=who,
+        why={"signed": head.sequence},
+        manifest=head.entry.manifest,
+        now=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        start=head,
+        results=merged,
+        housekeeping=Housekeeping(
+            condemned=head.entry.condemned,
+            oldest_release=head.entry.oldest_release,
+            vouched=store.write_index(run, "vouched", write_vouched(digests)),
+        ),
+    )
+    return found, after.sequence
+
+
+def _soundness(stored: Stored, found: verification.Verification, everything: bool) -> Soundness:
     return Soundness(
         store=stored.url,
         everything=everything,

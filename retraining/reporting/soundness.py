@@ -75,8 +75,11 @@ class Soundness:
         }
 
 
-def soundness_text(found: Soundness, *, paint: Paint = plain) -> str:
-    """The check for people: each object that is damaged or missing, what needs it, what helps."""
+def soundness_text(found: Soundness, signed_by: int | None = None, *, paint: Paint = plain) -> str:
+    """The check for people: each object that is damaged or missing, what needs it, what helps.
+
+    `signed_by` is the number of the log entry that was made to vouch for all of it, None for none.
+    """
     lines = []
     for finding in found.findings[:_SHOWN]:
         word = "missing" if finding.missing else "damaged"
@@ -98,6 +101,8 @@ def soundness_text(found: Soundness, *, paint: Paint = plain) -> str:
         lines.append(paint("bad", f"{plural(keys, 'object')} missing or damaged"))
     else:
         lines.append(paint("good", "everything is as its record says"))
+    if signed_by is not None:
+        lines.append(f"signed: log entry {signed_by} vouches for all entries before it")
     return "\n".join(lines) + "\n"
 
 

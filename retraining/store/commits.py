@@ -69,13 +69,14 @@ class Ports:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Housekeeping:
-    """What gc commits: the new condemned list, and the oldest release that is kept.
+    """What gc commits: the new condemned list, the oldest release that is kept; or what is vouched for.
 
     It was worked out on one head and holds for that alone, so it is never carried over to another.
     """
 
     condemned: ObjectPointer | None
     oldest_release: int | None
+    vouched: ObjectPointer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,9 +196,11 @@ class Commit:
             shards.append(shard)
         known = before.entry
         condemned = None if known is None else known.condemned
+        vouched = None if known is None else known.vouched
         oldest = None if known is None else known.oldest_release
         if self.housekeeping is not None:
             condemned, oldest = self.housekeeping.condemned, self.housekeeping.oldest_release
+            vouched = self.housekeeping.vouched or vouched
         return LogEntry(
             sequence=before.sequence + 1,
             commit=self.identity,
@@ -212,6 +215,7 @@ class Commit:
             snapshots={**({} if known is None else known.snapshots), **self.snapshots},
             results=self._results(None if known is None else known.results, rescuer),
             condemned=condemned,
+            vouched=vouched,
             oldest_release=oldest,
         )
 

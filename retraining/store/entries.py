@@ -96,7 +96,8 @@ class LogEntry:
 
     `results` is the newest merge of result segments. `condemned` is the list of the objects that
     the newest gc will delete: no later entry names any of them. Releases before `oldest_release`
-    are no longer kept; None: all are. `signed` says whether a signature was on the entry as it was read.
+    are no longer kept; None: all are. `vouched` lists the digests of entries that were not signed when
+    they were written and are accepted. `signed` says whether a signature was on the entry as it was read.
     """
 
     sequence: int
@@ -113,6 +114,7 @@ class LogEntry:
     results: ResultsBase | None = None
     condemned: ObjectPointer | None = None
     oldest_release: int | None = None
+    vouched: ObjectPointer | None = None
     signed: bool = field(default=False, compare=False)
 
     def to_bytes(self, keys: Keys = NO_KEYS, store_id: str = "") -> bytes:
@@ -134,6 +136,7 @@ class LogEntry:
                 "results": None if self.results is None else self.results.to_json(),
                 "condemned": None if self.condemned is None else self.condemned.to_json(),
                 "oldest_release": self.oldest_release,
+                "vouched": None if self.vouched is None else self.vouched.to_json(),
             }
         )
         return sign(document, keys, _purpose(store_id))
@@ -208,6 +211,9 @@ def parse_entry(data: bytes, key: str, keys: Keys = NO_KEYS, store_id: str = "")
             if document.get("condemned") is not None
             else None,
             oldest_release=fields.optional_integer(document, "oldest_release"),
+            vouched=ObjectPointer.from_json(fields.mapping(document, "vouched"))
+            if document.get("vouched") is not None
+            else None,
             signed=signed,
         )
     except ValueError as error:

@@ -155,6 +155,8 @@ class _Reached:
         if entry is head.entry:
             if entry.condemned is not None:
                 self.keys.add(entry.condemned.at)
+            if entry.vouched is not None:
+                self.keys.add(entry.vouched.at)
             if entry.results is not None:
                 self.keys.update(pointer.at for pointer in entry.results.objects)
         new = [shard for shard in entry.nodes if shard.at not in self._shards]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -16,8 +17,10 @@ from store.s3_server import SECRET
 from retraining.cli.entry import run_command
 from retraining.errors import SignatureError
 from retraining.operations.predict import predict
+from retraining.store.entries import parse_entry
 from retraining.store.log import open_store
 from retraining.store.objects import open_objects
+from retraining.store.results import load_results
 from retraining.store.signing import KEY_VARIABLE
 
 SIGNING = "marked-signing-key-5f1c0b7e"
@@ -146,3 +149,37 @@ def test_a_signed_store_serves_and_continues_and_an_unsigned_release_on_top_is_r
     monkeypatch.setenv(KEY_VARIABLE, SIGNING)
     with pytest.raises(SignatureError):
         predict(url, "top", given)
+
+
+def test_an_existing_store_is_signed_by_one_entry_that_vouches_for_the_rest(bench, monkeypatch, capsys):
+    hours, frame = trips(n=300, days=80)
+    bench.write(MANIFEST, hours=hours, trips=frame)
+    monkeypatch.chdir(bench.folder)
+    bench.run(AS_OF)
+    bench.run(AS_OF, force=("base",))
+    assert run_command(["verify", "--store", "store", "--sign"]) == 2  # no key
+    monkeypatch.setenv(KEY_VARIABLE, SIGNING)
+    assert run_command(["status", "--store", "store"]) == 3
+    capsys.readouterr()
+    assert run_command(["verify", "--store", "store", "--sign"]) == 0
+    assert "log entry 3 vouches" in capsys.readouterr().out
+    for verb in (["status"], ["releases"], ["verify"]):
+        assert run_command([*verb, "--store", "store"]) == 0
+    store = bench.store()
+    assert [entry.signed for entry in store.entries()] == [True, False, False]
+    assert store.read_release(1).nodes.keys() == store.read_head().nodes.keys()
+    assert bench.run(AS_OF).fits_made == 0
+    assert len(load_results(store.objects, store.read_head().entry.results, store.keys)) > 10
+    # a new release on top carries it on, and the key can be retired in the same way
+    assert bench.run(AS_OF, force=("weather",)).exit_code == 0
+    monkeypatch.setenv(KEY_VARIABLE, f"another-key-of-enough-letters,{SIGNING}")
+    assert run_command(["verify", "--store", "store", "--sign"]) == 0
+    monkeypatch.setenv(KEY_VARIABLE, "another-key-of-enough-letters")
+    assert run_command(["releases", "--store", "store"]) == 0
+    # an old entry that says something else is not what was vouched for
+    path = bench.folder / "store" / "log" / f"{1:020d}.json"
+    entry = parse_entry(path.read_bytes(), f"log/{1:020d}.json")
+    path.write_bytes(dataclasses.replace(entry, who="mallory@host").to_bytes())
+    with pytest.raises(SignatureError):
+        bench.store().read_release(1)
+    assert run_command(["verify", "--store", "store"]) == 1

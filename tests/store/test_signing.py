@@ -79,7 +79,7 @@ def test_an_entry_without_an_accepted_signature_is_refused_and_nothing_it_names_
         guarded.read_head()
     assert "security.md" in caught.value.next_step
     assert isinstance(caught.value, IntegrityError)
-    assert reads == ["log/_hint", entry_key(1)]
+    assert set(reads) == {"log/_hint", entry_key(1)}
     assert not {OLD, NEW, OTHER} & set(str(caught.value).split())
 
 
