@@ -24,13 +24,14 @@ Action: TypeAlias = Literal["retrain", "rescore", "keep", "blocked"]
 class Baseline:
     """What the last attempt (or the champion) was made from, as its document records it.
 
-    `held` are the nodes that a waiting attempt waits for and that its run could not train.
+    `waits_for` has, for each node that a waiting attempt waits for, whether its run could not train it, and the name
+    of its champion's column then.
     """
 
     definition: Mapping[str, Any]
     data: NodeData
     wiring: Mapping[str, str]
-    held: frozenset[str] = frozenset()
+    waits_for: Mapping[str, tuple[bool, str | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,18 +27,34 @@ def resumes(node: str, graph: Graph, facts: Mapping[str, Facts], decisions: Mapp
         return False
     if attempt.parts.recipe != fact.recipe.digest():
         return False  # the manifest asks for something else by now
-    held = fact.baseline.held if fact.baseline is not None else frozenset[str]()
+    if not _still_fed(node, facts, decisions):
+        return False
+    known = fact.baseline.waits_for if fact.baseline is not None else {}
     for name in attempt.waits_for or graph.downstreams(node):
         if name not in decisions:
             return True
         state = facts[name].state
-        newer = state is not None and state.version is not None and state.run > attempt.run
+        held, champion = known.get(name, (False, state.hands_down if state is not None else None))
+        other = state is not None and state.hands_down != champion
         due = decisions[name].action == "retrain" and not _only_for(
             node, attempt.version, name, facts, decisions
         )
-        if newer or due or (name in held and not decisions[name].fixed):
+        if other or due or (held and not decisions[name].fixed):
             return True
     return False
+
+
+def _still_fed(node: str, facts: Mapping[str, Facts], decisions: Mapping[str, Decision]) -> bool:
+    """True where each upstream hands down what the waiting version learnt from, or waits itself with just that."""
+    baseline = facts[node].baseline
+    for name, column in baseline.wiring.items() if baseline is not None else ():
+        state = facts[name].state if name in facts else None
+        if state is None:
+            return False
+        waits = decisions[name].resumes and state.attempt is not None and state.attempt.version == column
+        if state.hands_down != column and not waits:
+            return False
+    return True
 
 
 def _only_for(

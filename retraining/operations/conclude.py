@@ -55,7 +55,7 @@ def conclude(
 
     `declarations` says of each dataset what serving must know (`data.declarations`).
     """
-    waits = {node: _wait(results, chosen, states.get(node), node, now) for node in chosen.waiting}
+    waits = {node: _wait(results, chosen, states, node, now) for node in chosen.waiting}
     outcomes = _outcomes(graph, results, chosen, waits)
     # what waits as before leaves nothing to write down
     recorded = {
@@ -115,20 +115,29 @@ def _is_recorded(result: NodeResult, outcome: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wait:
-    """What a winner waits for, since when, and which of these nodes this run could not train."""
+    """What a winner waits for, since when, which of these nodes this run could not train, and their champions."""
 
     names: list[str]
     told: list[str]
     since: str
     held: list[str]
+    champions: list[str | None]
 
     def to_json(self) -> Json:
-        return [{"node": name, "held": name in self.held} for name in self.names]
+        return [
+            {"node": name, "held": name in self.held, "champion": champion}
+            for name, champion in zip(self.names, self.champions, strict=True)
+        ]
 
 
 def _wait(
-    results: Mapping[str, NodeResult], chosen: ReleaseSet, state: NodeState | None, node: str, now: str
+    results: Mapping[str, NodeResult],
+    chosen: ReleaseSet,
+    states: Mapping[str, NodeState],
+    node: str,
+    now: str,
 ) -> _Wait:
+    state = states.get(node)
     failed = {check.node: check for check in reversed(chosen.failed)}
     names = sorted(chosen.waiting[node])
     before = state.attempt if state is not None else None
@@ -138,6 +147,7 @@ def _wait(
         told=[_cause(name, results[name], failed.get(name)) for name in names],
         since=(before.since or before.time) if before is not None and waited else now,
         held=[name for name in names if results[name].decision.fixed],
+        champions=[states[name].hands_down if name in states else None for name in names],
     )
 
 

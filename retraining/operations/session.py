@@ -329,7 +329,9 @@ def _baseline(state: NodeState, store: Store) -> Baseline | None:
         definition=document["recipe"]["definition"],
         data=node_data_from_json(document["data"]),
         wiring=document["wiring"],
-        held=frozenset(one["node"] for one in document.get("waits_for") or () if one["held"]),
+        waits_for={
+            one["node"]: (one["held"], one.get("champion")) for one in document.get("waits_for") or ()
+        },
     )
 
 

@@ -97,7 +97,9 @@ def waiting(world, held=(), **more):
         world.states["a"].attempt, outcome="waiting", because="won, and waits for b", waits_for=("b",), **more
     )
     world.states["a"] = replace(world.states["a"], attempt=attempt)
-    world.baselines["a"] = replace(world.baselines["a"], held=frozenset(held))
+    state = world.states.get("b")
+    known = {"b": ("b" in held, state.hands_down if state is not None else None)}
+    world.baselines["a"] = replace(world.baselines["a"], waits_for=known)
     return world
 
 
@@ -126,7 +128,7 @@ def test_a_waiting_challenger_is_tried_again_where_its_reader_may_be_trained_by_
 
 def test_a_waiting_challenger_is_tried_again_where_its_reader_has_another_champion_or_left():
     world = waiting(World(CHAIN).release_all())
-    world.states["b"] = replace(world.states["b"], run="zz")
+    world.states["b"] = replace(world.states["b"], version="other")
     assert world.plan()["a"].resumes
     world = waiting(World([("a", "c")]).release_all())
     assert world.plan()["a"].resumes
@@ -151,3 +153,20 @@ def test_a_reader_that_has_tried_the_waiting_version_is_not_what_makes_it_try_ag
     assert (plan["b"].action, plan["a"].resumes) == ("retrain", False)
     # with new rows of its own it may win on the waiting one
     assert due(world, "b").plan()["a"].resumes
+
+
+def test_a_waiting_challenger_below_another_column_than_it_learnt_from_is_not_tried_again():
+    world = World([("up", "a"), ("a", "b")], rule=STAYS).release_all()
+    waiting(world, held={"b"})
+    assert world.plan()["a"].resumes
+    world.states["up"] = replace(world.states["up"], version="other")
+    assert not world.plan()["a"].resumes
+    # unless just that waits too, and is tried again as well
+    attempt = replace(
+        world.states["up"].attempt, outcome="waiting", because="so", waits_for=("b",), version="new"
+    )
+    world.states["up"] = replace(world.states["up"], attempt=attempt)
+    world.baselines["up"] = replace(world.baselines["up"], waits_for={"b": (True, None)})
+    world.baselines["a"] = replace(world.baselines["a"], wiring={"up": "new"})
+    plan = world.plan()
+    assert (plan["up"].resumes, plan["a"].resumes) == (True, True)
