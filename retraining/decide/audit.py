@@ -11,14 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
 
 from retraining.decide.calendar import moment
+from retraining.decide.findings import Audit, Gap, Leak, Violation
 from retraining.decide.fits import fit_context, parse_left_out
 from retraining.decide.lineage import FedCell, Feed, Handed, Lineage, Trained
-from retraining.manifest.values import Json
 
-Leak: TypeAlias = Literal["label", "availability"]
 #: How many findings of one kind at one edge are told one by one.
 _TOLD = 3
 
@@ -32,70 +30,6 @@ class Root:
     lineage: str | None
     shipped: str
     inputs: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
-    """One leak: where it is, which fit's knowledge came too early, and how early."""
-
-    leak: Leak
-    node: str
-    version: str
-    upstream: str | None
-    column: str | None
-    cell: str
-    fit: str
-    text: str
-
-    def to_json(self) -> dict[str, Json]:
-        """The finding as a document."""
-        return {
-            "leak": self.leak,
-            "node": self.node,
-            "version": self.version,
-            "upstream": self.upstream,
-            "column": self.column,
-            "cell": self.cell,
-            "fit": self.fit,
-            "text": self.text,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """What cannot be proven, since a record is missing or contradicts another."""
-
-    node: str
-    version: str
-    text: str
-
-    def to_json(self) -> dict[str, Json]:
-        """The finding as a document."""
-        return {"node": self.node, "version": self.version, "text": self.text}
-
-
-@dataclass(slots=True, kw_only=True)
-class Audit:
-    """What was checked, and what was found.
-
-    `versions` counts released and upstream versions, `fits` what they were trained by, `edges` pairs of
-    nodes, `cells` the blocks or folds of a reader that one piece fed, `rows` the rows of all fits.
-    """
-
-    nodes: int = 0
-    versions: int = 0
-    fits: int = 0
-    edges: int = 0
-    cells: int = 0
-    predictions: int = 0
-    rows: int = 0
-    violations: list[Violation] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
-
-    @property
-    def proven(self) -> bool:
-        """True where everything was recorded and nothing leaks."""
-        return not self.violations and not self.gaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,7 +314,7 @@ class _Examination:
                 upstream=upstream,
                 column=column,
                 cell=cell,
-                fit=_listed(readers) if readers else "no fit, only predictions",
+                fit=_listed(readers) if readers else "",
                 text=text,
             )
         )

@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from retraining.decide.audit import Audit, Gap, Root, audit
+from retraining.decide.audit import Root, audit
+from retraining.decide.findings import Audit, Gap
 from retraining.decide.lineage import Lineage, lineage_from_json
 from retraining.errors import IntegrityError, NotFoundError
 from retraining.manifest.values import Json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from retraining.decide.audit import Audit, Gap, Violation
+from retraining.decide.findings import Audit, Gap, Violation
 from retraining.manifest.values import Json
 from retraining.reporting.paint import Paint, plain
 from retraining.reporting.text import format_moment, plural
@@ -83,9 +83,11 @@ def _violations(violations: Sequence[Violation], paint: Paint) -> list[str]:
     for (leak, node, column, upstream), found in groups.items():
         edge = f" <- {upstream} (as {column})" if column is not None else ""
         lines.append(paint("bad", f"{leak} leak: {node}{edge}, {plural(len(found), 'cell')}"))
-        lines += [f"    {one.cell}, in {one.fit}: {one.text}" for one in found[:_SHOWN]]
+        for one in found[:_SHOWN]:
+            who = f"learnt by {one.fit}" if one.fit else "only predicted from"
+            lines += [f"  {one.cell}, {who}:", f"    {one.text}"]
         if len(found) > _SHOWN:
-            lines.append(f"    and {len(found) - _SHOWN:,} more (--format json has all)")
+            lines.append(f"  and {len(found) - _SHOWN:,} more (--format json has all)")
     lines.append(
         "  A model of this release learnt from what it could not know: do not trust its scores. `retrain"
     )

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from oracle.workbench import Bench
 
+from retraining.cli.entry import run_command
 from retraining.operations.audit import audit_release
 from retraining.operations.stored import open_stored
 
@@ -97,6 +98,26 @@ def test_a_row_that_read_the_future_is_a_leak(made):
     (one,) = tamper(made, gap).violations
     assert (one.leak, one.node, one.upstream) == ("availability", "down", "up")
     assert "3 h before they could exist" in one.text
+
+
+def test_the_verb_tells_edge_cell_fit_and_leak_and_ends_with_1(made, capsys):
+    arguments = ["audit", "--store", str(made.folder / "store")]
+    assert run_command(arguments) == 0
+    assert "is proven free of leaks" in capsys.readouterr().out
+
+    def gap(document):
+        for feed in document["feeds"]:
+            feed["cells"][2][5] = 3 * 3_600_000_000
+
+    tamper(made, gap)
+    assert run_command(arguments) == 1
+    out = capsys.readouterr().out
+    assert "LEAKS: 1 violation" in out
+    assert "availability leak: down <- up (as up), 1 cell" in out
+    assert "learnt by <" in out
+    assert run_command([*arguments, "--select", "up"]) == 0
+    assert run_command([*arguments, "--select", "nobody"]) == 2
+    assert run_command([*arguments, "--release", "7"]) == 3
 
 
 def forget_feed(document):
