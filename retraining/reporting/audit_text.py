@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from retraining.decide.findings import Audit, Gap, Violation
 from retraining.manifest.values import Json
 from retraining.reporting.paint import Paint, plain
-from retraining.reporting.text import format_moment, plural
+from retraining.reporting.text import format_moment, join_words, plural
 
 __all__ = ["audit_json", "audit_text"]
 
@@ -101,8 +101,8 @@ def _gaps(gaps: Sequence[Gap], paint: Paint) -> list[str]:
     for gap in gaps:
         by_text.setdefault(gap.text, []).append(gap)
     for text, found in by_text.items():
-        names = ", ".join(gap.node for gap in found[:_SHOWN])
-        more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
-        lines.append(f"{paint('look', 'cannot prove:')} {names}{more}: {text}")
+        nodes = dict.fromkeys(gap.node for gap in found)
+        lines.append(paint("look", f"cannot prove {plural(len(nodes), 'node')}:") + f" {text}")
+        lines.append(f"  {join_words(list(nodes), _SHOWN)}")
     lines.append("  `retrain run --force NODE` makes these versions anew, with their records.")
     return lines
