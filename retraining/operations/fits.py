@@ -111,8 +111,13 @@ def fit_rows(
             f"{url}: no version of {node} is released", "`retrain status` lists the released nodes"
         )
     document: dict[str, Any] = json.loads(read_blob(opened.objects, state.document))
-    made = opened.read_json(run_key(state.run))
-    as_of = parse_moment(str(made["as_of"]), loaded.timezone)
+    begun = opened.read_json(run_key(state.run)).get("as_of")
+    if not isinstance(begun, str):
+        raise NotFoundError(
+            f"the store does not tell the moment of run {state.run}, which made {node}",
+            f"make the version anew: retrain run --force '{node}'",
+        )
+    as_of = parse_moment(begun, loaded.timezone)
     files = find_dataset_files(loaded, data or {})
     seen = observe(loaded, micros(as_of.astimezone(dt.UTC)), None, files)
     released = _Released(seen, opened, document, _lineages(opened, state.document.pack))

@@ -36,13 +36,28 @@ class Version:
     document: dict
 
     def column(self, left_out: str) -> dict[int, np.ndarray]:
-        """Block or fold -> what the fit M(node, left_out) predicts for the node's rows there, by key."""
+        """Block or fold -> what the fit M(node, left_out) predicts for the node's rows there, by key.
+
+        Probabilities are in the order of the version's classes, 0 for one that the fit did not know.
+        """
         fit = self.document["fits"][left_out]["fingerprint"]
         return {
-            record.parts["part"]: np.load(io.BytesIO(read_blob(self.store.objects, record.blobs[0])))
+            record.parts["part"]: self._widened(
+                np.load(io.BytesIO(read_blob(self.store.objects, record.blobs[0]))),
+                record.metrics.get("classes", ()),
+            )
             for record in records(self.store)
             if record.action == "column" and record.parts["fit"] == fit
         }
+
+    def _widened(self, values: np.ndarray, known) -> np.ndarray:
+        classes = self.document["data"]["classes"]
+        if list(known) == classes or not known:
+            return values
+        wide = np.zeros((len(values), len(classes)))
+        wide[:, [classes.index(value) for value in known]] = values
+        wide[np.isnan(values).any(axis=1)] = np.nan
+        return wide
 
     def folds(self, width: int = 0) -> np.ndarray:
         """The leaf column of the fold scheme, fold by fold: what M(node, {j}) predicts for fold j."""
