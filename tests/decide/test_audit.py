@@ -137,6 +137,13 @@ def test_a_prediction_of_the_future_is_a_leak_and_one_of_this_moment_is_none():
     assert "1 min before" in found.violations[0].text
 
 
+def test_an_aggregates_cells_count_what_was_read_and_others_who_read():
+    many = {0: (0, 10), **dict.fromkeys(range(1, 6), (25, 0))}
+    assert check(down=with_feed(kind="group", rows=many)).proven
+    assert check(down=with_feed(rows=many)).gaps
+    assert check(down=with_feed(kind="group", rows=many, cells=FEED.cells[1:])).gaps
+
+
 def test_a_champions_fit_is_judged_by_what_it_learnt_from_then():
     base = replace(DOWN, node="down")
     bad = with_fit(UP, "<3", known_through=T + 9 * DAY)
