@@ -100,7 +100,7 @@ def because_of(promoted: Mapping[str, str]) -> dict[str, Json]:
     if not promoted:
         return {}
     said = next(iter(promoted.values()))
-    return {"because": said.partition(": ")[2], "action": "overruled"}
+    return {"because": said.partition(": ")[2]}
 
 
 def refuse_half(promoted: Mapping[str, str], outcomes: Mapping[str, tuple[str, str]]) -> None:

@@ -221,7 +221,7 @@ def _release(
         kind="release",
         start=head,
         why={
-            "action": "approved",
+            "reasons": ["approved"],
             "outcomes": {"promoted": len(chosen.promoted)},
             "nodes": named_briefly(chosen.promoted),
             "count": len(chosen.promoted),

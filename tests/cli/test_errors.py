@@ -92,7 +92,7 @@ def test_an_error_in_the_arguments_is_a_document_too(type_: Type) -> None:
         (("plan", "--as-of", "tuesday"), 2, "ISO 8601"),
         (("plan", "--data", "patint=x.csv"), 2, "did you mean patients?"),
         (("plan", "--data", "patients=x.csv"), 2, "x.csv does not exist"),
-        (("run", "--fail-on", "broken"), 2, "rejected, insufficient, waiting, blocked"),
+        (("run", "--fail-on", "broken"), 2, "rejected, insufficient, waiting, pending, blocked"),
         (("explain",), 2, "retrain ls"),
         (("explain", "progresion"), 2, "did you mean progression?"),
         (("explain", "--store", "store", "progresion"), 2, "did you mean progression?"),

@@ -73,6 +73,7 @@ def test_approval_releases_the_set_without_the_data_and_without_a_fit(chain: Pat
     assert nodes["up"]["last_attempt"] != tried["up"]
     newest = type_("releases", "--format", "json").document["releases"][0]
     assert (newest["because"], newest["nodes"]) == ("looked at it with sales", ["down", "up"])
+    assert (newest["reasons"], newest["outcomes"]) == (["approved"], {"promoted": 2})
     assert "because: looked at it with sales" in type_("releases").out
     assert "looked at it with sales" in type_("explain", "up").out
     assert type_("predict", "down", "--data", "rows.csv", "-o", "out.csv").code == 0
