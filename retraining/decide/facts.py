@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -36,13 +37,14 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """All that a decision about one node is made from."""
+    """All that a decision about one node is made from; `age` is that of what its champion learnt from."""
 
     recipe: Recipe
     data: NodeData
     state: NodeState | None
     baseline: Baseline | None
     rule: Rule
+    age: dt.timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

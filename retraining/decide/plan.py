@@ -214,7 +214,7 @@ def _decide(
         return Decision(node=node, action="retrain", reasons=(reason,))
     served = _went_back(node, graph, facts, states, environment)
     change = NOTHING_CHANGED if served else _change(node, graph, facts, states, environment)
-    reasons = list(due_reasons(facts.rule, change))
+    reasons = list(due_reasons(facts.rule, change, facts.age))
     attempt = state.attempt if state else None
     if not released:
         reasons.insert(0, Reason(kind="new", text="never released"))
@@ -231,7 +231,7 @@ def _decide(
         # another version of an upstream is work only if its column differs on this node's rows
         only_upstream = released and all(reason.kind == "upstream" for reason in reasons)
         return Decision(node=node, action="retrain", reasons=tuple(reasons), conditional=only_upstream)
-    if felt and (due_reasons(facts.rule, change.with_upstreams(felt)) or not released):
+    if felt and (due_reasons(facts.rule, change.with_upstreams(felt), facts.age) or not released):
         reasons.append(_upstream_reason(felt, above))
         return Decision(node=node, action="retrain", conditional=True, direct=False, reasons=tuple(reasons))
     pending = attempt is not None and attempt.outcome == "pending"

@@ -7,6 +7,7 @@ is due; both must hold.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, assert_never
@@ -16,6 +17,7 @@ from retraining.decide.recipes import Recipe
 from retraining.decide.snapshots import SAMPLE, NodeData
 from retraining.decide.wording import counted
 from retraining.manifest.values import (
+    AgeCondition,
     Condition,
     DataCondition,
     DefinitionCondition,
@@ -26,7 +28,7 @@ from retraining.manifest.values import (
 from retraining.release.values import Parts
 
 ReasonKind: TypeAlias = Literal[
-    "new", "failed before", "forced", "promote", "definition", "data", "upstream", "pair check"
+    "new", "failed before", "forced", "promote", "definition", "data", "upstream", "age", "pair check"
 ]
 
 
@@ -128,13 +130,16 @@ def changes_between(
     )
 
 
-def due_reasons(rule: Rule, change: Change) -> tuple[Reason, ...]:
-    """The reasons for which a node is due; empty where its rule's count is not reached."""
-    fired = [reason for condition in rule.conditions for reason in _evaluate(condition, change)]
+def due_reasons(rule: Rule, change: Change, age: dt.timedelta | None = None) -> tuple[Reason, ...]:
+    """The reasons for which a node is due; empty where its rule's count is not reached.
+
+    `age` is that of what the champion learnt from; None without a champion.
+    """
+    fired = [reason for condition in rule.conditions for reason in _evaluate(condition, change, age)]
     return tuple(fired) if len(fired) >= rule.at_least else ()
 
 
-def _evaluate(condition: Condition, change: Change) -> tuple[Reason, ...]:
+def _evaluate(condition: Condition, change: Change, age: dt.timedelta | None) -> tuple[Reason, ...]:
     if isinstance(condition, DefinitionCondition):
         if not change.recipe or change.first:
             return ()
@@ -148,6 +153,11 @@ def _evaluate(condition: Condition, change: Change) -> tuple[Reason, ...]:
         return (Reason(kind="upstream", text=text, evidence={"upstreams": list(change.upstreams)}),)
     if isinstance(condition, DataCondition):
         return _data_reasons(condition, change.data)
+    if isinstance(condition, AgeCondition):
+        if age is None or age < condition.age:
+            return ()
+        text = f"what the champion learnt from ends {counted(age.days, 'day')} ago"
+        return (Reason(kind="age", text=text, evidence={"days": age.days}),)
     assert_never(condition)
 
 

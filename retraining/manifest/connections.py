@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from retraining.manifest.durations import duration_text
-from retraining.manifest.grammar import Datasets, Edges, Models, Partitioning
+from retraining.manifest.grammar import Datasets, Edges, Models, Partitioning, Targets
 from retraining.manifest.problems import Problems
 from retraining.manifest.readings import ModelReading
 from retraining.manifest.records import Reading
@@ -44,6 +44,7 @@ def check_connections(
     edges = [edge for edge in _edges(models, known, problems) if edge.upstream in models]
     _check_unions(models, edges, problems)
     crossing = [edge for edge in edges if _check_edge(edge, models, datasets, problems)]
+    _check_late_labels(models, schemes, problems)
     acyclic = _check_cycles(models, edges, problems)
     for connected in _components(models, datasets, crossing):
         if all(name in schemes for name in connected):
@@ -130,6 +131,41 @@ def _check_unions(models: Mapping[str, ModelReading], edges: list[Edge], problem
                 "write two inputs",
                 once="union",
             )
+
+
+def _check_late_labels(
+    models: Mapping[str, ModelReading], schemes: Mapping[str, Scheme], problems: Problems
+) -> None:
+    """A label that is known only after its row's decision does not exist yet where a prediction is made."""
+    late: dict[tuple[str, str], tuple[str, str]] = {}
+    for model in models.values():
+        target, dataset = model.value(Models.TARGET), _dataset(model) or ""
+        if not isinstance(target, Reading) or not isinstance(schemes.get(dataset), TimeScheme):
+            continue
+        column, after, at = (
+            target.value(Targets.COLUMN),
+            target.value(Targets.KNOWN_AFTER),
+            target.value(Targets.KNOWN_AT),
+        )
+        if column and (after or at):
+            when = f"at `{at}`" if at else f"{duration_text(after)} after the decision" if after else ""
+            late.setdefault((dataset, column), (model.name, when))
+    for model in models.values():
+        for position, feature in enumerate(model.value(Models.FEATURES) or ()):
+            owner = late.get((_dataset(model) or "", feature))
+            if owner is None or owner[0] == model.name or feature == _label(model):
+                continue
+            where, path = model.spot(Models.FEATURES, position)
+            found = (
+                f"`{feature}` is the label of `{owner[0]}`, known {owner[1]}: it is not there yet when "
+                f"`{model.name}` predicts"
+            )
+            problems.add(where, path, found, f"read its prediction instead: inputs: {{{owner[0]}: {{}}}}")
+
+
+def _label(model: ModelReading) -> str | None:
+    target = model.value(Models.TARGET)
+    return target.value(Targets.COLUMN) if isinstance(target, Reading) else target
 
 
 def _has_pool(model: ModelReading) -> bool:

@@ -14,6 +14,7 @@ from retraining.manifest.datasets import Datasets
 from retraining.manifest.gates import Gates
 from retraining.manifest.inputs import COLUMNS_SHAPE, AsOf, Edges
 from retraining.manifest.records import Field, Record
+from retraining.manifest.refusals import MODEL_FIELDS, LabelColumn
 from retraining.manifest.resources import Requests
 from retraining.manifest.rules import RuleShape
 from retraining.manifest.schemes import SchemeShape
@@ -45,7 +46,7 @@ __all__ = [
 class Targets:
     """The fields of `target`."""
 
-    COLUMN: Final = Field(name="column", shape=COLUMN_SHAPE, about="The column of the label", required=True)
+    COLUMN: Final = Field(name="column", shape=LabelColumn(), about="The column of the label", required=True)
     KNOWN_AT: Final = Field(
         name="known_at",
         shape=COLUMN_SHAPE,
@@ -167,7 +168,7 @@ class Models:
     )
     TARGET: Final = Field(
         name="target",
-        shape=Either(short=COLUMN_SHAPE, mapping=Targets.RECORD),
+        shape=Either(short=LabelColumn(), mapping=Targets.RECORD),
         about="The label, and when it is known",
         required=True,
     )
@@ -262,7 +263,12 @@ class Models:
         GATE,
         RESOURCES,
     )
-    RECORD: Final = Record(name="model", what="a model", fields=(DATASET, TARGET, FEATURES, INPUTS, *_SHARED))
+    RECORD: Final = Record(
+        name="model",
+        what="a model",
+        fields=(DATASET, TARGET, FEATURES, INPUTS, *_SHARED),
+        hints=MODEL_FIELDS,
+    )
     DEFAULTS: Final = Record(
         name="defaults",
         what="the defaults",

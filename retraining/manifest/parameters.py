@@ -13,6 +13,7 @@ from retraining.manifest.own import OWN_PATTERN, is_own, own_estimator, own_metr
 from retraining.manifest.problems import Problems, listed
 from retraining.manifest.readings import ModelReading
 from retraining.manifest.records import Reading
+from retraining.manifest.refusals import refused_estimator, refused_parameters
 from retraining.manifest.values import Json, OwnMetric
 
 __all__ = ["estimator_info", "written_parameters"]
@@ -66,10 +67,20 @@ def estimator_info(
         problems.add(written.where(Estimators.TASK), written.at(Estimators.TASK), found, "remove it")
     info = catalog.get(SHORT_NAMES.get(name, name))
     if info is None:
-        _refuse_type(name, (where, path), catalog, problems)
+        refused = refused_estimator(name)
+        if refused is not None:
+            problems.add(where, path, *refused, once="refused")
+        else:
+            _refuse_type(name, (where, path), catalog, problems)
         return None
     if isinstance(written, Reading):
         _check_parameters(info, written, problems)
+        other = refused_parameters(name, written.value(Estimators.PARAMETERS) or {})
+        node = written.nodes.get(Estimators.PARAMETERS.name)
+        if other is not None and isinstance(node, MappingNode):
+            parameter, found, step = other
+            place = next(entry.key for entry in node.entries if entry.key.text == parameter)
+            problems.add(place, child_path(written.at(Estimators.PARAMETERS), parameter), found, step)
     return info
 
 

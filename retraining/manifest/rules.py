@@ -13,8 +13,10 @@ from retraining.manifest.composites import ListOf
 from retraining.manifest.nodes import MappingNode, Node, ScalarNode, describe
 from retraining.manifest.problems import Problems
 from retraining.manifest.records import Field, Reading, Record
-from retraining.manifest.shapes import Choice, Definitions, Integer, Schema, Shape, Share
+from retraining.manifest.refusals import LATER_CONDITIONS
+from retraining.manifest.shapes import Choice, Definitions, DurationShape, Integer, Schema, Shape, Share
 from retraining.manifest.values import (
+    AgeCondition,
     Condition,
     DataCondition,
     DefinitionCondition,
@@ -92,10 +94,22 @@ UPSTREAM: Final = Field(
     name="upstream", shape=_NoSettings(), about="An upstream column changed on the model's rows"
 )
 DATA: Final = Field(name="data", shape=_DataShape(), about="Training data changed by at least so much")
+AGE: Final = Field(
+    name="age",
+    shape=DurationShape(positive=True),
+    about="What the champion learnt from ends so long ago (by folds: it was released then)",
+)
 _WORDS: Final = Choice(options=("definition", "upstream"))
 _CONDITIONS: Final = Record(
-    name="conditions", what="retrain_when", fields=(DEFINITION, UPSTREAM, DATA), minimum=1
+    name="conditions",
+    what="retrain_when",
+    fields=(DEFINITION, UPSTREAM, DATA, AGE),
+    minimum=1,
+    hints=LATER_CONDITIONS,
 )
+
+
+_SETTINGS: Final = {"data": "{data: {rows: 1000}}", "age": "{age: 60d}"}
 
 
 def _word(text: str) -> Condition:
@@ -105,8 +119,13 @@ def _word(text: str) -> Condition:
 def _conditions(reading: Reading) -> tuple[Condition, ...]:
     found: list[Condition] = []
     for name in reading.values:
-        data = reading.value(DATA) if name == "data" else None
-        found.append(data if data is not None else _word(name))
+        data, age = reading.value(DATA), reading.value(AGE)
+        if name == "data" and data is not None:
+            found.append(data)
+        elif name == "age" and age is not None:
+            found.append(AgeCondition(age=age))
+        else:
+            found.append(_word(name))
     return tuple(found)
 
 
@@ -116,12 +135,16 @@ class _ConditionShape(Shape[Condition]):
 
     def read(self, node: Node, path: str, problems: Problems) -> Condition | None:
         """The condition."""
-        if isinstance(node, ScalarNode) and node.value == "data":
-            problems.add(node, path, "`data` needs settings", "write {data: {rows: 1000}}")
+        word = node.text if isinstance(node, ScalarNode) else ""
+        if word in _SETTINGS:
+            problems.add(node, path, f"`{word}` needs settings", f"write {_SETTINGS[word]}")
+            return None
+        if word in LATER_CONDITIONS:
+            problems.add(node, path, f"there is no condition `{word}`", LATER_CONDITIONS[word])
             return None
         if not isinstance(node, MappingNode):
-            word = _WORDS.read(node, path, problems)
-            return None if word is None else _word(word)
+            known = _WORDS.read(node, path, problems)
+            return None if known is None else _word(known)
         before = len(problems)
         reading = _CONDITIONS.read(node, path, problems)
         if reading is None or len(problems) > before:
@@ -144,12 +167,16 @@ AT_LEAST: Final = Field(
     name="at_least", shape=Integer(minimum=1, maximum=100), about="How many must hold", default="1"
 )
 ALL: Final = Field(name="all", shape=_LIST, about="Due when every one of these holds")
-_ANY: Final = Record(name="any_rule", what="retrain_when", fields=(ANY, AT_LEAST))
+_ANY: Final = Record(name="any_rule", what="retrain_when", fields=(ANY, AT_LEAST), hints=LATER_CONDITIONS)
 _ALL: Final = Record(
     name="all_rule",
     what="retrain_when",
     fields=(ALL,),
-    hints={"any": "keep one of `any` and `all`", "at_least": "`at_least` belongs to `any`"},
+    hints={
+        **LATER_CONDITIONS,
+        "any": "keep one of `any` and `all`",
+        "at_least": "`at_least` belongs to `any`",
+    },
 )
 
 

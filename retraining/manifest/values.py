@@ -237,7 +237,14 @@ class DataCondition:
     share: float | None = None
 
 
-Condition: TypeAlias = DefinitionCondition | UpstreamCondition | DataCondition
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgeCondition:
+    """Fires when what the champion learnt from ends so long ago (by folds: when it was released then)."""
+
+    age: dt.timedelta
+
+
+Condition: TypeAlias = DefinitionCondition | UpstreamCondition | DataCondition | AgeCondition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

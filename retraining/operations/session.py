@@ -295,9 +295,21 @@ def _facts(
         if state is not None and store is not None and _needs_baseline(observation, state, states):
             baseline = _baseline(state, store)
         facts[node.name] = Facts(
-            recipe=recipe, data=data, state=state, baseline=baseline, rule=models[node.model].retrain_when
+            recipe=recipe,
+            data=data,
+            state=state,
+            baseline=baseline,
+            rule=models[node.model].retrain_when,
+            age=_age(state, observation.as_of),
         )
     return facts
+
+
+def _age(state: NodeState | None, as_of: int) -> dt.timedelta | None:
+    """How long ago what a champion learnt from ends; by folds, how long ago it was released."""
+    if state is None or state.version is None:
+        return None
+    return moment(as_of) - dt.datetime.fromisoformat(state.cut or state.time)
 
 
 def _needs_baseline(observation: Observation, state: NodeState, states: Mapping[str, NodeState]) -> bool:

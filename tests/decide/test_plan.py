@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,10 @@ from retraining.decide.calendar import NEVER, Calendar
 from retraining.decide.fits import Before, Cell, Folds, column_fit, contexts, lattice_fits, parse_left_out
 from retraining.decide.plan import SERVED_NOTE
 from retraining.decide.snapshots import SAMPLE
+from retraining.decide.triggers import NOTHING_CHANGED, due_reasons
 from retraining.graph.graph import Edge
 from retraining.manifest.values import (
+    AgeCondition,
     DataCondition,
     DefinitionCondition,
     FoldScheme,
@@ -200,6 +203,15 @@ def test_a_rule_says_when_a_node_is_due(rule, more, due):
     world.data["b"] = data("b", blocks=8 + more)
     world.states["a"] = replace(world.states["a"], version="other")
     assert (world.plan()["b"].action == "retrain") == due
+
+
+def test_a_champion_is_due_at_an_age_where_there_is_something_new_to_learn():
+    old = Rule(conditions=(AgeCondition(age=dt.timedelta(days=60)),))
+    changed = replace(NOTHING_CHANGED, environment=True)
+    assert due_reasons(old, changed, dt.timedelta(days=59, hours=23)) == ()
+    assert due_reasons(old, changed, None) == ()
+    (reason,) = due_reasons(old, changed, dt.timedelta(days=60))
+    assert (reason.kind, reason.evidence) == ("age", {"days": 60})
 
 
 def test_a_rule_that_needs_two_conditions_counts_a_retraining_upstream_as_one():

@@ -157,7 +157,23 @@ datasets:
     "limits that are none": (in_rent("gate: {on_insufficient: ship_if_limits}"), 21, 29, "models.rent.gate.on_insufficient", "no limits to go by", "limits"),
     # retrain_when
     "unknown condition": (in_rent("retrain_when: {defnition}"), 21, 20, "models.rent.retrain_when.defnition", "unknown field `defnition`", "`definition`"),
-    "drift comes later": (in_rent("retrain_when: drift"), 21, 19, "models.rent.retrain_when", "one of definition, upstream", ""),
+    "drift comes later": (in_rent("retrain_when: drift"), 21, 19, "models.rent.retrain_when", "no condition `drift`", "not in this version"),
+    "schedule comes later": (in_rent('retrain_when: {schedule: "0 3 * * 1"}'), 21, 20, "models.rent.retrain_when.schedule", "unknown field `schedule`", "by cron"),
+    "performance comes later": (in_rent("retrain_when: {any: [{performance: {metric: r2}}]}"), 21, 27, "models.rent.retrain_when.any[0].performance", "unknown field `performance`", "not in this version"),
+    "feedback comes later": (in_rent("retrain_when: [feedback]"), 21, 19, "models.rent.retrain_when", "a mapping of conditions", ""),
+    "not_within comes later": (in_rent("retrain_when: {all: [definition], not_within: 3d}"), 21, 39, "models.rent.retrain_when.not_within", "unknown field `not_within`", "larger `data`"),
+    "age without settings": (in_rent("retrain_when: age"), 21, 19, "models.rent.retrain_when", "`age` needs settings", "{age: 60d}"),
+    "age of nothing": (in_rent("retrain_when: {age: 0d}"), 21, 25, "models.rent.retrain_when.age", "a duration of more than nothing", ""),
+    # what is refused by name
+    "several labels": (("target: rent", "target: [rent, area]"), 19, 13, "models.rent.target", "several outputs are not possible", "one model for each label"),
+    "several labels in a mapping": (("target: {column: sold,", "target: {column: [sold, visited],"), 9, 22, "models.sales.target.column", "several outputs are not possible", "one model for each label"),
+    "a quantile": (in_rent("quantile: 0.9"), 21, 5, "models.rent.quantile", "unknown field", "quantiles are not in this version"),
+    "a loss of quantiles": (("type: RandomForestRegressor, parameters: {max_depth: 3}", "type: GradientBoostingRegressor, parameters: {loss: quantile}"), 21, 63, "models.rent.estimator.parameters.loss", "quantiles are not in this version", "the median"),
+    "query groups": (in_rent("query: search"), 21, 5, "models.rent.query", "unknown field", "ranking within query groups"),
+    "a ranker": (("type: RandomForestRegressor, parameters: {max_depth: 3}", "type: XGBRanker"), 21, 23, "models.rent.estimator.type", "ranking within query groups", "relevance of a row"),
+    "an objective of ranks": (("type: RandomForestRegressor, parameters: {max_depth: 3}", 'type: XGBRegressor, parameters: {objective: "rank:ndcg"}'), 21, 50, "models.rent.estimator.parameters.objective", "ranking within query groups", "relevance"),
+    "no label to learn from": (("type: RandomForestRegressor, parameters: {max_depth: 3}", "type: KMeans"), 21, 23, "models.rent.estimator.type", "learns without a label", "when the table is made"),
+    "a label that comes later": (("inputs: {sales: {}}", "features: [sold]"), 15, 16, "models.visits.features[0]", "`sold` is the label of `sales`, known 1d after the decision", "inputs: {sales: {}}"),
     "data without settings": (in_rent("retrain_when: data"), 21, 19, "models.rent.retrain_when", "`data` needs settings", "rows: 1000"),
     "data with two settings": (in_rent("retrain_when: {data: {rows: 1, share: 5%}}"), 21, 26, "models.rent.retrain_when.data", "one of blocks, rows and share", "keep one"),
     "bare list of conditions": (in_rent("retrain_when: [definition]"), 21, 19, "models.rent.retrain_when", "a mapping of conditions", "`any:`"),
@@ -408,6 +424,10 @@ def test_nearest_names_stay_affordable(problems_of):
         for i in range(1500)
     )
     assert len(problems_of(BASE + models)) == 1500
+
+
+def test_a_label_that_is_known_at_once_may_be_a_feature(problems_of):
+    assert problems_of(BASE.replace("features: [price, weekday]", "features: [price, visited]")) == []
 
 
 def test_a_model_with_a_pool_is_united_with_no_other(problems_of):

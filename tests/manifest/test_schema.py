@@ -21,6 +21,9 @@ WRITTEN = Path(__file__).parents[2] / "manifests" / "schema.json"
 
 # What fields say about each other, names of other places, and what JSON cannot show.
 BEYOND_A_SCHEMA = {
+    "a label that comes later",
+    "a loss of quantiles",
+    "an objective of ranks",
     "at_least out of reach",
     "blocks by folds",
     "dataset names equal but for case",
