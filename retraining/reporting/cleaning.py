@@ -50,23 +50,25 @@ class Cleaning:
 def cleaning_text(found: Cleaning, *, paint: Paint = plain) -> str:
     """The cleaning for people: what is kept, what goes now, what goes later."""
     grace = format_duration(found.grace_seconds)
-    would = "" if found.acted else "would be "
-    lines = [("keeps", _releases(found.kept, "nothing is released yet"))]
+    done = found.acted
+    lines = [("keeps" if not done else "kept", _releases(found.kept, "nothing is released yet"))]
     if found.dropped:
-        lines.append(("drops", _releases(found.dropped, "")))
-    lines += [
-        (
-            "condemned",
-            f"{_objects(found.condemned)} {would}listed; deleted by a gc that runs {grace} later or more",
-        ),
-        ("deleted", f"{_objects(found.deleted)} {would}deleted; condemned {grace} ago or more"),
-    ]
+        lines.append(("drops" if not done else "dropped", _releases(found.dropped, "")))
+    lines.append(("condemns" if not done else "condemned", _objects(found.condemned)))
+    lines.append(
+        ("deletes" if not done else "deleted", f"{_objects(found.deleted)}, condemned at least {grace} ago")
+    )
     if found.waiting:
-        lines.append(("waiting", f"{_objects(found.waiting)}; condemned less than {grace} ago"))
+        lines.append(("waits", f"{_objects(found.waiting)}, condemned less than {grace} ago"))
     if found.temporaries:
-        lines.append(("left over", f"{_objects(found.temporaries)} of killed writers {would}deleted"))
+        lines.append(
+            ("left over", f"{_objects(found.temporaries)} of killed writers{', deleted' if done else ''}")
+        )
     text = [f"{paint('name', word.ljust(9))}  {what}" for word, what in lines]
-    if not found.acted:
+    if found.condemned:
+        when = f"a gc that runs at least {grace} later" if found.grace_seconds else "the next gc"
+        text.append(paint("quiet", f"what is condemned now is deleted by {when}"))
+    if not done:
         text.append(paint("quiet", "dry run, nothing was changed: --yes does it"))
     return "\n".join(text) + "\n"
 

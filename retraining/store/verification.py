@@ -33,6 +33,8 @@ _RESTORE_LOG = (
 )
 _RESTORE_INDEX = "restore this object from a backup of the store, or roll back to a release that is whole"
 _AGAIN = "restore this pack from a backup, or make it again: retrain run MANIFEST --force '{node}'"
+_DOCUMENT = "restore this pack from a backup, or `retrain rollback` to a release that is whole"
+_BESIDE = "restore this pack from a backup, or leave it: what releases need of it is whole; do not delete it"
 _CACHE = "delete this object: what a run needs of it is made again"
 _HISTORY = "delete this object: only a release that is no longer kept, or no longer current, named it"
 _RECORD = "restore this object from a backup, or delete it: only reports about that run need it"
@@ -176,7 +178,7 @@ class _Check:
             place = _Place(
                 key=pointer.pack,
                 kind="attempt" if owner.attempt else "release",
-                remedy=_AGAIN.format(node=owner.node),
+                remedy=_AGAIN.format(node=owner.node) if pointer.role == "model" else _DOCUMENT,
                 node=owner.node,
                 releases=tuple(sorted(owner.releases)),
             )
@@ -193,8 +195,13 @@ class _Check:
 
     def caches(self) -> None:
         """Read the packs with all their blobs, result segments and their merges, and sealed hints."""
+        needed = {pointer.pack for pointer in self._owners}
+        told = {key for key, _, _ in self.damages}
         for info in self._objects.list("packs/"):
-            self._try(_Place(key=info.key, kind="cache", remedy=_CACHE), self._pack, info.key)
+            # what is wrong with a pack that a release needs has been said, or harms its cached fits alone
+            remedy = _BESIDE if info.key in needed else _CACHE
+            if info.key not in told:
+                self._try(_Place(key=info.key, kind="cache", remedy=remedy), self._pack, info.key)
         results = None if self._newest is None else self._newest.results
         for pointer in () if results is None else results.objects:
             self._read.add(pointer.at)

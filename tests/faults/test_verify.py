@@ -11,6 +11,7 @@ from oracle.workbench import Bench
 
 from retraining.errors import IntegrityError, StoreError
 from retraining.operations.gc import clean
+from retraining.operations.rollback import rollback
 from retraining.operations.stored import open_stored
 from retraining.operations.verify import verify
 from retraining.store.condemned import pointers_of
@@ -146,6 +147,32 @@ def test_what_is_damaged_is_named_with_what_needs_it_and_the_remedy_helps(damage
     found = check(damaged, everything=False)
     # the new release is whole; the old one needs the backup
     assert all(list(one.releases) == [2] for one in found.findings)
+
+
+def test_no_remedy_tells_to_delete_what_a_release_needs(damaged):
+    store = damaged.store()
+    named = {
+        pointer.pack
+        for number in (1, 2)
+        for row in store.read_release(number).nodes.values()
+        for pointer in pointers_of(row)
+    }
+    for key in sorted(named):
+        path = damaged.folder / "store" / key
+        for place in (0, path.stat().st_size // 3, path.stat().st_size - 50):
+            flip(path, place)
+            for finding in check(damaged).findings:
+                assert "delete this" not in finding.remedy
+            flip(path, place)
+
+
+def test_a_damaged_document_can_be_rolled_back_from_as_its_remedy_says(damaged):
+    spoil(damaged, damaged.state("a").document)
+    finding = next(one for one in check(damaged, everything=False).findings if one.kind == "release")
+    assert "retrain rollback" in finding.remedy
+    rollback(open_stored(str(damaged.folder / "store"), None), 1)
+    head = damaged.store().read_head()
+    assert (head.release, head.nodes["a"].version) == (3, damaged.store().read_release(1).nodes["a"].version)
 
 
 def test_a_damaged_cache_is_made_again_after_it_was_deleted_as_the_remedy_says(damaged):
