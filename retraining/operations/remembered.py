@@ -8,10 +8,10 @@ its answer is too. What is left in the store is a hint: lost, stale or damaged, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +84,10 @@ def recall(store: Store, manifest: Manifest, inputs: Inputs, as_of: str) -> Reme
     until = hint["until"]
     if not hint["since"] <= inputs.as_of or (until is not None and inputs.as_of >= until):
         return None
-    nodes, shown = iter(hint["nodes"]), iter(hint["shown"])
+    named = zip(hint["nodes"], hint["shown"], strict=True)
     decisions: list[Decision] = []
     for count, document in hint["decisions"]:
-        template = _decision_from(document)
-        decisions += [_named(template, next(nodes), next(shown)) for _ in range(count)]
+        decisions += _named_all(_decision_from(document), islice(named, count))
     return Remembered(
         plan=Plan(
             as_of=as_of,
@@ -122,7 +121,8 @@ def remember(
     runs: list[Json] = []
     for document, same in groupby(plan.decisions, _document):
         alike = list(same)
-        if _named(_decision_from(document), alike[0].node, _shown(alike[0])) != alike[0]:
+        first = [(alike[0].node, _shown(alike[0]))]
+        if [*_named_all(_decision_from(document), first)] != alike[:1]:
             return  # it would come back as another one
         runs.append([len(alike), document])
     store.write_hint(
@@ -175,17 +175,21 @@ _FIELDS = tuple(one.name for one in fields(Decision) if one.name not in ("node",
 _COUNTED = (*STATES, "served")
 
 
-def _named(template: Decision, node: str, shown: Sequence[Any]) -> Decision:
-    """A copy for a node; the constructor would take most of the time that a plan of many nodes has."""
-    decision = object.__new__(Decision)
-    put = object.__setattr__
-    put(decision, "node", node)
-    put(decision, "rows", dict(zip(_COUNTED, shown[0], strict=False)))
-    put(decision, "gate_until", shown[1])
-    put(decision, "first_predicted", shown[2])
-    for name in _FIELDS:
-        put(decision, name, getattr(template, name))
-    return decision
+def _named_all(template: Decision, named: Iterable[tuple[str, Sequence[Any]]]) -> Iterator[Decision]:
+    """Copies for nodes; the constructor would take most of the time that a plan of many nodes has."""
+    # a slot's own setter is the fastest way to fill a frozen value
+    put_node, put_rows, put_until, put_first = (getattr(Decision, name).__set__ for name in ("node", *_SHOWN))
+    same = [(getattr(Decision, name).__set__, getattr(template, name)) for name in _FIELDS]
+    new = object.__new__
+    for node, (rows, gate_until, first_predicted) in named:
+        decision = new(Decision)
+        put_node(decision, node)
+        put_rows(decision, dict(zip(_COUNTED, rows, strict=False)))
+        put_until(decision, gate_until)
+        put_first(decision, first_predicted)
+        for put, value in same:
+            put(decision, value)
+        yield decision
 
 
 def _timeless(rule: Rule) -> bool:
