@@ -16,6 +16,7 @@ import pytest
 from retraining.errors import NotFoundError
 from retraining.operations.gc import clean
 from retraining.operations.pin import pin
+from retraining.operations.rollback import rollback
 from retraining.operations.stored import open_stored
 from retraining.store.garbage import Keep
 from retraining.store.log import store_on
@@ -65,11 +66,18 @@ def cleaned(bench, objects):
         return clean(open_stored("memory", None), NOTHING_OLD, act=True, who="ann@host")
 
 
+def rolled_back(bench, objects):
+    with bench.opened(objects):
+        if store_on(objects).read_head().entry.kind != "rollback":
+            rollback(open_stored("memory", None), 1, because="back")
+
+
 SCENES = {
     "first release": Scene([], first, 20),
     "new data": Scene([first], with_new_rows, 15),
     "attempts alone": Scene([first], with_a_worse_recipe, 8),
     "a pin": Scene([first], pinned, 3),
+    "a rollback": Scene([with_a_worse_recipe, first], rolled_back, 3),
     "gc, condemning": Scene([first, with_new_rows, with_a_worse_recipe], cleaned, 3),
     "gc, sweeping": Scene([first, with_new_rows, with_a_worse_recipe, cleaned], cleaned, 5),
 }
