@@ -7,8 +7,10 @@ its answer is too. What is left in the store is a hint: lost, stale or damaged, 
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import groupby, islice
@@ -86,8 +88,9 @@ def recall(store: Store, manifest: Manifest, inputs: Inputs, as_of: str) -> Reme
         return None
     named = zip(hint["nodes"], hint["shown"], strict=True)
     decisions: list[Decision] = []
-    for count, document in hint["decisions"]:
-        decisions += _named_all(_decision_from(document), islice(named, count))
+    with _uncollected():
+        for count, document in hint["decisions"]:
+            decisions += _named_all(_decision_from(document), islice(named, count))
     return Remembered(
         plan=Plan(
             as_of=as_of,
@@ -190,6 +193,18 @@ def _named_all(template: Decision, named: Iterable[tuple[str, Sequence[Any]]]) -
         for put, value in same:
             put(decision, value)
         yield decision
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """A block in which much is made and nothing is garbage: the collector would walk through all of it in vain."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _timeless(rule: Rule) -> bool:
