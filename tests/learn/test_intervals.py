@@ -8,6 +8,7 @@ import scipy.stats
 
 from retraining.decide.evidence import Difference, GateEvidence
 from retraining.decide.gates import judge
+from retraining.decide.slices import Slice, judge_slices
 from retraining.learn.comparison import compare
 from retraining.learn.intervals import resample
 from retraining.manifest.values import GateRules, Margin
@@ -129,3 +130,45 @@ def test_nothing_is_said_of_one_cluster_and_no_doubt_is_left_where_nothing_varie
     assert constant.bounds() == (0.5, 0.5)
     assert constant.beyond(0.5) == 1.0
     assert constant.beyond(0.4) < 0.01
+
+
+def test_slices_that_are_worse_by_the_margin_are_called_harmed_in_one_of_twenty_gates_at_most():
+    wrong = found = 0
+    for trial in range(TRIALS // 2):
+        rng = np.random.default_rng([trial, 5])
+        day = np.repeat(np.arange(14), 60)
+        part = np.tile(np.arange(5), len(day) // 5)
+        loss = 1 + 0.4 * rng.normal(size=(14, 5))[day, part] + 0.6 * rng.normal(size=len(day))
+        slices = {}
+        for harm in (0.0, 1.5):  # of all slices at the margin, and of one beyond it
+            worse = loss + 0.1 + harm * (part == 0)
+            slices[harm] = judge_slices(
+                [_slice(day[part == one], worse[part == one], trial) for one in range(5)], min_clusters=8
+            )
+        wrong += any(one.harmed for one in slices[0.0])
+        found += slices[1.5][0].harmed
+    assert wrong <= scipy.stats.binom.ppf(0.999, TRIALS // 2, 0.05)
+    assert found >= 0.95 * TRIALS // 2
+
+
+def _slice(day, worse, seed):
+    """A slice whose champion loses 1 in the mean of all days, and whose challenger may lose 0.1 more."""
+    zeros, champion = np.zeros(len(day)), np.full((len(day), 1), 50.0)
+    numbers = compare(
+        "mean_absolute_error",
+        zeros,
+        champion + (worse - 1)[:, None],
+        champion,
+        day,
+        seed=seed,
+        resamples=1000,
+        threshold=lambda _: 0.1,
+    )
+    return Slice(
+        column="c",
+        value="v",
+        rows=len(day),
+        clusters=numbers.clusters,
+        challenger=numbers.challenger,
+        probability=numbers.beyond,
+    )
