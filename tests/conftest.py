@@ -1,7 +1,7 @@
 """What every room's tests share: one private Ray session, and the rule that a skip needs a reason.
 
-A skipped test names in its reason the command after which it runs. Where `RETRAINING_NO_SKIPS` is set
-(.ci/run sets it) a skip is a failure, but for the tests of `MAY_SKIP`.
+A skipped test names in its reason the command after which, or with which, it runs. Where `RETRAINING_NO_SKIPS`
+is set (.ci/run sets it) slow tests run, and a skip is a failure, but for the tests of `MAY_SKIP`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,17 @@ from store.s3_server import ENDPOINT, FOLDER, WHY, S3Server
 #: What CI cannot run, by the beginning of its reason: no emulator of Google Cloud Storage works with the client
 #: library, and Azurite comes from another registry.
 MAY_SKIP = ("no Google Cloud Storage:", "no Azure:")
+_SLOW = "slow: RETRAINING_SLOW=1 python -m pytest"
 _CLOUD = ("AWS_", "AZURE_", "GOOGLE_")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests run where nothing may be skipped, and where they are asked for."""
+    if os.environ.get("RETRAINING_NO_SKIPS") or os.environ.get("RETRAINING_SLOW"):
+        return
+    for item in items:
+        if item.get_closest_marker("slow") is not None:
+            item.add_marker(pytest.mark.skip(reason=_SLOW))
 
 
 def _forbidden(report: pytest.TestReport | pytest.CollectReport) -> bool:

@@ -33,7 +33,8 @@ def outcome(folder: Path, *, no_skips: bool) -> tuple[int, str]:
     (folder / "store").mkdir()  # where the shared fixtures read which S3 server there is
     (folder / "store" / "__init__.py").touch()
     shutil.copy(CONFTEST.parent / "store" / "s3_server.py", folder / "store")
-    settings = {key: value for key, value in os.environ.items() if key != "RETRAINING_NO_SKIPS"}
+    decided_here = ("RETRAINING_NO_SKIPS", "RETRAINING_SLOW")
+    settings = {key: value for key, value in os.environ.items() if key not in decided_here}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rfE", str(folder)],
         env=settings | ({"RETRAINING_NO_SKIPS": "1"} if no_skips else {}),
@@ -64,3 +65,11 @@ def test_a_module_that_skips_itself_fails_too(tmp_path: Path) -> None:
     code, told = outcome(tmp_path, no_skips=True)
     assert code != 0
     assert "no_such_package" in told
+
+
+@pytest.mark.parametrize("no_skips", [False, True])
+def test_slow_tests_run_where_nothing_may_be_skipped(tmp_path: Path, no_skips: bool) -> None:
+    (tmp_path / "test_slow.py").write_text("import pytest\n\n@pytest.mark.slow\ndef test_it(): pass\n")
+    code, told = outcome(tmp_path, no_skips=no_skips)
+    assert code == 0, told
+    assert ("1 passed" if no_skips else "1 skipped") in told

@@ -126,6 +126,7 @@ def test_ctrl_c_leaves_a_long_fit_and_keeps_what_is_finished(own_copy: Path, typ
     assert (answer.document["fits"]["made"], answer.document["counts"]["promoted"]) == (0, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_sigterm_stops_a_run_on_ray(own_copy: Path) -> None:
     shutil.rmtree("store")

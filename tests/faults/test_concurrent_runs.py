@@ -13,6 +13,8 @@ from retraining.errors import ReleaseConflictError
 from retraining.operations.run import RunOptions, Watcher, run
 from retraining.store.log import open_store
 
+pytestmark = pytest.mark.slow
+
 N = 16
 NAMES = [f"m{number:02}" for number in range(N)]
 MANIFEST = """

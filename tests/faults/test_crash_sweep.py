@@ -23,6 +23,8 @@ from retraining.store.log import store_on
 
 from .memory import MANIFEST, MemoryBench, check_readable, memory, snapshots, stored_fits
 
+pytestmark = pytest.mark.slow
+
 WORSE = MANIFEST.replace(
     "features: [x], estimator: {type: Ridge}",
     "features: [x], estimator: {type: Ridge, parameters: {alpha: 1000}}",

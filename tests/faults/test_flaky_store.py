@@ -15,6 +15,8 @@ from retraining.errors import CommitOutcomeUnknownError, StoreError, UnansweredE
 
 from .memory import ONE_MODEL, MemoryBench, check_readable, memory
 
+pytestmark = pytest.mark.slow
+
 WRITES = {"create", "put", "overwrite", "delete"}
 READS = {"get", "get_range", "get_tail"}
 #: What goes wrong, and the calls that it can befall.

@@ -14,6 +14,8 @@ from retraining.store.log import store_on
 
 from .memory import ONE_MODEL, MemoryBench, check_readable
 
+pytestmark = pytest.mark.slow
+
 #: Hints may be lost, and are overwritten.
 HINTS = ("hints/", "log/_hint", "runs/")
 

@@ -67,6 +67,7 @@ def test_a_sound_store_is_sound_and_all_of_it_is_read(two_releases):
     assert check(two_releases, everything=False).blobs < found.blobs
 
 
+@pytest.mark.slow
 def test_a_flipped_byte_anywhere_is_found_and_named(two_releases, damaged):
     seen = set()
     for info in objects(two_releases):

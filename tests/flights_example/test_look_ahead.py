@@ -21,6 +21,8 @@ from retraining.operations.stored import open_stored
 
 from .test_flights import prepare
 
+pytestmark = pytest.mark.slow
+
 AS_OF = "2013-09-01"
 MANIFEST = """
 timezone: America/New_York

@@ -53,6 +53,7 @@ def test_the_first_run_releases_every_node_and_the_pool(tmp_path: Path) -> None:
     assert sum(name.startswith("units[store") for name in outcome.outcomes) == 14
 
 
+@pytest.mark.slow
 def test_one_flaky_series_blocks_nobody(tmp_path: Path) -> None:
     manifest = example("demand", tmp_path, ["--stores", "2", "--items", "8", "--flaky"])
     first = retraining.run(manifest, as_of="2023-08-01", options=SERIAL)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 import retraining
 from retraining.operations.run import RunOptions
@@ -29,6 +30,7 @@ def test_the_same_options_make_the_same_payments() -> None:
     pd.testing.assert_frame_equal(prepare.payments_table(5, 10), prepare.payments_table(5, 10))
 
 
+@pytest.mark.slow
 def test_people_approve_the_models_that_decide_about_people(tmp_path: Path) -> None:
     manifest = example("fraud", tmp_path, ["--payments", "80"])
     outcome = retraining.run(manifest, options=SERIAL)

@@ -20,6 +20,7 @@ from .catalogue import fitted, table
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
+@pytest.mark.slow
 def test_every_estimator_of_the_catalogue_predicts_the_same_bits_after_loading_and_stores_the_same_bytes():
     # other hash seeds and another filling of fresh memory: neither may show in an artifact
     variables = {

@@ -72,6 +72,7 @@ def test_a_loaded_model_predicts_bit_for_bit_and_stores_as_the_same_bytes(kind, 
     assert dump(copy) == data
 
 
+@pytest.mark.slow
 def test_two_processes_store_the_same_bytes():
     here = [hashlib.sha256(dump(fitted(*kind))).hexdigest() for kind in KINDS]
     root = Path(__file__).parents[2]

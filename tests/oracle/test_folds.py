@@ -200,6 +200,7 @@ def _strict(bench, rows, levels, kind, target, node, n_folds=5):
     return found, expected.reshape(len(rows), -1), version
 
 
+@pytest.mark.slow
 def test_scores_through_one_and_two_edges_are_those_of_nested_stacking(bench):
     frame, rows = table()
     forest, ridge = RandomForestRegressor(**SIZES), make_pipeline(StandardScaler(), Ridge())
@@ -227,6 +228,7 @@ def test_scores_through_one_and_two_edges_are_those_of_nested_stacking(bench):
     assert np.array_equal(found[:, 0], expected)
 
 
+@pytest.mark.slow
 def test_binary_scores_through_two_edges_are_those_of_nested_stacking(bench):
     frame, rows = table(n=300)
     logistic, forest = make_pipeline(StandardScaler(), LogisticRegression()), RandomForestClassifier(**SIZES)

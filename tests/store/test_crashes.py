@@ -108,6 +108,7 @@ def released(
     recorder.acknowledge((head.release, {**versions(head)}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names_kept", [False, True])
 def test_after_a_power_cut_at_any_moment_all_that_was_acknowledged_is_there(tmp_path, names_kept):
     recorder = RecordingFileSystem()
