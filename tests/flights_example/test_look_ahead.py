@@ -54,7 +54,7 @@ models:
   number:
     dataset: flights
     target: {column: late15, known_after: 2d}
-    features: [flight, clock_hour, weekday, dest]
+    features: [flight, weekday, recent_delay, recent_overdue]
     estimator: {type: DecisionTreeClassifier, parameters: {random_state: 0}}
   late:
     dataset: flights
@@ -144,4 +144,4 @@ def test_what_a_column_that_saw_the_labels_would_report_and_what_is_left_of_it(a
     leaks = {(one.leak, one.node, one.upstream) for one in found.violations}
     assert leaks == {("label", "number", None), ("label", "late", "number"), ("label", "late", None)}
     assert leaked > 0.9
-    assert honest < 0.7
+    assert honest < 0.8
