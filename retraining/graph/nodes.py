@@ -20,6 +20,7 @@ __all__ = [
     "node_name",
     "parse_node_name",
     "pool_name",
+    "quoted",
     "read_partition",
     "unreadable",
 ]
@@ -70,7 +71,7 @@ def node_name(model: str, columns: Sequence[str], values: Sequence[str]) -> str:
     """
     if columns and not values:
         return pool_name(model)
-    pairs = (f"{_quoted(column)}={_quoted(value)}" for column, value in zip(columns, values, strict=True))
+    pairs = (f"{quoted(column)}={quoted(value)}" for column, value in zip(columns, values, strict=True))
     return f"{model}[{','.join(pairs)}]" if columns else model
 
 
@@ -136,7 +137,8 @@ def unreadable(text: str, position: int, message: str, next_step: str = "") -> S
     return SelectionError(f"{message}\n    {shown}\n    {' ' * position}^", next_step)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A column or value as it stands in a node's name: see `node_name`."""
     if text and text.isprintable() and _NEEDS_QUOTES.isdisjoint(text):
         return text
     return json.dumps(text, ensure_ascii=not text.isprintable())

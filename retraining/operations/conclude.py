@@ -190,7 +190,8 @@ def _asked(node: str, graph: Graph, chosen: ReleaseSet) -> tuple[str, ...]:
 def _told(result: NodeResult, chosen: ReleaseSet) -> str:
     """Why a node has its outcome, and whether its champion is released with other columns than before."""
     rewired = chosen.rewired.get(result.node)
-    if rewired is not None and not rewired.check.learnt:
+    # a forced retraining that gives the same version again has no new column
+    if rewired is not None and not rewired.check.learnt and rewired.check.columns:
         return f"{result.because}; its champion was checked with the new columns of {_listed([*rewired.check.columns])}"
     if rewired is None and result.pair is not None and not result.pair.passed and not result.won:
         return f"{result.because}; its champion does not bear the new columns of {_listed([*result.pair.columns])}"
@@ -202,7 +203,7 @@ def _cause(node: str, result: NodeResult, check: PairCheck | None) -> str:
     if check is None:
         return node
     after = "" if result.outcome == "kept" else f"was {result.outcome} and "
-    return f"{node} ({after}with the new columns its champion {check.because})"
+    return f"{node} ({after}its champion, with the new columns: {check.because})"
 
 
 def _row(

@@ -35,6 +35,8 @@ from retraining.prediction.versions import ServedVersion
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
+_MEND = "give such values as missing ones where the model learnt from gaps, or leave the rows out"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeValues:
@@ -84,7 +86,7 @@ class Evaluation:
                 model = self.load(version)
                 values[usable] = align_classes(model.predict(features), model.classes, version.classes)
             except FitError as error:
-                raise DataError(f"{version.node}: {error.message}", error.next_step) from error
+                raise DataError(f"{version.node}: {error.message}", error.next_step or _MEND) from error
         return NodeValues(rows=rows, values=values, usable=usable, missing=missing)
 
     def _rows(self, version: ServedVersion, table: Table) -> Rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from retraining.errors import InputError
 from retraining.learn.permitted import permitted
 from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.prediction.predictor import Release
@@ -31,7 +32,9 @@ class Releases:
         return Release(self._store, self._store.read_head(), self._permissions)
 
     def release(self, number: int) -> Release:
-        """The release with this number; NotFoundError where there is none."""
+        """The release with this number; NotFoundError where there is none, InputError for what is no number."""
+        if not isinstance(number, int):
+            raise InputError(f"release {number!r} is no whole number", "`retrain releases` lists them")
         return Release(self._store, self._store.read_release(number), self._permissions)
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import get_args
 
 from retraining.data.declarations import Declaration
-from retraining.errors import IntegrityError
+from retraining.errors import InputError, IntegrityError
 from retraining.graph.nodes import is_pool, parse_node_name
 from retraining.learn.fitting import FittedModel
 from retraining.learn.threads import one_thread
@@ -53,6 +54,8 @@ class Served:
         self, target: str, frames: Mapping[str, Frame] | Frame, *, unknown: UnknownPolicy = "error"
     ) -> Prediction:
         """The predictions of a model or node; see `Release.predict`."""
+        if unknown not in get_args(UnknownPolicy):
+            raise InputError(f"unknown={unknown!r}; expected 'error' or 'null'", "write one of the two")
         first = self.asked(target)
         versions = self.with_upstreams(find_nodes(target, self.states))
         needed = _by_dataset(_wanted(versions))

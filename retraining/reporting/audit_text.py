@@ -69,8 +69,10 @@ def _checked(found: Audit) -> list[str]:
     ]
     if found.proven:
         lines += [
-            "  labels     no row was fed by a fit that had seen its label or a later one, over any number of edges",
-            "  time       no row was fed by a prediction that did not exist when the row was decided",
+            "  labels     no row was fed by a fit that had seen its label or a later one,",
+            "             over any number of edges",
+            "  time       no row was fed by a prediction that did not exist when the row",
+            "             was decided",
         ]
     return lines
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from retraining.graph.nodes import is_pool, parse_node_name
+from retraining.graph.nodes import is_pool, parse_node_name, quoted
 from retraining.reporting.text import plural
 
 __all__ = ["by_cause", "counted_texts", "list_nodes", "partition_values", "title_of", "wrapped"]
@@ -28,11 +28,16 @@ def title_of(nodes: Sequence[str]) -> str:
 
 
 def partition_values(nodes: Sequence[str], most: int = _FEW_VALUES) -> str:
-    """The partition values of some nodes of one model, at most so many: `EWR, JFK, LGA`; '' for single nodes."""
+    """The partition values of some nodes of one model, at most so many: `EWR, JFK, LGA`; '' for single nodes.
+
+    Quoted as in the nodes' names.
+    """
     if len(nodes) < 2:
         return ""
     values = sorted(
-        "/".join(value for _, value in parse_node_name(node)[1]) for node in nodes if not is_pool(node)
+        "/".join(quoted(value) for _, value in parse_node_name(node)[1])
+        for node in nodes
+        if not is_pool(node)
     )
     values = ["*" for node in nodes if is_pool(node)] + values
     more = f" and {len(nodes) - most:,} more" if len(nodes) > most else ""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypeVar
 
-from retraining.errors import IntegrityError, NotFoundError
+from retraining.errors import IntegrityError, NotFoundError, SignatureError
 from retraining.release.values import BlobPointer, NodeState
 from retraining.store.condemned import pointers_of, read_condemned
 from retraining.store.documents import parse_document
@@ -277,7 +277,7 @@ class _Check:
                 kind=place.kind,
                 missing=isinstance(error, NotFoundError),
                 because=error.message,
-                remedy=place.remedy,
+                remedy=(isinstance(error, SignatureError) and error.next_step) or place.remedy,
                 node=place.node,
                 releases=place.releases,
             )

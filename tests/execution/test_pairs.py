@@ -24,6 +24,15 @@ def release(bench, frame=None, **more):
     return frame
 
 
+def test_upstreams_that_are_made_again_as_they_were_are_no_new_columns(bench):
+    frame = release(bench)
+    frame.loc[frame.index[::2], "x3"] += 1.0
+    bench.write(manifest(b="gate: {limits: {mean_squared_error: {max: 0.000001}}}"), d=frame)
+    found = bench.run(AS_OF, force=("a", "b"))
+    assert outcomes(found)["b"] == "rejected"
+    assert "checked with" not in bench.state("b").attempt.because
+
+
 def test_a_champion_that_bears_the_new_column_is_released_with_it_and_the_check_is_recorded(bench):
     frame = release(bench, b=STAYS, c=STAYS)
     before = {name: bench.state(name) for name in "abc"}
@@ -130,7 +139,7 @@ def test_the_upstream_waits_where_the_reader_may_not_or_cannot_follow(bench):
     bench.write(manifest(b=STAYS, c=STAYS, a_target="y60"))
     alone = bench.run(AS_OF, select=("a",))
     assert outcomes(alone) == {"a": "waiting", "b": "kept", "c": "kept"}
-    assert "b (with the new columns its champion may be worse" in alone.outcomes["a"][1]
+    assert "b (its champion, with the new columns: may be worse" in alone.outcomes["a"][1]
     assert alone.after.release == 1
     # due by the check, and rejected for its limit
     strict = STAYS + ", gate: {refit_shift: 100, limits: {r2: {min: 0.999}}}"

@@ -165,6 +165,22 @@ def test_a_release_that_is_not_there_names_those_that_are(releases: Releases) ->
         releases.release(9)
 
 
+def test_what_is_no_number_of_a_release_and_no_policy_is_refused(
+    releases: Releases, frames: dict[str, pd.DataFrame]
+) -> None:
+    with pytest.raises(InputError, match="release '1' is no whole number"):
+        releases.release("1")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="unknown='skip'; expected 'error' or 'null'"):
+        releases.current().predict("delay", frames, unknown="skip")  # type: ignore[arg-type]
+
+
+def test_rows_that_an_estimator_cannot_predict_name_the_column_and_what_to_do(
+    current: Release, frames: dict[str, pd.DataFrame]
+) -> None:
+    hours = frames["hours"].assign(temperature=float("inf"))
+    assert "infinite values in temperature" in refusal(current, "crowd", {**frames, "hours": hours})
+
+
 def test_needs_names_the_columns_that_are_read(current: Release) -> None:
     assert current.needs("crowd") == {"hours": ("hour", "site", "temperature", "weather")}
     assert current.needs("late") == {

@@ -118,6 +118,7 @@ def test_nodes_are_grouped_by_model_and_causes_by_number() -> None:
     names = ["m[p=2]", "m[p=1]", "n"]
     assert (title_of(names[:2]), title_of(["n"])) == ("m[p=…] x2", "n")
     assert partition_values(names[:2]) == "1, 2"
+    assert partition_values(['m[p=""]', 'm[p="a,b"]', "m[*]", "m[p=007]"]) == '*, "", "a,b", 007'
     assert list_nodes(names) == "m[p=…] x2, n"
     assert by_cause([("a", "x"), ("b", "y"), ("c", "y")]) == [("y", ["b", "c"]), ("x", ["a"])]
     assert counted_texts(["a", "b", "a"]) == ["a (x2)", "b"]

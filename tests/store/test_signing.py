@@ -14,6 +14,7 @@ from retraining.store.log import Store, open_store, store_on
 from retraining.store.packs import pack_key
 from retraining.store.results import load_results, write_segment
 from retraining.store.signing import KEY_VARIABLE, NO_KEYS, Keys, read_keys
+from retraining.store.verification import verify
 
 from .places import InterceptedObjects, MemoryObjects
 from .rows import commit, fit, setting, write_pack
@@ -170,3 +171,12 @@ def test_the_key_comes_from_the_environment_and_is_written_nowhere(tmp_path, mon
     for path in (tmp_path / "s").rglob("*"):
         if path.is_file():
             assert NEW.encode() not in path.read_bytes()
+
+
+def test_verify_says_of_an_unsigned_entry_what_a_reader_is_told():
+    objects = MemoryObjects()
+    commit(store_with(objects, NEW), setting({"a": "v1"}))
+    commit(store_with(objects), setting({"a": "v2"}))
+    (finding,) = verify(store_with(objects, NEW)).damages
+    assert "not signed" in finding.because
+    assert "security.md" in finding.remedy
