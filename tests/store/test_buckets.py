@@ -63,15 +63,20 @@ class TestS3(BucketContract):
         return open_objects(s3_url)
 
 
+def azure_url() -> str:
+    """The address of a new place in the container that the environment names."""
+    if not AZURE:
+        pytest.skip(
+            'no Azure: `.ci/azure_server install /tmp/azure` (npm), then `eval "$(.ci/azure_server start '
+            "/tmp/azure)\"`; or RETRAINING_TEST_AZURE_URL=az://CONTAINER with Azure's own variables"
+        )
+    return f"{AZURE}/{secrets.token_hex(6)}"
+
+
 class TestAzure(BucketContract):
     @pytest.fixture
     def objects(self):
-        if not AZURE:
-            pytest.skip(
-                "no Azure: set RETRAINING_TEST_AZURE_URL=az://CONTAINER and Azure's own variables "
-                "(`npm install azurite` and AZURE_STORAGE_USE_EMULATOR=true will do)"
-            )
-        return open_objects(f"{AZURE}/{secrets.token_hex(6)}")
+        return open_objects(azure_url())
 
 
 class TestGoogle(BucketContract):
@@ -87,11 +92,16 @@ class TestGoogle(BucketContract):
 # Exclusion
 
 
-def test_of_sixteen_processes_exactly_one_creates_each_key_on_a_server(s3_url):
+@pytest.fixture(params=["s3", "azure"])
+def server_url(request):
+    return request.getfixturevalue("s3_url") if request.param == "s3" else azure_url()
+
+
+def test_of_sixteen_processes_exactly_one_creates_each_key_on_a_server(server_url):
     rounds = 40
-    won = race(s3_url, 16, rounds)
+    won = race(server_url, 16, rounds)
     assert sorted(turn for turns in won for turn in turns) == list(range(rounds))
-    objects = open_objects(s3_url)
+    objects = open_objects(server_url)
     for number, turns in enumerate(won):
         for turn in turns:
             assert objects.get(f"log/{turn}") == str(number).encode()
