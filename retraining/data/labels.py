@@ -99,6 +99,6 @@ def _valued(recipe: Recipe, text: str, kind: str) -> Class:
         raise DataError(
             f"model {recipe.model}: the class {text!r} cannot be a label of {recipe.target.column}, "
             f"which holds {expected}",
-            "write classes as the data writes them",
+            "write classes as the data writes them" + ("" if kind == "number" else ": false, true"),
         )
     return int(value) if value.is_integer() else value

@@ -50,7 +50,11 @@ class Promoted:
 
 
 def named_nodes(stored: Stored, head: Head, names: Sequence[str]) -> frozenset[str]:
-    """The nodes that some names mean: nodes by an expression of --select, or those that a run left pending."""
+    """The nodes that some names mean: nodes by an expression of --select, or those that a run left pending.
+
+    Of an expression for several nodes those count whose last challenger is not released, if there are any, and
+    what reads them.
+    """
     found: set[str] = set()
     for name in names:
         of_run = _of_run(head.nodes, name) if _RUN.fullmatch(name) else frozenset[str]()
@@ -59,8 +63,24 @@ def named_nodes(stored: Stored, head: Head, names: Sequence[str]) -> frozenset[s
                 f"run {name} left nothing pending",
                 "`retrain status` shows what is; nodes are named by themselves",
             )
-        found |= of_run or frozenset(stored_selection(head.nodes, stored.manifest, (name,)))
+        meant = of_run or frozenset(stored_selection(head.nodes, stored.manifest, (name,)))
+        left = {node for node in meant if not _is_released(head.nodes[node])}
+        found |= {node for node in meant if left & _with_ancestors(head.nodes, node)} or meant
     return frozenset(found)
+
+
+def _is_released(state: NodeState) -> bool:
+    return state.attempt is not None and state.attempt.outcome == "promoted"
+
+
+def _with_ancestors(nodes: Mapping[str, NodeState], node: str) -> set[str]:
+    """A node and all that its champion reads, directly or not."""
+    found, ahead = {node}, [node]
+    while ahead:
+        near = set(nodes[ahead.pop()].wiring) & nodes.keys() - found
+        found |= near
+        ahead += near
+    return found
 
 
 def _of_run(nodes: Mapping[str, NodeState], text: str) -> frozenset[str]:

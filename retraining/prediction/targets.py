@@ -77,7 +77,9 @@ def _unknown(target: str, model: str, nodes: Sequence[str], states: Mapping[str,
         return InputError(
             f"{target} has no released version: its last attempt was {tried.attempt.outcome} "
             f"({tried.attempt.because})",
-            "see `retrain status`, and run again when that is mended",
+            "look at it (`retrain explain`) and release it by `retrain promote`"
+            if tried.attempt.outcome == "pending"
+            else "see `retrain status`, and run again when that is mended",
         )
     if tried is not None and tried.version is None:
         held = "" if tried.pin is None else f", and is pinned so by {tried.pin.who}: {tried.pin.because}"

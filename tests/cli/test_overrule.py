@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.chain import (
+    DOWN,
     UP,
     change,
     decisions,
@@ -59,6 +60,18 @@ def test_a_rejected_challenger_is_released_and_the_history_says_who_and_why(chai
     assert type_("audit").code == 0
     assert type_("predict", "down", "--data", "rows.csv", "-o", "out.csv").code == 0
     assert set(run(type_).values()) == {"kept"}
+
+
+def test_an_expression_means_what_is_not_released_and_what_reads_it(chain: Path, type_: Type) -> None:
+    with_a_good_champion(type_)
+    change(DOWN.replace("noise", "z"), DOWN)
+    assert run(type_) == {"up": "kept", "down": "rejected"}
+    answer = type_("promote", "up+", "--because", "z is wrong", "--format", "json")
+    assert [one["node"] for one in answer.document["promoted"]] == ["down"]
+    spoil_up()
+    assert run(type_)["up"] == "rejected"
+    answer = type_("promote", "up+", "--because", "x is wrong", "--format", "json")
+    assert [one["node"] for one in answer.document["promoted"]] == ["down", "up"]
 
 
 def test_a_promotion_that_a_reader_does_not_bear_is_refused_with_what_to_promote_along(

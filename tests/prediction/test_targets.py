@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -50,6 +52,9 @@ def test_a_node_that_never_won_says_what_became_of_it() -> None:
     for target in ("m[a=1]", "m"):
         with pytest.raises(InputError, match=r"its last attempt was insufficient \(too few days\)"):
             find_nodes(target, known)
+    pending = states(NodeState(node="m", attempt=replace(attempt, outcome="pending")))
+    with pytest.raises(InputError, match="retrain promote"):
+        find_nodes("m", pending)
 
 
 @settings(max_examples=100, derandomize=True)
