@@ -6,7 +6,8 @@
     ├── InputError                 exit 2: mend the manifest, the arguments or the data
     │   ├── ManifestError          every problem of a manifest at once
     │   ├── SelectionError         --select or --exclude
-    │   └── DataError              a dataset
+    │   ├── DataError              a dataset
+    │   └── UnknownReleaseError    a release that is not there (a NotFoundError too)
     ├── StoreError                 exit 3: the store or the cluster cannot be used
     │   ├── NotFoundError
     │   ├── AlreadyExistsError
@@ -44,6 +45,7 @@ __all__ = [
     "SignatureError",
     "StoreError",
     "UnansweredError",
+    "UnknownReleaseError",
 ]
 
 
@@ -124,6 +126,10 @@ class StoreError(RetrainingError):
 
 class NotFoundError(StoreError):
     """No object has this key."""
+
+
+class UnknownReleaseError(InputError, NotFoundError):
+    """Whoever asked named a release that the store never had, or no longer keeps."""
 
 
 class AlreadyExistsError(StoreError):

@@ -47,7 +47,7 @@ def audit_release(
 ) -> ReleaseAudit:
     """The audit of the current release of a store, or of another by number.
 
-    NotFoundError where there is no such release, SelectionError where an expression names no released node.
+    UnknownReleaseError where there is no such release, SelectionError where an expression names no released node.
     """
     store = stored.store
     head = store.read_head() if number is None else store.read_release(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from retraining.errors import InputError, NotFoundError
+from retraining.errors import InputError
 from retraining.manifest.values import Json
 from retraining.operations.session import read_document
 from retraining.operations.status import release_entry
@@ -13,7 +13,7 @@ from retraining.operations.stored import Stored
 from retraining.release.rollback import NodeChange, changes
 from retraining.release.values import NodeState
 from retraining.reporting.difference import NodeDifference, ReleaseDifference
-from retraining.store.log import Head, Store
+from retraining.store.log import Store
 
 __all__ = ["diff"]
 
@@ -31,8 +31,8 @@ def diff(stored: Stored, before: int | None, after: int | None) -> ReleaseDiffer
         raise InputError(
             f"{stored.url}: release 1 is the first, there is none before it", "`retrain releases` lists them"
         )
-    old = _release(stored.store, last - 1 if before is None else before)
-    new = _release(stored.store, last)
+    old = stored.store.read_release(last - 1 if before is None else before)
+    new = stored.store.read_release(last)
     found = changes(old.nodes, new.nodes)
     served = sum(row.version is not None for row in new.nodes.values())
     assert old.entry is not None
@@ -44,13 +44,6 @@ def diff(stored: Stored, before: int | None, after: int | None) -> ReleaseDiffer
         same=served - sum(change.after is not None for change in found),
         nodes=tuple(_difference(stored.store, change) for change in found),
     )
-
-
-def _release(store: Store, number: int) -> Head:
-    try:
-        return store.read_release(number)
-    except NotFoundError as error:
-        raise InputError(error.message, error.next_step) from error
 
 
 def _difference(store: Store, change: NodeChange) -> NodeDifference:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retraining.errors import InputError, NotFoundError, StoreError
+from retraining.errors import InputError, StoreError
 from retraining.manifest.values import Json
 from retraining.operations.people import Word, named_briefly, word_of
 from retraining.operations.stored import Stored, stored_selection
@@ -96,10 +96,7 @@ def _target(stored: Stored, head: Head, release: int | None) -> Head:
             f"{stored.url}: release 1 is the first, there is none before it", "`retrain releases` lists them"
         )
     number = head.release - 1 if release is None else release
-    try:
-        return stored.store.read_release(number)
-    except NotFoundError as error:
-        raise InputError(error.message, error.next_step) from error
+    return stored.store.read_release(number)
 
 
 def _refuse_unfit(head: Head, old: Head, pin: Pin, chosen: frozenset[str]) -> None:

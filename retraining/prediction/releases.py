@@ -32,7 +32,7 @@ class Releases:
         return Release(self._store, self._store.read_head(), self._permissions)
 
     def release(self, number: int) -> Release:
-        """The release with this number; NotFoundError where there is none, InputError for what is no number."""
+        """The release with this number; UnknownReleaseError where there is none, InputError for what is no number."""
         if not isinstance(number, int):
             raise InputError(f"release {number!r} is no whole number", "`retrain releases` lists them")
         return Release(self._store, self._store.read_release(number), self._permissions)

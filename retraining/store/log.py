@@ -12,7 +12,14 @@ import datetime as dt
 import os
 from collections.abc import Collection, Iterator, Mapping
 
-from retraining.errors import AlreadyExistsError, IntegrityError, NotFoundError, SignatureError, StoreError
+from retraining.errors import (
+    AlreadyExistsError,
+    IntegrityError,
+    NotFoundError,
+    SignatureError,
+    StoreError,
+    UnknownReleaseError,
+)
 from retraining.manifest.values import Json
 from retraining.release import fields
 from retraining.release.update import Requirement, Update
@@ -178,7 +185,7 @@ class Store:
         return (self.read_entry(sequence) for sequence in range(self._newest(), 0, -1))
 
     def read_release(self, number: int) -> Head:
-        """The head at which release `number` was made; NotFoundError where there is none.
+        """The head at which release `number` was made; UnknownReleaseError where there is none.
 
         Release numbers never fall along the log, so this reads about log2(entries) of them.
         """
@@ -195,14 +202,14 @@ class Store:
         if number > 0 and low <= newest and self.read_entry(low).release == number:
             if number >= oldest:
                 return self._head(low)
-            raise NotFoundError(
+            raise UnknownReleaseError(
                 f"{self.objects.url}: release {number} is no longer kept: `retrain gc` cleaned up everything "
                 f"before release {oldest}",
                 "`retrain releases` lists what there is",
             )
         last = last_entry.release if last_entry is not None else None
         have = "there is none yet" if last is None else f"the releases are {oldest} to {last}"
-        raise NotFoundError(
+        raise UnknownReleaseError(
             f"{self.objects.url}: no release {number}; {have}", "`retrain releases` lists them"
         )
 

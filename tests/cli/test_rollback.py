@@ -159,6 +159,9 @@ def test_what_cannot_be_rolled_back_is_said(chain: Path, type_: Type) -> None:
     assert "the first" in type_("diff").err
     assert "no release 9" in type_("rollback", "9").err
     assert "no release 9" in type_("diff", "1", "9").err
+    for verb in ("diff 1 9", "rollback 9", "audit --release 9", "export --release 9 -o e"):
+        assert type_(*verb.split()).code == 2, verb
+    assert type_("predict", "down", "--data", "rows.csv", "--release", "9", "-o", "e.csv").code == 2
     assert "is not the number of a release" in type_("rollback", "one").err
     assert "is not the number of a release" in type_("diff", "0").err
     assert type_("diff", "1", "2", "3").code == 2
