@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,8 +29,11 @@ class DatasetFiles:
     signature: str
 
 
-def find_dataset_files(manifest: Manifest, overrides: Mapping[str, str]) -> DatasetFiles:
-    """The files of all datasets; `overrides` maps dataset names to other paths (`--data`)."""
+def find_dataset_files(manifest: Manifest, overrides: Mapping[str, object]) -> DatasetFiles:
+    """The files of all datasets; `overrides` maps dataset names to other paths (`--data`).
+
+    InputError for a dataset that the manifest does not have, and for what is no path.
+    """
     datasets = dict(manifest.datasets)
     for name in sorted(overrides.keys() - datasets.keys()):
         near = difflib.get_close_matches(name, datasets, n=1)
@@ -37,14 +41,23 @@ def find_dataset_files(manifest: Manifest, overrides: Mapping[str, str]) -> Data
             f"--data names the dataset {name!r}, which the manifest does not have",
             f"did you mean {near[0]}?" if near else f"its datasets are {', '.join(datasets)}",
         )
+    places = {name: _path(name, place) for name, place in overrides.items()}
     files = {
-        name: find_files(dataset, manifest.directory, overrides.get(name))
-        for name, dataset in datasets.items()
+        name: find_files(dataset, manifest.directory, places.get(name)) for name, dataset in datasets.items()
     }
     stamps = stamps_of(files)
     return DatasetFiles(
         datasets=datasets, files=files, stamps=stamps, signature=signature_of(manifest, stamps)
     )
+
+
+def _path(name: str, place: object) -> str:
+    if not isinstance(place, str | os.PathLike):
+        raise InputError(
+            f"the data of {name} is a {type(place).__name__}; expected a path",
+            "write it to a Parquet or CSV file and give the file's path",
+        )
+    return str(place)
 
 
 def stamps_of(files: Mapping[str, Sequence[Path]]) -> dict[str, tuple[FileSignature, ...]]:

@@ -130,9 +130,8 @@ def require_columns(sources: Mapping[str, Source], wanted: Iterable[tuple[str, s
     near = nearest(columns[0], sources[first].names)
     raise DataError(
         f"{target} cannot be predicted from the given rows: " + "; ".join(texts),
-        f"rename `{near}` to `{columns[0]}`, if that is what it holds"
-        if near
-        else f"add {', '.join(columns)} to the rows of {first}",
+        f"add {', '.join(columns)} to the rows of {first}"
+        + (f", or rename `{near}` to `{columns[0]}` if that is what it holds" if near else ""),
     )
 
 

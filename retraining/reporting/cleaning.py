@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from retraining.manifest.values import Json
+from retraining.reporting.grouping import wrapped
 from retraining.reporting.paint import Paint, plain
 from retraining.reporting.text import format_duration, format_size, plural
 
@@ -64,7 +65,11 @@ def cleaning_text(found: Cleaning, *, paint: Paint = plain) -> str:
         lines.append(
             ("left over", f"{_objects(found.temporaries)} of killed writers{', deleted' if done else ''}")
         )
-    text = [f"{paint('name', word.ljust(9))}  {what}" for word, what in lines]
+    indent = " " * 11
+    text = []
+    for word, what in lines:
+        first, *rest = wrapped(what, indent, indent)
+        text += [paint("name", word.ljust(9)) + first[9:], *rest]
     if found.condemned:
         when = f"a gc that runs at least {grace} later" if found.grace_seconds else "the next gc"
         text.append(paint("quiet", f"what is condemned now is deleted by {when}"))
