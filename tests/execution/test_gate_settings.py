@@ -93,6 +93,7 @@ def test_by_folds_every_fold_is_compared_with_the_fit_that_left_out_the_next(ben
     assert f"{len(frame)} rows" in check["note"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("released", [False, True])
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from retraining.release.update import mismatches
 
 from .pair_bench import AS_OF, FIRST, manifest, outcomes, rows
 
+pytestmark = pytest.mark.slow
+
 STAYS = "retrain_when: definition"
 
 

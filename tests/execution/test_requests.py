@@ -63,6 +63,7 @@ def test_a_request_changes_no_fit_and_the_serial_backend_does_not_ask(bench):
     assert bench.run(force=("m",)).exit_code == 0
 
 
+@pytest.mark.slow
 def test_on_ray_what_fits_runs_and_what_no_node_has_is_an_error_at_once(bench):
     bench.write(MANIFEST.replace("RESOURCES", "{cpus: 2, memory: 10MB}"), d=table())
     assert bench.run(backend="ray").exit_code == 0

@@ -121,7 +121,7 @@ def test_a_stopped_run_keeps_every_finished_fit_and_the_next_one_ends_like_an_un
     assert bench.run(AS_OF).fits_made == 0
 
 
-@pytest.mark.parametrize("after", [1, 6, 14])
+@pytest.mark.parametrize("after", [1, *(pytest.param(after, marks=pytest.mark.slow) for after in (6, 14))])
 def test_a_killed_run_is_resumed_by_running_again(bench, after):
     hours, frame = trips(n=500, days=120)
     bench.write(MANIFEST, hours=hours, trips=frame)

@@ -12,6 +12,8 @@ from retraining.store.log import store_on
 
 from .memory import ONE_MODEL, MemoryBench, memory
 
+pytestmark = pytest.mark.slow
+
 WAYS = {
     "first bit": lambda data: bytes([data[0] ^ 1]) + data[1:],
     "middle bit": lambda data: (

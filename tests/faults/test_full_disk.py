@@ -19,6 +19,8 @@ from retraining.store.local import LocalObjects
 from .conftest import PROGRAM, ROOT
 from .memory import ONE_MODEL, MemoryBench, check_readable, rows
 
+pytestmark = pytest.mark.slow
+
 COMMAND = "run m.yaml --as-of 2024-05-01 --backend serial --no-progress"
 
 

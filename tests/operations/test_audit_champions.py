@@ -11,6 +11,8 @@ from retraining.execution.candidates import Candidate
 from retraining.operations.audit import audit_release
 from retraining.operations.stored import open_stored
 
+pytestmark = pytest.mark.slow
+
 STAYS = "retrain_when: definition"
 
 

@@ -117,7 +117,7 @@ def test_the_verb_tells_edge_cell_fit_and_leak_and_ends_with_1(made, capsys):
     assert "learnt by <" in out
     assert run_command([*arguments, "--select", "up"]) == 0
     assert run_command([*arguments, "--select", "nobody"]) == 2
-    assert run_command([*arguments, "--release", "7"]) == 3
+    assert run_command([*arguments, "--release", "7"]) == 2
 
 
 def forget_feed(document):
