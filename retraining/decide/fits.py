@@ -41,14 +41,6 @@ LeftOut: TypeAlias = Before | Folds
 Context: TypeAlias = frozenset[int] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """The unit of work: a node trained without some rows, once for whoever needs it."""
-
-    node: str
-    left_out: LeftOut
-
-
 def parse_left_out(text: str) -> LeftOut:
     """The inverse of `str(left_out)`."""
     if text.startswith("<"):

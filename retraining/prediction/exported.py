@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +77,7 @@ def open_export(files: Files, target: str | None, permissions: Permissions = NOT
     return kind(files, chosen, permissions, served)
 
 
-class Exported:
+class Exported(ABC):
     """A released model or node and what it reads, fitted for good.
 
     Rows are a table of the node's dataset, or tables by the names of their datasets where edges cross datasets
@@ -147,9 +148,9 @@ class Exported:
             )
         return found
 
+    @abstractmethod
     def predict(self, X: Mapping[str, Frame] | Frame) -> NDArray[Any]:
         """Predicted values or classes, `(n_rows,)`, in the order of the rows."""
-        raise NotImplementedError  # of no task
 
     def fit(self, X: object = None, y: object = None, **_: object) -> Exported:
         """The estimator itself: it was fitted before it was released."""

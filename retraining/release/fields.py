@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from retraining.manifest.values import Json
 
-__all__ = ["integer", "mapping", "number", "optional_integer", "optional_text", "sequence", "text", "texts"]
+__all__ = ["integer", "mapping", "number", "optional_integer", "sequence", "text", "texts"]
 
 
 def _wrong(name: str, expected: str, found: object) -> ValueError:
@@ -22,11 +22,6 @@ def text(document: Mapping[str, Json], name: str) -> str:
     if not isinstance(value, str):
         raise _wrong(name, "a text", value)
     return value
-
-
-def optional_text(document: Mapping[str, Json], name: str) -> str | None:
-    """The string in a field, None where it is null or absent."""
-    return None if document.get(name) is None else text(document, name)
 
 
 def integer(document: Mapping[str, Json], name: str) -> int:

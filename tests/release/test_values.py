@@ -41,7 +41,6 @@ def test_an_unknown_codec_is_refused():
 def test_fields_are_read_by_their_type():
     document: dict = {"t": "x", "i": 3, "f": 0.5, "m": {"a": "b"}, "s": [{"a": 1}], "n": None}
     assert fields.text(document, "t") == "x"
-    assert fields.optional_text(document, "n") is None
     assert fields.integer(document, "i") == 3
     assert fields.optional_integer(document, "none") is None
     assert (fields.number(document, "f"), fields.number(document, "i")) == (0.5, 3.0)
