@@ -25,16 +25,16 @@ __all__ = ["command"]
     "graph",
     short_help="Show which model reads which.",
     cls=Verb,
-    examples=("retrain graph shop.yaml --as mermaid",),
+    examples=("retrain graph shop.yaml --as mermaid", "retrain graph shop.yaml --as svg > graph.svg"),
 )
 @manifest_argument
 @click.option(
     "--as",
     "picture",
-    type=click.Choice(["tree", "mermaid"]),
+    type=click.Choice(["tree", "mermaid", "svg"]),
     default="tree",
     show_default=True,
-    help="A tree for people, or a Mermaid flowchart for Markdown pages.",
+    help="A tree for people, a Mermaid flowchart for Markdown pages, or a picture: what became of each node last.",
 )
 @selection_options
 @store_option
@@ -53,12 +53,14 @@ def command(
 ) -> None:
     """Show the graph: which model reads which."""
     from retraining.graph.rendering import as_json, as_mermaid, as_text
-    from retraining.operations.listing import selected_nodes
+    from retraining.operations.listing import draw_nodes, selected_nodes
 
     session = look(manifest, store=store, as_of=as_of, data=data)
     names = selected_nodes(session, select, exclude)
     graph = session.observation.graph
     if output == "json":
         write_json(as_json(graph, names))
+    elif picture == "svg":
+        write_text(draw_nodes(session, names))
     else:
         write_text(as_mermaid(graph, names) if picture == "mermaid" else as_text(graph, names))

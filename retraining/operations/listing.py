@@ -6,8 +6,9 @@ from retraining.graph.rendering import as_json
 from retraining.graph.selection import resolve_selection
 from retraining.manifest.values import Json
 from retraining.operations.session import Session, selection_states
+from retraining.reporting.graph_file import Standing, as_svg
 
-__all__ = ["describe_nodes", "selected_nodes", "states_of"]
+__all__ = ["describe_nodes", "draw_nodes", "selected_nodes", "states_of"]
 
 
 def selected_nodes(session: Session, select: tuple[str, ...], exclude: tuple[str, ...]) -> list[str]:
@@ -45,3 +46,14 @@ def describe_nodes(session: Session, names: list[str]) -> dict[str, Json]:
             "states": words,
         }
     return {"manifest": session.manifest.name, **document}
+
+
+def draw_nodes(session: Session, names: list[str]) -> str:
+    """The selected nodes and their edges as an SVG document that stands alone."""
+    tried = {name: state.attempt for name, state in session.head.nodes.items() if state.attempt is not None}
+    return as_svg(
+        session.observation.graph,
+        names,
+        {model.name: model.estimator.type for model in session.manifest.models.values()},
+        {name: Standing(outcome=one.outcome, because=one.because) for name, one in tried.items()},
+    )

@@ -18,9 +18,17 @@ from retraining.reporting.layout import Placement, Point, levels_of, place_boxes
 from retraining.reporting.markup import Markup, join, tag
 from retraining.reporting.outcomes import tally
 from retraining.reporting.text import plural, shorten
-from retraining.reporting.view import NodeView, RunView
+from retraining.reporting.view import DrawnNode
 
-__all__ = ["MOST_CHIPS", "MOST_MODELS", "MOST_NODES", "draw_graph", "explain_cards"]
+__all__ = [
+    "MOST_CHIPS",
+    "MOST_MODELS",
+    "MOST_NODES",
+    "Picture",
+    "draw_graph",
+    "explain_cards",
+    "picture_of",
+]
 
 MOST_CHIPS = 30
 MOST_NODES = 400
@@ -41,13 +49,22 @@ _CHIP_LETTER, _TITLE_LETTER, _SUB_LETTER = 6.4, 7.3, 5.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """The content of an SVG of this size, without the element around it."""
+
+    width: float
+    height: float
+    content: Markup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Card:
     """A rectangle of the picture: a model or a whole level, with its nodes as chips or as counts."""
 
     key: str
     title: str
     subtitle: str
-    nodes: tuple[NodeView, ...]
+    nodes: tuple[DrawnNode, ...]
     chips: bool
 
     @property
@@ -92,65 +109,75 @@ class _Card:
         return (_WIDTH, self.height) if self.is_single else (self.chip_width, _CHIP_HEIGHT)
 
 
-def draw_graph(run: RunView) -> Markup:
-    """The SVG of the run's graph, or a sentence where the record has no nodes."""
-    if not run.nodes:
+def draw_graph(nodes: Sequence[DrawnNode]) -> Markup:
+    """The SVG of the graph of these nodes for the page, or a sentence where there are none."""
+    if not nodes:
         return tag("p", None, "The record of this run has no nodes.")
-    cards, edges = _cards(run.nodes)
-    levels = levels_of([card.key for card in cards], edges)
-    placement = place_boxes(
-        {card.key: card.height for card in cards}, levels, edges, width=_WIDTH, between=_BETWEEN
-    )
-    width, height = placement.width + 2 * _MARGIN, placement.height + _LEVEL_HEAD + 2 * _MARGIN
-    drawing = join(
-        [
-            tag("title", {"id": "graph-title"}, "The graph of models, coloured by outcome"),
-            tag("desc", {"id": "graph-desc"}, _description(run, cards, levels)),
-            _level_heads(placement),
-            tag(
-                "g",
-                {"transform": f"translate({_MARGIN:.0f} {_LEVEL_HEAD + _MARGIN:.0f})"},
-                _coarse_edges(placement, run.nodes),
-                _fine_edges(cards, placement, run.nodes),
-                *(_draw_card(card, placement.corners[card.key]) for card in cards),
-            ),
-        ]
-    )
+    picture = picture_of(nodes)
+    width = picture.width
     return tag(
         "svg",
         {
             "class": "graph",
             "role": "group",
             "aria-labelledby": "graph-title graph-desc",
-            "viewBox": f"0 0 {width:.0f} {height:.0f}",
+            "viewBox": f"0 0 {width:.0f} {picture.height:.0f}",
             "style": f"max-width:{width:.0f}px;min-width:{min(width, max(width * 0.82, 640)):.0f}px",
         },
-        drawing,
+        picture.content,
     )
 
 
-def explain_cards(run: RunView) -> str:
-    """What a card of this run's picture stands for, in a sentence."""
-    models = {node.model for node in run.nodes}
+def picture_of(nodes: Sequence[DrawnNode]) -> Picture:
+    """The picture of the graph of these nodes, of which there is at least one."""
+    cards, edges = _cards(nodes)
+    levels = levels_of([card.key for card in cards], edges)
+    placement = place_boxes(
+        {card.key: card.height for card in cards}, levels, edges, width=_WIDTH, between=_BETWEEN
+    )
+    content = join(
+        [
+            tag("title", {"id": "graph-title"}, "The graph of models, coloured by outcome"),
+            tag("desc", {"id": "graph-desc"}, _description(nodes, cards, levels)),
+            _level_heads(placement),
+            tag(
+                "g",
+                {"transform": f"translate({_MARGIN:.0f} {_LEVEL_HEAD + _MARGIN:.0f})"},
+                _coarse_edges(placement),
+                _fine_edges(cards, placement, nodes),
+                *(_draw_card(card, placement.corners[card.key]) for card in cards),
+            ),
+        ]
+    )
+    return Picture(
+        width=placement.width + 2 * _MARGIN,
+        height=placement.height + _LEVEL_HEAD + 2 * _MARGIN,
+        content=content,
+    )
+
+
+def explain_cards(nodes: Sequence[DrawnNode]) -> str:
+    """What a card of the picture stands for, in a sentence."""
+    models = {node.model for node in nodes}
     if len(models) > MOST_MODELS:
         return f"There are {plural(len(models), 'model')}, so each card stands for a level of them."
-    if all(card.chips for card in _cards(run.nodes)[0]):
+    if all(card.chips for card in _cards(nodes)[0]):
         return "Each card is a model, each chip in it one of its partitions."
     return "Each card is a model; where it has many partitions, it counts their outcomes."
 
 
-def _description(run: RunView, cards: Sequence[_Card], levels: dict[str, int]) -> str:
+def _description(nodes: Sequence[DrawnNode], cards: Sequence[_Card], levels: dict[str, int]) -> str:
     depth = max(levels.values()) + 1
-    words = ", ".join(f"{count:,} {word}" for word, count in tally(node.outcome for node in run.nodes))
+    words = ", ".join(f"{count:,} {word}" for word, count in tally(node.outcome for node in nodes))
     return (
-        f"{plural(len(run.nodes), 'node')} of {plural(len({node.model for node in run.nodes}), 'model')} "
+        f"{plural(len(nodes), 'node')} of {plural(len({node.model for node in nodes}), 'model')} "
         f"in {plural(len(cards), 'card')} on {plural(depth, 'level')}; upstreams stand left of their "
-        f"readers. Outcomes: {words}. The table of decisions says the same in words."
+        f"readers. Outcomes: {words}."
     )
 
 
-def _cards(nodes: Sequence[NodeView]) -> tuple[list[_Card], list[tuple[str, str]]]:
-    of_model: defaultdict[str, list[NodeView]] = defaultdict(list)
+def _cards(nodes: Sequence[DrawnNode]) -> tuple[list[_Card], list[tuple[str, str]]]:
+    of_model: defaultdict[str, list[DrawnNode]] = defaultdict(list)
     for node in nodes:
         of_model[node.model].append(node)
     edges = _model_edges(nodes)
@@ -169,7 +196,7 @@ def _cards(nodes: Sequence[NodeView]) -> tuple[list[_Card], list[tuple[str, str]
     return cards, edges
 
 
-def _subtitle(members: Sequence[NodeView]) -> str:
+def _subtitle(members: Sequence[DrawnNode]) -> str:
     estimators = sorted({node.estimator for node in members if node.estimator})
     kind = (
         estimators[0] if len(estimators) == 1 else plural(len(estimators), "estimator") if estimators else ""
@@ -179,7 +206,7 @@ def _subtitle(members: Sequence[NodeView]) -> str:
 
 
 def _level_cards(
-    of_model: dict[str, list[NodeView]], edges: Sequence[tuple[str, str]]
+    of_model: dict[str, list[DrawnNode]], edges: Sequence[tuple[str, str]]
 ) -> tuple[list[_Card], list[tuple[str, str]]]:
     levels = levels_of(sorted(of_model), edges)
     cards = []
@@ -199,7 +226,7 @@ def _level_cards(
     return cards, between
 
 
-def _model_edges(nodes: Sequence[NodeView]) -> list[tuple[str, str]]:
+def _model_edges(nodes: Sequence[DrawnNode]) -> list[tuple[str, str]]:
     model_of = {node.name: node.model for node in nodes}
     return sorted(
         {
@@ -218,7 +245,7 @@ def _level_heads(placement: Placement) -> Markup:
     )
 
 
-def _coarse_edges(placement: Placement, nodes: Sequence[NodeView]) -> Markup:
+def _coarse_edges(placement: Placement) -> Markup:
     """The curves between cards, each piece once: edges of one source share its lanes."""
     pieces: dict[tuple[Point, Point], bool] = {}
     for route in placement.routes.values():
@@ -302,7 +329,7 @@ def _single(card: _Card) -> Markup:
     )
 
 
-def _linked(node: NodeView, *drawn: Markup) -> Markup:
+def _linked(node: DrawnNode, *drawn: Markup) -> Markup:
     title = f"{node.name}: {node.outcome}" + (f", {node.because}" if node.because else "")
     return tag(
         "a",
@@ -317,7 +344,7 @@ def _linked(node: NodeView, *drawn: Markup) -> Markup:
     )
 
 
-def _fine_edges(cards: Sequence[_Card], placement: Placement, nodes: Sequence[NodeView]) -> Markup:
+def _fine_edges(cards: Sequence[_Card], placement: Placement, nodes: Sequence[DrawnNode]) -> Markup:
     """The edges from node to node, from card to card at the heights of their chips.
 
     The style hides them until a node is pointed at. There are none where cards show counts.

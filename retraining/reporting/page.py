@@ -9,9 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping
-from importlib import resources
 
 from retraining.manifest.values import Json
+from retraining.reporting.assets import asset
 from retraining.reporting.attention import draw_attention
 from retraining.reporting.decisions import draw_decisions, draw_rows
 from retraining.reporting.edges import draw_edges
@@ -48,7 +48,7 @@ def render_report(record: Mapping[str, Json]) -> str:
         If the record has another format.
     """
     run = read_record(record)
-    style, script = _asset("report.css"), _asset("report.js")
+    style, script = asset("graph.css") + asset("report.css"), asset("report.js")
     head = tag(
         "head",
         None,
@@ -73,10 +73,6 @@ def render_report(record: Mapping[str, Json]) -> str:
     return f"<!doctype html>\n{tag('html', {'lang': 'en'}, head, body)}\n"
 
 
-def _asset(name: str) -> str:
-    return resources.files("retraining.reporting").joinpath(name).read_text(encoding="utf-8")
-
-
 def _policy(script: str) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
@@ -88,7 +84,7 @@ def _policy(script: str) -> str:
 def _sections(run: RunView) -> Iterable[Markup]:
     yield _section("attention", "What needs a look", draw_attention(run))
     box: Attributes = {"class": "scroll", "tabindex": 0, "role": "region", "aria-label": "Graph"}
-    yield _section("graph", "Graph", _graph_note(run), tag("div", box, draw_graph(run)))
+    yield _section("graph", "Graph", _graph_note(run), tag("div", box, draw_graph(run.nodes)))
     yield _section("decisions", "Decisions", _filter(run), draw_decisions(run))
     yield _section("verdicts", "Verdicts", draw_verdicts(run))
     if together := draw_together(run):
@@ -113,7 +109,7 @@ def _section(name: str, heading: str, *content: str) -> Markup:
 
 def _graph_note(run: RunView) -> Markup:
     legend = (tag("li", {"class": outcome_class(word)}, icon(word), " ", word) for word, _ in run.counts)
-    text = f"Predictions flow from left to right. {explain_cards(run)}"
+    text = f"Predictions flow from left to right. {explain_cards(run.nodes)}"
     return join([tag("p", {"class": "note"}, text), tag("ul", {"class": "legend"}, *legend)])
 
 

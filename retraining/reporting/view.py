@@ -14,6 +14,7 @@ __all__ = [
     "Bar",
     "CheckView",
     "Difference",
+    "DrawnNode",
     "EdgeView",
     "InputView",
     "LeafView",
@@ -227,8 +228,8 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeView:
-    """One node of the run; `label` is its partition.
+class DrawnNode:
+    """What the picture of a graph shows of a node; `label` is its partition.
 
     `place` counts nodes from 0 in reading order: by level, model and name.
     """
@@ -237,20 +238,26 @@ class NodeView:
     name: str
     model: str
     label: str
+    estimator: str
+    upstreams: tuple[str, ...]
+    outcome: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeView(DrawnNode):
+    """One node of the run."""
+
     description: str
     owner: str
     tags: tuple[str, ...]
     level: int
     task: str
-    estimator: str
-    upstreams: tuple[str, ...]
     inputs: tuple[InputView, ...]
     action: str
     conditional: bool
     reasons: tuple[Reason, ...]
     note: str
-    outcome: str
-    because: str
     version: str
     previous: str
     verdict: VerdictView | None

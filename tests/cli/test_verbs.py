@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
 
@@ -59,6 +60,16 @@ def test_ls_selects_and_tells_more_with_json(in_released: Path, type_: Type) -> 
         442,
         ["released"],
     )
+
+
+def test_graph_is_a_picture_that_stands_alone(in_released: Path, type_: Type) -> None:
+    root = ElementTree.fromstring(type_("graph", "--as", "svg").out)
+    space = "{http://www.w3.org/2000/svg}"
+    chips = {one.get("aria-label") for one in root.iter(f"{space}a")}
+    assert chips == {f"{node}: promoted" for node in NODES}
+    used = {one.get("href", "").removeprefix("#") for one in root.iter(f"{space}use")}
+    assert used <= {one.get("id") for one in root.iter(f"{space}symbol")}
+    assert ElementTree.fromstring(type_("graph", "--as", "svg", "--exclude", "*").out).tag == f"{space}svg"
 
 
 def test_graph_is_a_tree_or_mermaid_or_json(in_released: Path, type_: Type) -> None:

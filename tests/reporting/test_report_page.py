@@ -373,7 +373,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_text_has_the_contrast_that_wcag_asks_for(dark):
-    style = resources.files("retraining.reporting").joinpath("report.css").read_text(encoding="utf-8")
+    style = resources.files("retraining.reporting").joinpath("graph.css").read_text(encoding="utf-8")
     light_block, dark_block = style.split("@media (prefers-color-scheme:dark)", 1)
     palette = colours(dark_block.split("}}", 1)[0]) if dark else colours(light_block)
     assert colours(light_block).keys() == colours(dark_block.split("}}", 1)[0]).keys()

@@ -22,7 +22,7 @@ def boxes(drawing: str) -> int:
 
 def test_a_graph_of_34_nodes_shows_a_chip_for_each():
     run = read_record(flights_record())
-    drawing = draw_graph(run)
+    drawing = draw_graph(run.nodes)
 
     chips = re.findall(r'<a href="#n(\d+)" class="chip o-(\w+)" data-p="\d+" aria-label="([^"]+)"', drawing)
     assert [(run.nodes[int(place)].name, outcome) for place, outcome, _ in chips] == [
@@ -37,12 +37,12 @@ def test_each_edge_between_nodes_can_be_pointed_out():
     place = {node.name: node.place for node in run.nodes}
     wanted = {f"{place[up]} {node.place}" for node in run.nodes for up in node.upstreams}
 
-    assert set(re.findall(r'data-e="([^"]+)"', draw_graph(run))) == wanted
+    assert set(re.findall(r'data-e="([^"]+)"', draw_graph(run.nodes))) == wanted
 
 
 def test_many_partitions_collapse_to_models_with_counts():
     run = read_record(large_record(2000, 8))
-    drawing = draw_graph(run)
+    drawing = draw_graph(run.nodes)
 
     assert boxes(drawing) == 8
     assert "chip" not in drawing
@@ -50,23 +50,23 @@ def test_many_partitions_collapse_to_models_with_counts():
         sum(int(count.replace(",", "")) for count in re.findall(r">([\d,]+) promoted<", drawing))
         == dict(run.counts)["promoted"]
     )
-    assert "counts their outcomes" in explain_cards(run)
+    assert "counts their outcomes" in explain_cards(run.nodes)
 
 
 def test_many_models_collapse_to_levels():
     run = read_record(large_record(MOST_MODELS + 20, MOST_MODELS + 20))
-    drawing = draw_graph(run)
+    drawing = draw_graph(run.nodes)
 
     assert boxes(drawing) == 4
     assert "20 models" in drawing
-    assert "level" in explain_cards(run)
+    assert "level" in explain_cards(run.nodes)
 
 
 def test_upstreams_that_are_not_in_the_run_are_left_out():
     run = read_record(
         {"nodes": [{"node": "a", "upstreams": ["gone", "a"]}, {"node": "b", "upstreams": ["a"]}]}
     )
-    assert draw_graph(run).count('data-e="0 1"') == 1
+    assert draw_graph(run.nodes).count('data-e="0 1"') == 1
 
 
 def timeline_of(bars: list[tuple[float, float]], kind: str = "block") -> RunView:
