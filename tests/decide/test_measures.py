@@ -1,31 +1,24 @@
-"""Measures of a champion's column: sums by day that can be added up, and bins that are fixed for a champion."""
+"""Measures of a champion's column: sums by day that can be added up."""
 
 import json
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from retraining.decide.measures import (
-    BINS,
-    MOST_CLASSES,
     Measure,
     Measured,
     MeasuredBlock,
-    Profile,
     add_up,
     days_of,
     loss_metric,
     mean_of,
     merge,
-    profile_of,
-    profile_of_classes,
 )
 from retraining.manifest.catalog import METRICS
 
-NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=200)
 # sums of quarters are exact, so that their order cannot matter
 QUARTERS = st.integers(0, 400).map(lambda n: n / 4)
 
@@ -39,12 +32,11 @@ def measures(draw):
         labelled=labelled,
         weight=draw(QUARTERS),
         losses={"log_loss": draw(QUARTERS), "accuracy": draw(QUARTERS)},
-        counts=tuple(draw(st.lists(st.integers(0, 9), min_size=4, max_size=4))),
     )
 
 
 def measure(unit=0, weight=4.0, **losses):
-    return Measure(unit=unit, rows=5, labelled=4, weight=weight, losses=losses, counts=(1, 2, 2))
+    return Measure(unit=unit, rows=5, labelled=4, weight=weight, losses=losses)
 
 
 @given(st.lists(measures(), max_size=12), st.integers(0, 12))
@@ -57,47 +49,6 @@ def test_merging_parts_is_merging_everything_at_once_in_any_order(parts, cut):
     assert (total.rows if total else 0) == sum(one.rows for one in parts)
 
 
-@given(NUMBERS, NUMBERS)
-def test_bins_have_equally_many_of_the_reference_and_count_every_row_once(reference, other):
-    profile = profile_of("p", np.array(reference))
-    edges = profile.edges
-    assert list(edges) == sorted(set(edges))
-    assert profile.bins <= BINS + 1
-    values = np.array([*other, math.nan])
-    bins = profile.bin_of(values)
-    assert bins[-1] == profile.bins - 1
-    for value, place in zip(other, bins[:-1].tolist(), strict=True):
-        assert place < profile.bins - 1
-        assert place == 0 or value >= edges[place - 1]
-        assert place == len(edges) or value < edges[place]
-
-
-def test_a_continuous_reference_fills_32_bins_equally():
-    values = np.random.default_rng(0).normal(size=32 * 50)
-    profile = profile_of("p", values)
-    assert len(profile.edges) == BINS - 1
-    assert set(np.bincount(profile.bin_of(values)).tolist()) == {50}
-
-
-def test_two_values_are_told_apart_and_one_has_one_bin():
-    profile = profile_of("p", np.array([0.0, 1.0, 1.0, 0.0]))
-    assert len(set(profile.bin_of(np.array([0.0, 1.0])).tolist())) == 2
-    assert profile_of("p", np.array([3.0, 3.0])).edges == ()
-    assert profile_of("p", np.array([math.nan])).edges == ()
-
-
-def test_the_most_frequent_classes_have_a_bin_and_the_others_share_one():
-    texts = [f"c{i:02d}" for i in range(40) for _ in range(i + 1)]
-    profile = profile_of_classes("p", texts)
-    assert len(profile.classes) == MOST_CLASSES
-    assert "c39" in profile.classes
-    assert "c00" not in profile.classes
-    bins = profile.bin_of(np.array(["c39", "c00", "never seen", ""], object)).tolist()
-    assert bins[1] == bins[2] == profile.bins - 2
-    assert bins[3] == profile.bins - 1
-    assert bins[0] < profile.bins - 2
-
-
 def test_a_metric_of_sums_is_in_natural_sign():
     parts = [measure(log_loss=2.0, accuracy=1.0), measure(1, weight=1.0, log_loss=0.5, accuracy=0.0)]
     assert mean_of("log_loss", parts) == 0.5
@@ -108,7 +59,7 @@ def test_a_metric_of_sums_is_in_natural_sign():
     assert math.isnan(mean_of("log_loss", [measure(weight=0.0, log_loss=0.0)]))
 
 
-def test_parts_in_other_bins_or_metrics_are_not_added_up():
+def test_parts_of_other_days_or_metrics_are_not_added_up():
     with pytest.raises(ValueError, match="one unit"):
         measure(log_loss=1.0) + measure(accuracy=1.0)
     with pytest.raises(ValueError, match="one unit"):
@@ -124,8 +75,6 @@ def test_documents_come_back_as_they_were():
     undefined = MeasuredBlock(part=7, mature=True, measures=(measure(log_loss=math.nan),))
     again = MeasuredBlock.from_json(json.loads(json.dumps(undefined.to_json(), allow_nan=False)))
     assert math.isnan(again.measures[0].losses["log_loss"])
-    for profile in (profile_of("p", np.arange(90.0)), Profile(name="q", classes=("a", "b"))):
-        assert Profile.from_json(json.loads(json.dumps(profile.to_json()))) == profile
 
 
 def test_the_gate_is_the_judged_blocks_and_only_mature_blocks_count():
@@ -134,7 +83,6 @@ def test_the_gate_is_the_judged_blocks_and_only_mature_blocks_count():
         node="a",
         column="v",
         loss="log_loss",
-        profile=None,
         reference=tuple(blocks[:3]),
         judged=(2,),
         since=tuple(blocks[3:]),
