@@ -218,20 +218,21 @@ def _counted(codes: NDArray[np.intp], place: NDArray[np.intp], days: int, bins: 
 
 def _exact_sums(values: Floats, place: NDArray[np.intp], days: int) -> tuple[Fraction, ...]:
     """The exact sum of the finite values of each day: whole numbers are added for each day and exponent."""
-    sums = [Fraction(0)] * days
     if not values.size:
-        return tuple(sums)
+        return (Fraction(0),) * days
     parts, exponents = np.frexp(values)
     whole = np.ldexp(parts, _MANTISSA).astype(np.int64)
-    keys, group = np.unique(place * _EXPONENTS + exponents + _EXPONENTS // 2, return_inverse=True)
+    least = int(exponents.min())
+    keys, group = np.unique(place * _EXPONENTS + exponents - least, return_inverse=True)
     # in halves, so that a float64 holds the sums of 2^26 rows without rounding
     high = np.bincount(group, weights=(whole >> _HALF).astype(np.float64))
     low = np.bincount(group, weights=(whole & ((1 << _HALF) - 1)).astype(np.float64))
+    sums = [0] * days
     for key, above, below in zip(keys.tolist(), high.tolist(), low.tolist(), strict=True):
         day, exponent = divmod(key, _EXPONENTS)
-        scale = Fraction(2) ** (exponent - _EXPONENTS // 2 - _MANTISSA)
-        sums[day] += ((int(above) << _HALF) + int(below)) * scale
-    return tuple(sums)
+        sums[day] += ((int(above) << _HALF) + int(below)) << exponent
+    scale = Fraction(2) ** (least - _MANTISSA)
+    return tuple(one * scale for one in sums)
 
 
 def _written(value: Fraction) -> str:

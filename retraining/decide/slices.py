@@ -11,14 +11,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from retraining.decide.discoveries import FALSE_DISCOVERIES, adjusted
 from retraining.decide.losses import ClusterLosses
 from retraining.decide.wording import counted, finite_or_none, number, signed
 from retraining.manifest.values import Json
 
-__all__ = ["FALSE_DISCOVERIES", "Slice", "harm_note", "judge_slices"]
-
-#: The share of slices called harmed that may be so by chance.
-FALSE_DISCOVERIES = 0.05
+__all__ = ["Slice", "harm_note", "judge_slices"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,13 +75,10 @@ def judge_slices(slices: Sequence[Slice], min_clusters: int) -> tuple[Slice, ...
         for place, one in enumerate(slices)
         if one.clusters >= min_clusters and math.isfinite(one.probability)
     ]
-    adjusted: dict[int, float] = {}
-    least = 1.0
-    for rank, (probability, place) in reversed(list(enumerate(sorted(part), start=1))):
-        least = min(least, probability * len(part) / rank)
-        adjusted[place] = least
+    found = adjusted([probability for probability, _ in part])
+    by_place = {place: value for (_, place), value in zip(part, found, strict=True)}
     return tuple(
-        replace(one, adjusted=adjusted.get(place), harmed=adjusted.get(place, 1.0) <= FALSE_DISCOVERIES)
+        replace(one, adjusted=by_place.get(place), harmed=by_place.get(place, 1.0) <= FALSE_DISCOVERIES)
         for place, one in enumerate(slices)
     )
 
