@@ -2,21 +2,44 @@
 
 The champion as it is predicts the holdout twice, fed with the columns that it has and with the new ones.
 It passes as a refresh does: not worse by more than the reader's own margin, by the upper end of a paired
-bootstrap. What cannot be shown does not pass.
+bootstrap. What cannot be shown does not pass. Nodes of a model with `gate: {by: model}` are checked together: the
+sums of their losses pass or do not.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from retraining.decide.evidence import Difference
 from retraining.decide.gates import allowed
+from retraining.decide.losses import ClusterLosses
 from retraining.decide.wording import counted, finite_or_none, number, numbers, signed
 from retraining.manifest.values import GateRules, Json
 
-__all__ = ["PairCheck", "judge_pair"]
+__all__ = ["PairCheck", "PairPool", "judge_pair", "judge_pair_in_pool"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairPool:
+    """The check of several nodes of a model together: how many were compared, and what came of all their rows."""
+
+    model: str
+    nodes: int
+    passed: bool
+    because: str
+    difference: Difference
+    margin: float
+
+    def to_json(self) -> dict[str, Json]:
+        """The pool as a part of a node's check."""
+        return {
+            "model": self.model,
+            "nodes": self.nodes,
+            "passed": self.passed,
+            "difference": _difference_to_json(self.difference, self.margin),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +51,9 @@ class PairCheck:
     `difference` are None where nothing had to be compared (the column is the same) or could be. `lost` counts
     judged rows that would no longer get a prediction. `learnt` is True where the new columns hold what the
     champion learnt from, on all its rows.
+
+    Where the nodes of the model are checked together `losses` are what they are added up from, `lacking` is True for
+    a node that has nothing to compare and goes with the others, and `pool` says what came of them.
     """
 
     node: str
@@ -42,10 +68,20 @@ class PairCheck:
     holdout: Mapping[str, Json] = field(default_factory=dict)
     lost: int = 0
     learnt: bool = False
+    losses: ClusterLosses | None = None
+    lacking: bool = False
+    pool: PairPool | None = None
 
     @property
     def harm(self) -> float:
-        """How much worse the loss may be: the upper bound of the difference, infinite where it is unknown."""
+        """How much worse the loss may be: the upper bound of the difference, infinite where it is unknown.
+
+        For a node that is checked with others it is what it adds to the losses of all.
+        """
+        if self.pool is not None:
+            return (
+                0.0 if self.losses is None else sum(self.losses.challenger) - sum(self.losses.champion or ())
+            )
         if self.difference is None or not math.isfinite(self.difference.upper):
             return 0.0 if self.passed else math.inf
         return self.difference.upper
@@ -63,24 +99,34 @@ class PairCheck:
             "because": self.because,
             "before": None if self.before is None else numbers(self.before),
             "after": None if self.after is None else numbers(self.after),
-            "difference": None
-            if difference is None
-            else {
-                "metric": difference.metric,
-                "value": finite_or_none(difference.value),
-                "lower": finite_or_none(difference.lower),
-                "upper": finite_or_none(difference.upper),
-                "margin": self.margin,
-                "kind": "pair check",
-                "rows": difference.rows,
-                "clusters": difference.clusters,
-                "draws": difference.draws,
-                "seed": difference.seed,
-                "by_cluster": None if difference.by_cluster is None else dict(difference.by_cluster),
-            },
+            "difference": None if difference is None else _difference_to_json(difference, self.margin),
             "holdout": dict(self.holdout),
             "lost_rows": self.lost,
+            "pool": None if self.pool is None else self.pool.to_json(),
         }
+
+
+def _difference_to_json(difference: Difference, margin: float | None) -> dict[str, Json]:
+    return {
+        "metric": difference.metric,
+        "value": finite_or_none(difference.value),
+        "lower": finite_or_none(difference.lower),
+        "upper": finite_or_none(difference.upper),
+        "margin": margin,
+        "kind": "pair check",
+        "rows": difference.rows,
+        "clusters": difference.clusters,
+        "draws": difference.draws,
+        "seed": difference.seed,
+        "by_cluster": None if difference.by_cluster is None else dict(difference.by_cluster),
+    }
+
+
+def judge_pair_in_pool(own: PairCheck, pool: PairPool) -> PairCheck:
+    """The check of one node whose losses were added to those of others: the pool's; its own numbers stay on record."""
+    said = f"{own.because}; " if own.lacking else ""
+    because = f"{said}with {counted(pool.nodes, 'node')} of {pool.model}: {pool.because}"
+    return replace(own, passed=pool.passed, because=because, pool=pool)
 
 
 def judge_pair(difference: Difference, rules: GateRules, cluster: str) -> tuple[bool, str, float]:

@@ -69,11 +69,15 @@ class Overruled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pooled:
-    """The verdict on the nodes of a model together: how many they are, and what was decided of all their rows."""
+    """The verdict on the nodes of a model together: how many they are, and what was decided of all their rows.
+
+    `late` are those that became due in the middle of the run.
+    """
 
     model: str
     nodes: int
     verdict: Verdict
+    late: bool = False
 
     def to_json(self) -> dict[str, Json]:
         """The verdict as a part of a node's, of which there may be thousands: of the slices those that are harmed."""

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 
 from retraining.decide.pairs import PairCheck
 from retraining.execution.candidates import Fed
 from retraining.execution.flows import Flow
+from retraining.execution.pooling import pools
+from retraining.execution.staying import answered
 from retraining.execution.study import (
     Chosen,
     NodeResult,
-    PairOf,
     ReleaseSet,
     Rewired,
     Settle,
     Ship,
     Study,
 )
-from retraining.release.choice import Check, choose
+from retraining.release.choice import Choice, choose
 
 __all__ = ["Chosen", "choose_release"]
 
@@ -31,46 +32,26 @@ def choose_release(study: Study) -> Flow:
     winners = {name for name, result in results.items() if result.won}
     if not winners:
         return ReleaseSet()
-    learnt, wiring = _learnt(results, winners), _wiring(study, names)
-    known: dict[Check, PairCheck] = {}
-    choice = yield from _chosen(winners, learnt, wiring, known)
+    learnt, wiring, together = _learnt(results, winners), _wiring(study, names), pools(study)
+    choice: Choice[PairCheck] = yield from answered(study, choose(winners, learnt, wiring, together))
     approve = frozenset(name for name in choice.new if study.needs_approval(name))
     now = choice
     if approve:
         # what the others come to without those that a person has to approve first
-        now = yield from _chosen(choice.new - approve, learnt, wiring, known)
+        now = yield from answered(study, choose(choice.new - approve, learnt, wiring, together))
     return ReleaseSet(
         new=now.new,
-        rewired={node: _rewired(study, node, new, known[(node, new)]) for node, new in now.passed},
+        rewired={node: _rewired(study, node, new, check) for (node, new), check in now.passed.items()},
         approve=approve,
         pending=choice.new - now.new,
         pending_rewired={
-            node: _rewired(study, node, new, known[(node, new)])
-            for node, new in choice.passed
+            node: _rewired(study, node, new, check)
+            for (node, new), check in choice.passed.items()
             if not new <= now.new
         },
         waiting=choice.waiting,
-        failed=tuple(known[check] for check in choice.failed),
+        failed=tuple(choice.failed.values()),
     )
-
-
-def _chosen(
-    winners: Set[str],
-    learnt: Mapping[str, Mapping[str, frozenset[str]]],
-    wiring: Mapping[str, Collection[str]],
-    known: dict[Check, PairCheck],
-) -> Flow:
-    """The choice among some winners; the checks that it asks for are added to `known`."""
-    dialogue = choose(winners, learnt, wiring)
-    answers: Mapping[Check, PairCheck] | None = None
-    while True:
-        try:
-            asked = next(dialogue) if answers is None else dialogue.send(answers)
-        except StopIteration as end:
-            return end.value
-        found = yield tuple(PairOf(node=node, new=new) for node, new in asked)
-        answers = dict(zip(asked, found, strict=True))
-        known |= answers
 
 
 def _learnt(results: Mapping[str, NodeResult], winners: set[str]) -> dict[str, dict[str, frozenset[str]]]:

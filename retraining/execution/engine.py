@@ -7,14 +7,13 @@ critical path. A flow that needs a fit yields the task's key; the driver runs it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from retraining.decide.facts import TO_BE_CHECKED, Decision, edge_policies
+from retraining.decide.facts import TO_BE_CHECKED, Decision
 from retraining.decide.fingerprints import attempt_fingerprint
 from retraining.decide.fits import Before, Folds, LeftOut
-from retraining.decide.pairs import PairCheck
 from retraining.decide.triggers import Reason
 from retraining.decide.verdicts import overrule
 from retraining.execution.candidates import Candidate, Fed, Side, Source, shipped_fit
@@ -29,7 +28,9 @@ from retraining.execution.pooling import is_judged_together, pool_of
 from retraining.execution.predictions import column, reader_columns
 from retraining.execution.shipping import ship
 from retraining.execution.skewing import check_skew
+from retraining.execution.staying import stay, stay_of
 from retraining.execution.study import (
+    Again,
     Challenge,
     Chosen,
     ColumnOf,
@@ -38,7 +39,9 @@ from retraining.execution.study import (
     PoolOf,
     Settle,
     Ship,
+    StayOf,
     Study,
+    Tried,
 )
 from retraining.manifest.values import TimeScheme
 from retraining.release.values import NodeState
@@ -49,8 +52,14 @@ def open_flow(study: Study, key: Key) -> Flow | None:
     match key:
         case Settle(node=node):
             return settle(study, node)
-        case Challenge(node=node):
-            return challenge(study, node)
+        case Tried(node=node):
+            return tried(study, node)
+        case Again(node=node):
+            return again(study, node)
+        case StayOf():
+            return stay_of(study, key)
+        case Challenge():
+            return challenge(study, key)
         case PoolOf():
             return pool_of(study, key)
         case Ship(node=node):
@@ -71,50 +80,84 @@ def settle(study: Study, node: str) -> Flow:
     A champion that stays below new versions is checked with their columns, and where it does not bear
     them the node becomes due whatever its schedule.
     """
-    graph = study.world.graph
-    upstreams = graph.upstreams(node)
-    above = dict(zip(upstreams, (yield tuple(Settle(node=name) for name in upstreams)), strict=True))
-    study.out[node] = frozenset().union(*(study.out[name] for name in upstreams))
-    decision = study.world.plan[node]
-    result = yield from _tried(study, node, decision, above)
-    if not result.won:
-        result = yield from _checked(study, node, result, above)
+    above = yield from _above(study, node)
+    if is_judged_together(study, node):
+        (result,) = yield (Tried(node=node),)
+    else:
+        result = yield from _tried(study, node, above)
+    result = yield from _stayed(study, result)
     if result.won:
         study.won.add(node)
         study.needs[node] = _needs(result)
-    if result.won or not study.touched.isdisjoint(upstreams):
+    if result.won or not study.touched.isdisjoint(above):
         study.touched.add(node)
-    if decision.compared and result.outcome == "kept":
+    if study.world.plan[node].compared and result.outcome == "kept":
         yield from compare_inputs(study, result)
     return result
 
 
-def _tried(study: Study, node: str, decision: Decision, above: Mapping[str, NodeResult]) -> Flow:
+def tried(study: Study, node: str) -> Flow:
+    """The flow of what the plan decided, for nodes that are judged together."""
+    above = yield from _above(study, node)
+    return (yield from _tried(study, node, above))
+
+
+def again(study: Study, node: str) -> Flow:
+    """The flow of a node that its lost pair check made due."""
+    above = yield from _above(study, node)
+    return (yield from _retrained(study, node, study.late[node], above, late=True))
+
+
+def _above(study: Study, node: str) -> Flow:
+    """The results of a node's upstreams; what they keep out stays out for the node."""
+    upstreams = study.world.graph.upstreams(node)
+    above = dict(zip(upstreams, (yield tuple(Settle(node=name) for name in upstreams)), strict=True))
+    study.out.setdefault(node, frozenset().union(*(study.out[name] for name in upstreams)))
+    return above
+
+
+def _stayed(study: Study, result: NodeResult) -> Flow:
+    """A node's result after the check of the pair that would be released, if it keeps its champion below a new one."""
+    node = result.node
+    if result.won or study.touched.isdisjoint(study.world.graph.upstreams(node)):
+        return result
+    if is_judged_together(study, node):
+        (stayed,) = yield (StayOf(model=study.world.facts[node].recipe.model),)
+    else:
+        stayed = yield from stay(study, {node: result})
+    if node not in stayed:
+        return result
+    study.out[node] |= stayed[node].out
+    return stayed[node].result
+
+
+def _tried(study: Study, node: str, above: Mapping[str, NodeResult]) -> Flow:
     """The result of what the plan decided."""
+    decision = study.world.plan[node]
     match decision.action:
         case "blocked":
             return NodeResult(node=node, decision=decision, outcome="blocked", because=decision.note)
         case "keep" | "rescore":
             if decision.resumes:
-                return (yield from _retrained(study, node, decision, above, planned=True))
+                return (yield from _retrained(study, node, decision, above))
             note = decision.note.removesuffix(TO_BE_CHECKED)
             return NodeResult(node=node, decision=decision, outcome="kept", because=note)
         case "retrain":
-            return (yield from _retrained(study, node, decision, above, planned=True))
+            return (yield from _retrained(study, node, decision, above))
         case _:
             assert_never(decision.action)
 
 
 def _retrained(
-    study: Study, node: str, decision: Decision, above: Mapping[str, NodeResult], *, planned: bool = False
+    study: Study, node: str, decision: Decision, above: Mapping[str, NodeResult], *, late: bool = False
 ) -> Flow:
     """The result of a node that is due, or whose challenger waits: the challenger, judged, or why there is none.
 
-    Nodes of a model are judged together where the plan has them; who becomes due later is judged by itself.
+    Nodes of a model are judged together: those that the plan has, and those that become due later.
     """
-    together = planned and is_judged_together(study, node)
+    together = is_judged_together(study, node)
     if together:
-        (result,) = yield (Challenge(node=node),)
+        (result,) = yield (Challenge(node=node, late=late),)
     else:
         result = yield from _challenged(study, node, decision, above)
     if result.evidence is None and not _overrules(study, result):
@@ -122,7 +165,7 @@ def _retrained(
     pool = None
     if result.evidence is not None:
         if together:
-            (pools,) = yield (PoolOf(model=study.world.facts[node].recipe.model),)
+            (pools,) = yield (PoolOf(model=study.world.facts[node].recipe.model, late=late),)
             pool = pools.get(result.evidence.kind)
         judge_challenger(study, result, pool)
         check_skew(study, result)
@@ -143,12 +186,11 @@ def _overrules(study: Study, result: NodeResult) -> bool:
     return result.node in study.world.promoted and result.outcome == "insufficient"
 
 
-def challenge(study: Study, node: str) -> Flow:
+def challenge(study: Study, key: Challenge) -> Flow:
     """The flow of a node's challenger up to its evidence, for nodes that are judged together."""
-    upstreams = study.world.graph.upstreams(node)
-    above = dict(zip(upstreams, (yield tuple(Settle(node=name) for name in upstreams)), strict=True))
-    study.out.setdefault(node, frozenset().union(*(study.out[name] for name in upstreams)))
-    return (yield from _challenged(study, node, study.world.plan[node], above))
+    above = yield from _above(study, key.node)
+    decision = study.late[key.node] if key.late else study.world.plan[key.node]
+    return (yield from _challenged(study, key.node, decision, above))
 
 
 def _challenged(study: Study, node: str, decision: Decision, above: Mapping[str, NodeResult]) -> Flow:
@@ -186,60 +228,6 @@ def _resumed(study: Study, node: str, decision: Decision) -> Flow:
         return failed(study, node, decision, candidate, error)
     study.challengers[node] = candidate
     return (yield from score_challenger(study, node, decision, candidate, state.attempt))
-
-
-def _checked(study: Study, node: str, result: NodeResult, above: Mapping[str, NodeResult]) -> Flow:
-    """The result of a node that keeps its champion, after the check of the pair that would be released."""
-    state = study.world.states.get(node)
-    if state is None or state.version is None or study.touched.isdisjoint(above):
-        return result
-    new = _usable_above(study, node)
-    if not new:
-        return result
-    (check,) = yield (PairOf(node=node, new=new),)
-    if not check.passed and _may_become_due(study, result, check):
-        text = f"with {_names(check.new)} its champion {check.because}"
-        reason = Reason(kind="pair check", text=text, evidence=check.to_json())
-        reasons = (*result.decision.reasons, reason)
-        decision = replace(result.decision, action="retrain", conditional=False, reasons=reasons, note="")
-        result = yield from _retrained(study, node, decision, above)
-    result.pair = check
-    if not check.passed and not result.won:
-        study.out[node] |= yield from _unbearable(study, node, new)
-    return result
-
-
-def _unbearable(study: Study, node: str, new: frozenset[str]) -> Flow:
-    """Of new versions that a champion does not bear together those that stay out for its sake.
-
-    They are chosen as `release.choice` does: who harms alone, else the most harmful.
-    """
-    out: set[str] = set()
-    while new:
-        (check,) = yield (PairOf(node=node, new=new),)
-        if check.passed:
-            break
-        alone = sorted(new)
-        checks = yield tuple(PairOf(node=node, new=frozenset({one})) for one in alone)
-        failing = {one for one, single in zip(alone, checks, strict=True) if not single.passed}
-        out |= failing or {max(zip(alone, checks, strict=True), key=lambda pair: pair[1].harm)[0]}
-        new = _usable_above(study, node, frozenset(out))
-    return frozenset(out)
-
-
-def _may_become_due(study: Study, result: NodeResult, check: PairCheck) -> bool:
-    """True where a failed check makes the node due: it was not tried in this run, may be, and an edge cares."""
-    decision, node = result.decision, result.node
-    if decision.action not in ("keep", "rescore") or decision.fixed:
-        return False
-    policies = edge_policies(node, study.world.graph, study.world.facts[node].recipe)
-    return any(policies.get(name) != "ignore" for name in check.columns)
-
-
-def _usable_above(study: Study, node: str, more: frozenset[str] = frozenset()) -> frozenset[str]:
-    """The winners that reach a node's champion, without those that are known to stay out (and `more`)."""
-    out = study.out[node] | more
-    return study.reached(node, lambda name: study.may_ship(name, out), known=True)
 
 
 def _side_for(study: Study, reader: str, upstream: str) -> Side:
@@ -365,11 +353,3 @@ def _cause(name: str, result: NodeResult) -> str:
     """What became of an upstream without a version, as part of a sentence."""
     said = {"failed": "failed", "blocked": "is blocked", "insufficient": "has too little data"}
     return f"{name} {said.get(result.outcome, 'was ' + result.outcome)}: {result.because}"
-
-
-def _names(names: Sequence[str]) -> str:
-    return (
-        "the new column of "
-        + ", ".join(names[:3])
-        + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    )

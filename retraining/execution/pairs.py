@@ -10,6 +10,7 @@ import numpy as np
 from retraining.decide.facts import shipped_left_out
 from retraining.decide.fingerprints import Evidence
 from retraining.decide.fits import Context
+from retraining.decide.losses import ClusterLosses
 from retraining.decide.pairs import PairCheck, judge_pair
 from retraining.decide.recipes import digest_of
 from retraining.decide.wording import counted
@@ -22,12 +23,13 @@ from retraining.execution.judging import not_judgeable
 from retraining.execution.predictions import predictions
 from retraining.execution.study import Done, Floats, PairOf, Study
 from retraining.execution.tasks import ScoreTask
+from retraining.manifest.own import own_metric
 
 _GONE = "its recorded columns are no longer in the data, so it cannot be checked"
 
 
 def check_pair(study: Study, key: PairOf) -> Flow:
-    """The flow of a pair check; its value is the `PairCheck`."""
+    """The flow of one node's pair check; its value is the `PairCheck` by the node's own numbers."""
     node = key.node
     base, fed = champion_of(study, node), fed_champion(study, node, key.new)
     columns = _columns(study, key)
@@ -50,9 +52,12 @@ def check_pair(study: Study, key: PairOf) -> Flow:
         return found(True, "its columns are the same on every row that it learnt from", learnt=True)
     fits = gate_fits(base)
     why = error or (yield from prepare_contexts(study, fed, fits)) or ""
-    why = why or not_judgeable(study, base) or _other_outputs(base, fed) or thin_inputs(study, fed)
+    why = why or _other_outputs(base, fed) or thin_inputs(study, fed)
     if why:
         return found(False, why)
+    lacking = not_judgeable(study, base)
+    if lacking:
+        return found(False, lacking, lacking=True)
     fits = base.possible(fits)
     # the new feeding first: where a fit has to be made again, both are predicted by it
     after, error = yield from predictions(study, fed, fits, "champion")
@@ -65,6 +70,8 @@ def check_pair(study: Study, key: PairOf) -> Flow:
     able = judged & _usable(fed, fits)
     lost = int((judged & ~able).sum())
     holdout = holdout_of(base, able)
+    if not judged.any():
+        return found(False, "its champion predicts no row of the holdout", lacking=True)
     if not able.any():
         return found(False, "no row of the holdout has both predictions", lost=lost)
     if np.array_equal(before[able], after[able]):
@@ -75,7 +82,7 @@ def check_pair(study: Study, key: PairOf) -> Flow:
         return found(False, f"it could not be scored: {numbers}", holdout=holdout, lost=lost)
     if not np.isfinite(after[able]).all():
         return found(False, "it predicts no finite number on some rows", holdout=holdout, lost=lost)
-    difference = difference_of(numbers["difference"])
+    difference, losses = difference_of(numbers["difference"]), numbers["losses"]
     assert difference is not None
     rules = study.world.manifest.models[base.recipe.model].gate
     passed, because, margin = judge_pair(difference, rules, "day" if base.cut is not None else "group")
@@ -88,6 +95,7 @@ def check_pair(study: Study, key: PairOf) -> Flow:
         margin=margin,
         holdout=holdout,
         lost=lost,
+        losses=None if losses is None else ClusterLosses.from_json(losses),
     )
 
 
@@ -133,10 +141,14 @@ def _compared(study: Study, key: PairOf, base: Candidate, before: Floats, after:
     rows = base.rows
     gate = next(iter(gate_fits(base))) if base.cut is not None else None
     trained = trained_labels(base, gate) if gate is not None else rows.labelled
+    model = study.world.manifest.models[base.recipe.model]
+    together = model.gate.by == "model"
     task = ScoreTask(
         id=digest_of(["pair", key.node, [*sorted(key.new)], base.version]),
         node=key.node,
         metrics=_metrics(study, base),
+        own_metrics={name: own_metric(metric) for name, metric in model.own_metrics.items()},
+        add_up=together,
         task=base.recipe.task,
         classes=base.data.classes,
         target=rows.target[able],
@@ -145,7 +157,7 @@ def _compared(study: Study, key: PairOf, base: Candidate, before: Floats, after:
         champion=before[able],
         without={},
         train=rows.target[trained],
-        train_days=None,
+        train_days=rows.cluster[trained] if together and gate is not None else None,
         fresh=rows.target[:0],
         fresh_days=None,
         seed=base.recipe.fit_seed("gate"),

@@ -1,5 +1,7 @@
 """One decision for the nodes of a model (`gate: {by: model}`): their losses are added up by cluster.
 
+`pool_of` judges challengers, `check_together` champions that stay below new versions.
+
 Nodes are judged together with those whose challenger is compared in the same way: all that have no champion,
 all whose recipe is as it was, all whose recipe changed. A node whose challenger failed, has too little data,
 or whose own predictions or labels cannot be, is left out, keeps its champion, and blocks nobody. The pool of a
@@ -16,9 +18,10 @@ import numpy as np
 from retraining.decide.evidence import Difference, GateEvidence, Kind
 from retraining.decide.gates import judge, own_fault
 from retraining.decide.losses import ClusterLosses, add_up
+from retraining.decide.pairs import PairCheck, PairPool, judge_pair, judge_pair_in_pool
 from retraining.decide.recipes import seed_of
 from retraining.decide.slices import Slice, judge_slices
-from retraining.decide.verdicts import Pooled
+from retraining.decide.verdicts import Pooled, Verdict
 from retraining.execution.flows import Flow
 from retraining.execution.judging import better_metrics
 from retraining.execution.scoring import SLICE_DRAWS, slice_margin
@@ -27,7 +30,7 @@ from retraining.learn.comparison import Comparison, compare_sums
 from retraining.manifest.own import metric_facts
 from retraining.manifest.values import Json, Model
 
-__all__ = ["is_judged_together", "pool_of"]
+__all__ = ["check_together", "is_judged_together", "pool_of", "pools"]
 
 
 def is_judged_together(study: Study, node: str) -> bool:
@@ -36,17 +39,23 @@ def is_judged_together(study: Study, node: str) -> bool:
     return study.world.manifest.models[recipe.model].gate.by == "model" and not recipe.pool
 
 
+def pools(study: Study) -> dict[str, str]:
+    """The model of each node that is judged with others of it."""
+    graph = study.world.graph
+    return {node.name: node.model for node in graph.nodes if is_judged_together(study, node.name)}
+
+
 def pool_of(study: Study, key: PoolOf) -> Flow:
     """The flow of a model's verdicts, by kind of comparison: waits until every challenger of the model is scored."""
     facts = study.world.facts
     names = [
         decision.node
         for decision in study.world.plan.decisions
-        if (decision.action == "retrain" or decision.resumes)
+        if (decision.node in study.late if key.late else decision.action == "retrain" or decision.resumes)
         and facts[decision.node].recipe.model == key.model
         and is_judged_together(study, decision.node)
     ]
-    results: Sequence[NodeResult] = yield tuple(Challenge(node=name) for name in names)
+    results: Sequence[NodeResult] = yield tuple(Challenge(node=name, late=key.late) for name in names)
     groups: dict[Kind, list[GateEvidence]] = {}
     for result in results:
         evidence = result.evidence
@@ -54,7 +63,60 @@ def pool_of(study: Study, key: PoolOf) -> Flow:
             groups.setdefault(evidence.kind, []).append(evidence)
     model = study.world.manifest.models[key.model]
     seed = seed_of(study.world.manifest.seed, model.name, "gate")
-    return {kind: _judged(model, kind, found, seed) for kind, found in groups.items()}
+    return {
+        kind: Pooled(
+            model=model.name, nodes=len(found), verdict=_judged(model, kind, found, seed), late=key.late
+        )
+        for kind, found in groups.items()
+    }
+
+
+def check_together(study: Study, own: Mapping[str, PairCheck]) -> dict[str, PairCheck]:
+    """The pair checks of champions that would stay side by side, where those of a model pass together or not at all.
+
+    Into the sums goes who has predictions that can be compared and that differ. Who has none because its holdout is
+    empty goes with the others; who cannot be served at all with the new columns does not pass, whatever they do.
+    """
+    found = dict(own)
+    by_model: dict[str, list[str]] = {}
+    for node, check in own.items():
+        if is_judged_together(study, node) and (check.lacking or _is_summable(study, check)):
+            by_model.setdefault(study.world.facts[node].recipe.model, []).append(node)
+    for model, names in by_model.items():
+        pool = _pair_pool(study, study.world.manifest.models[model], [own[name] for name in names])
+        if pool is not None:
+            found |= {name: judge_pair_in_pool(own[name], pool) for name in names}
+    return found
+
+
+def _is_summable(study: Study, check: PairCheck) -> bool:
+    """True for finite losses of the model's deciding metric (a champion may answer another question)."""
+    losses, difference = check.losses, check.difference
+    if losses is None or losses.champion is None or difference is None:
+        return False
+    model = study.world.manifest.models[study.world.facts[check.node].recipe.model]
+    return difference.metric == model.metrics[0] and all(
+        map(math.isfinite, (*losses.challenger, *losses.champion))
+    )
+
+
+def _pair_pool(study: Study, model: Model, parts: Sequence[PairCheck]) -> PairPool | None:
+    """What the sums of several checks say; None where none has any."""
+    known = [one.losses for one in parts if one.losses is not None]
+    if not known:
+        return None
+    seed = seed_of(study.world.manifest.seed, model.name, "gate")
+    difference = _difference(_compared(model, add_up(known), seed, 2000), seed)
+    cluster = "day" if any("blocks" in one.holdout for one in parts) else "group"
+    passed, because, margin = judge_pair(difference, model.gate, cluster)
+    return PairPool(
+        model=model.name,
+        nodes=len(known),
+        passed=passed,
+        because=because,
+        difference=difference,
+        margin=margin,
+    )
 
 
 def _takes_part(evidence: GateEvidence) -> bool:
@@ -65,7 +127,7 @@ def _takes_part(evidence: GateEvidence) -> bool:
     return all(map(math.isfinite, (*losses.challenger, *(losses.champion or ()))))
 
 
-def _judged(model: Model, kind: Kind, parts: Sequence[GateEvidence], seed: int) -> Pooled:
+def _judged(model: Model, kind: Kind, parts: Sequence[GateEvidence], seed: int) -> Verdict:
     """The verdict on the nodes of one kind together."""
     compared = kind not in ("first", "incomparable")
     losses = add_up([_without_champion(one.losses, compared) for one in parts if one.losses is not None])
@@ -92,9 +154,7 @@ def _judged(model: Model, kind: Kind, parts: Sequence[GateEvidence], seed: int) 
         holdout=_holdout(parts, losses),
         slices=slices,
     )
-    return Pooled(
-        model=model.name, nodes=len(parts), verdict=judge(evidence, model.gate, better_metrics(model))
-    )
+    return judge(evidence, model.gate, better_metrics(model))
 
 
 def _without_champion(losses: ClusterLosses, compared: bool) -> ClusterLosses:

@@ -55,14 +55,43 @@ class Settle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Challenge:
-    """Key: the challenger of a node that is judged with others of its model is scored, or there is none."""
+    """Key: the challenger of a node that is judged with others of its model is scored, or there is none.
+
+    `late` as in `PoolOf`.
+    """
+
+    node: str
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolOf:
+    """Key: the verdicts on the nodes of a model that are judged together, by kind of comparison.
+
+    `late` are those that became due in the middle of the run.
+    """
+
+    model: str
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """Key: what became of the plan's decision on a node that is judged with others of its model."""
 
     node: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PoolOf:
-    """Key: the verdicts on the nodes of a model that are judged together, by kind of comparison."""
+class Again:
+    """Key: what became of a node that its lost pair check made due (`Study.late`)."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StayOf:
+    """Key: what becomes of those nodes of a model that keep their champions below new versions, by node."""
 
     model: str
 
@@ -76,7 +105,7 @@ class Ship:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairOf:
-    """Key: whether a champion may be served with what the challengers `new` above it hand down."""
+    """Key: whether by its own numbers a champion may be served with what the challengers `new` above it hand down."""
 
     node: str
     new: frozenset[str]
@@ -228,6 +257,7 @@ class Study:
         self.fed: dict[tuple[str, frozenset[str]], Candidate] = {}
         self.won: set[str] = set()
         self.touched: set[str] = set()  # winners, and every node below one
+        self.late: dict[str, Decision] = {}  # what a lost pair check made of the plan's decision
         # by node: the winners that a winner learnt from, and those that something above the node keeps out
         self.needs: dict[str, frozenset[str]] = {}
         self.out: dict[str, frozenset[str]] = {}

@@ -108,9 +108,9 @@ def run_record(
 
 
 def _pools(results: Mapping[str, NodeResult]) -> list[dict[str, Json]]:
-    """The verdicts on nodes that were judged together, once for each model and kind of comparison."""
+    """The verdicts on nodes that were judged together, once for each model, kind of comparison and round."""
     found = {
-        (pool.model, pool.verdict.evidence.kind if pool.verdict.evidence else ""): pool
+        (pool.model, pool.verdict.evidence.kind if pool.verdict.evidence else "", pool.late): pool
         for result in results.values()
         if result.verdict is not None and (pool := result.verdict.pooled) is not None
     }

@@ -11,14 +11,17 @@ from collections import deque
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
-from typing import Protocol, TypeAlias
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from retraining.release.consistent import largest_consistent_set
 
-__all__ = ["Answer", "Check", "Choice", "choose", "new_above"]
+__all__ = ["Answer", "Check", "Choice", "Dialogue", "Question", "blamed", "choose", "new_above"]
 
 Check: TypeAlias = tuple[str, frozenset[str]]
 """A node that keeps its version, and the new versions whose columns would reach it."""
+
+Question: TypeAlias = Mapping[str, frozenset[str]]
+"""Checks that are asked for at once: nodes that keep their version side by side, with what would reach each."""
 
 
 class Answer(Protocol):
@@ -35,8 +38,13 @@ class Answer(Protocol):
         ...
 
 
+A = TypeVar("A", bound=Answer)
+T = TypeVar("T")
+Dialogue: TypeAlias = Generator[Sequence[Question], Sequence[Mapping[str, A]], T]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(Generic[A]):
     """What is released: the new versions, and the checks that the nodes which keep theirs passed.
 
     `waiting` maps each winner that is left out to the nodes that it waits for, `failed` are the checks
@@ -45,27 +53,29 @@ class Choice:
 
     new: frozenset[str] = frozenset()
     waiting: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    passed: tuple[Check, ...] = ()
-    failed: tuple[Check, ...] = ()
+    passed: Mapping[Check, A] = field(default_factory=dict)
+    failed: Mapping[Check, A] = field(default_factory=dict)
 
 
 def choose(
     winners: Set[str],
     learnt: Mapping[str, Mapping[str, frozenset[str]]],
     wiring: Mapping[str, Collection[str]],
-) -> Generator[Sequence[Check], Mapping[Check, Answer], Choice]:
+    together: Mapping[str, str],
+) -> Dialogue[A, Choice[A]]:
     """Finds the largest set of winners that can be released together; asks for checks and is sent their answers.
 
     `learnt` maps a winner to its upstreams, each with the new versions that its column came from: itself
     where it won, those above it where it keeps its version, none where its column is the released one.
     `wiring` maps every released node, in topological order, to the upstreams that its version reads.
+    `together` has the pool of each node that is checked together with others.
 
     Where a check fails, the new versions that fail alone require the node that keeps its version, so they
     wait with everything that requires them; where each alone passes, the most harmful one waits. In the end
     everything is kept as it is. Where checks fail by single columns the result is the largest possible set.
     """
     requires = {name: set().union(*learnt.get(name, {}).values()) for name in winners}
-    failed: dict[Check, None] = {}
+    failed: dict[Check, A] = {}
     while True:
         new, waiting = largest_consistent_set(winners, requires)
         fed = new_above({name: ups for name, ups in wiring.items() if name not in new}, new)
@@ -74,27 +84,97 @@ def choose(
             requires[name].add(reader)
         if broken:
             continue
-        asked = [(name, fed[name]) for name in wiring if fed.get(name)]
-        answers = (yield asked) if asked else {}
-        lost = [check for check in asked if not answers[check].passed]
+        asked = {name: fed[name] for name in wiring if fed.get(name)}
+        answers: Mapping[str, A] = (yield [asked])[0] if asked else {}
+        lost = [name for name in asked if not answers[name].passed]
         if not lost:
-            return Choice(new=new, waiting=waiting, passed=tuple(asked), failed=tuple(failed))
-        failed |= dict.fromkeys(lost)
-        settled: set[str] = set()
-        first = [(name, above) for name, above in lost if _disjoint(settled, above)]
-        alone = {check: _alone(check) for check in first}
-        singles = [one for ones in alone.values() if len(ones) > 1 for one in ones.values()]
-        answers = (yield singles) if singles else {}
-        for (name, _), ones in alone.items():
-            for culprit in _culprits(ones, answers):
-                requires[culprit].add(name)
+            passed = {(name, above): answers[name] for name, above in asked.items()}
+            return Choice(new=new, waiting=waiting, passed=passed, failed=failed)
+        failed |= {(name, asked[name]): answers[name] for name in lost}
+        for culprit, readers in (yield from blamed(asked, lost, together)).items():
+            requires[culprit] |= readers
 
 
-def _disjoint(settled: set[str], above: frozenset[str]) -> bool:
-    """True for what nobody before had above it: what is dropped for a node above may put the others right."""
-    found = settled.isdisjoint(above)
-    settled |= above
+def blamed(
+    asked: Question, lost: Sequence[str], together: Mapping[str, str]
+) -> Dialogue[A, dict[str, frozenset[str]]]:
+    """Which new versions have to stay out for the nodes that lost their checks, each with those nodes; at least one.
+
+    Of those above a node it is who fails alone, else the most harmful one; of those above a pool the most harmful
+    ones, as few as let it pass. What a unit before has above it is left for later: without what that one cannot
+    bear this one may pass.
+    """
+    settled: set[str] = set()
+    units: list[_Unit] = []
+    for names, beside in _units(asked, lost, together):
+        above = frozenset[str]().union(*(asked[name] for name in names))
+        if settled.isdisjoint(above):
+            units.append(_Unit(names=names, beside=beside, above=tuple(sorted(above))))
+        settled |= above
+    ones = [(unit, one) for unit in units if len(unit.above) > 1 for one in unit.above]
+    answers = (yield [_alone(asked, unit, one) for unit, one in ones]) if ones else []
+    alone = {one: answer for (_, one), answer in zip(ones, answers, strict=True)}
+    found: dict[str, frozenset[str]] = {}
+    for unit in units:
+        out = unit.above
+        if len(out) > 1:
+            harm = {one: sum(answer.harm for answer in alone[one].values()) for one in out}
+            # the first of equals, so that the choice is the same in every run
+            worst = sorted(out, key=lambda one: -harm[one])
+            if unit.beside:
+                out = tuple(worst[: (yield from _fewest(asked, unit, worst))])
+            else:
+                failing = [one for one in out if not alone[one][unit.names[0]].passed]
+                out = tuple(failing or worst[:1])
+        found |= {one: frozenset(name for name in unit.names if one in asked[name]) for one in out}
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unit:
+    """A node that lost its check, or those of a pool (then `beside` are all of the pool), and what is above them."""
+
+    names: Sequence[str]
+    beside: Sequence[str]
+    above: tuple[str, ...]
+
+
+def _units(
+    asked: Question, lost: Sequence[str], together: Mapping[str, str]
+) -> Iterable[tuple[list[str], list[str]]]:
+    """The nodes that lost, each by itself or with the others of its pool, and all nodes of the pool."""
+    pools: dict[str, list[str]] = {}
+    found: list[tuple[list[str], list[str]]] = []
+    for name in lost:
+        pool = together.get(name)
+        if pool is None:
+            found.append(([name], []))
+        elif pool in pools:
+            pools[pool].append(name)
+        else:
+            pools[pool] = [name]
+            found.append((pools[pool], [other for other in asked if together.get(other) == pool]))
+    return found
+
+
+def _alone(asked: Question, unit: _Unit, one: str) -> Question:
+    """What one new version alone would make of a unit."""
+    return {name: frozenset({one}) for name in unit.beside or unit.names if one in asked[name]}
+
+
+def _fewest(asked: Question, unit: _Unit, worst: Sequence[str]) -> Dialogue[A, int]:
+    """How many of the new versions above a pool, the most harmful first, it cannot do with: found by halving."""
+    low, high = 1, len(worst)  # without all of them nothing is new
+    while low < high:
+        middle = (low + high) // 2
+        out = frozenset(worst[:middle])
+        question = {name: asked[name] - out for name in unit.beside if asked[name] - out}
+        (answers,) = yield [question]
+        if all(answer.passed for answer in answers.values()):
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 def new_above(wiring: Mapping[str, Collection[str]], new: Iterable[str]) -> dict[str, frozenset[str]]:
@@ -116,21 +196,6 @@ def new_above(wiring: Mapping[str, Collection[str]], new: Iterable[str]) -> dict
                     found.setdefault(reader, set()).add(one)
                     queue.append(reader)
     return {name: frozenset(above) for name, above in found.items()}
-
-
-def _alone(check: Check) -> dict[str, Check]:
-    """For each new version of a check the check of it alone, by name."""
-    name, above = check
-    return {one: (name, frozenset({one})) for one in sorted(above)}
-
-
-def _culprits(alone: Mapping[str, Check], answers: Mapping[Check, Answer]) -> list[str]:
-    """The new versions that a node cannot bear: those that fail alone, else the most harmful one."""
-    if len(alone) == 1:
-        return [*alone]
-    failing = [one for one, check in alone.items() if not answers[check].passed]
-    # the first of equals, so that the choice is the same in every run
-    return failing or [max(alone, key=lambda one: answers[alone[one]].harm)]
 
 
 def _strangers(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import pytest
 
-from retraining.release.choice import Check, Choice, choose, new_above
+from retraining.release.choice import Check, Choice, Question, choose, new_above
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,34 +20,59 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What became of a graph in one run: who won, from what it learnt, who was released, who bears whom."""
+    """What became of a graph in one run: who won, from what it learnt, who was released, who bears whom.
+
+    Nodes of one pool are checked together.
+    """
 
     winners: frozenset[str]
     learnt: Mapping[str, Mapping[str, frozenset[str]]]
     wiring: Mapping[str, tuple[str, ...]]
     bad: Mapping[str, frozenset[str]]
+    pools: Mapping[str, str] = field(default_factory=dict)
 
     def score(self, check: Check) -> Score:
         node, above = check
-        return Score(passed=not above & self.bad.get(node, frozenset()), harm=float(len(above)))
+        lost = above & self.bad.get(node, frozenset())
+        return Score(passed=not lost, harm=float(len(lost) if node in self.pools else len(above)))
+
+    def ask(self, question: Question) -> dict[str, Score]:
+        """Each node's score; those of a pool pass together."""
+        return together(self.pools, {name: self.score((name, above)) for name, above in question.items()}, 0)
 
 
-def play(run: Run, score=None) -> tuple[Choice, list[Check]]:
+def together(pools: Mapping[str, str], own: Mapping[str, Score], most: float) -> dict[str, Score]:
+    """The scores, where those of a pool pass if their harm is no more than `most`."""
+    harm: dict[str, float] = {}
+    for name, score in own.items():
+        harm[pools.get(name, "")] = harm.get(pools.get(name, ""), 0) + score.harm
+    return {
+        name: replace(score, passed=harm[pools[name]] <= most) if name in pools else score
+        for name, score in own.items()
+    }
+
+
+def play(run: Run, ask=None) -> tuple[Choice, list[Check]]:
     """The choice with all checks that it asked for."""
-    score = score or run.score
-    dialogue = choose(run.winners, run.learnt, run.wiring)
+    ask = ask or run.ask
+    dialogue = choose(run.winners, run.learnt, run.wiring, run.pools)
     asked: list[Check] = []
     answers = None
     while True:
         try:
-            checks = dialogue.send(answers)
+            questions = dialogue.send(answers)
         except StopIteration as end:
             return end.value, asked
-        asked += checks
-        answers = {check: score(check) for check in checks}
+        asked += [check for question in questions for check in question.items()]
+        answers = [ask(question) for question in questions]
 
 
-def random_run(chosen: random.Random, most: int) -> Run:
+def by_check(score):
+    """Answers that tell of each node for itself."""
+    return lambda question: {name: score((name, above)) for name, above in question.items()}
+
+
+def random_run(chosen: random.Random, most: int, pooled: float) -> Run:
     """A run as `execution.engine` makes it: upstreams first, each reader learns from what they hand down."""
     names = [f"n{i:02}" for i in range(chosen.randint(1, most))]
     density, winning, fragile = (chosen.choice(part) for part in ([0.2, 0.4], [0.4, 0.7, 0.95], [0.1, 0.4]))
@@ -59,6 +84,7 @@ def random_run(chosen: random.Random, most: int) -> Run:
     needs: dict[str, frozenset[str]] = {}
     out: dict[str, frozenset[str]] = {}
     bad: dict[str, frozenset[str]] = {}
+    pools = {name: chosen.choice("pq") for name in names if chosen.random() < pooled}
     for name in names:
         out[name] = frozenset().union(*(out[up] for up in reads[name]))
         bad[name] = frozenset(up for up in names if chosen.random() < fragile)
@@ -76,7 +102,7 @@ def random_run(chosen: random.Random, most: int) -> Run:
             learnt[name] = {up: one for up, one in fed.items() if up in usable or up in released}
             needs[name] = frozenset().union(*(one for one in learnt[name].values()))
             needs[name] |= frozenset().union(*(needs[one] for one in needs[name]))
-    return Run(winners=frozenset(winners), learnt=learnt, wiring=wiring, bad=bad)
+    return Run(winners=frozenset(winners), learnt=learnt, wiring=wiring, bad=bad, pools=pools)
 
 
 def reached(name: str, wiring: Mapping[str, tuple[str, ...]], new: frozenset[str]) -> frozenset[str]:
@@ -96,7 +122,8 @@ def consistent(run: Run, new: frozenset[str]) -> bool:
             ) != above or not above <= new:
                 return False
     kept = [name for name in run.wiring if name not in new]
-    return all(run.score((name, reached(name, run.wiring, new))).passed for name in kept)
+    question = {name: above for name in kept if (above := reached(name, run.wiring, new))}
+    return all(score.passed for score in run.ask(question).values())
 
 
 def brute_force(run: Run) -> frozenset[str]:
@@ -113,11 +140,12 @@ def brute_force(run: Run) -> frozenset[str]:
     raise AssertionError("to keep everything is consistent")
 
 
+@pytest.mark.parametrize("pooled", [0, 0.6])
 @pytest.mark.parametrize("seed", range(20))
-def test_the_set_is_the_largest_consistent_one_of_all_subsets(seed):
+def test_the_set_is_the_largest_consistent_one_of_all_subsets(seed, pooled):
     chosen = random.Random(seed)
     for _ in range(150):
-        run = random_run(chosen, 12 if seed < 6 else 8)
+        run = random_run(chosen, 12 if seed < 6 else 8, pooled)
         choice, asked = play(run)
         assert choice.new == brute_force(run)
         assert choice.new | choice.waiting.keys() == run.winners
@@ -125,22 +153,22 @@ def test_the_set_is_the_largest_consistent_one_of_all_subsets(seed):
         assert all(choice.waiting.values())
         # what it ends with was asked for as it is, and passed
         above = new_above({n: u for n, u in run.wiring.items() if n not in choice.new}, choice.new)
-        assert dict(choice.passed) == above
+        assert dict(choice.passed.keys()) == above
         assert set(choice.passed) <= set(asked)
-        assert all(run.score(check).passed for check in choice.passed)
+        assert all(score.passed for score in choice.passed.values())
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_columns_that_harm_only_together_end_in_a_consistent_set_all_the_same(seed):
     chosen = random.Random(seed)
     for _ in range(200):
-        run = random_run(chosen, 9)
+        run = random_run(chosen, 9, 0)
         harmless = {(n, frozenset({w})): chosen.random() for n in run.wiring for w in run.winners}
 
         def score(check: Check, alone=harmless) -> Score:
             return Score(passed=len(check[1]) < 3, harm=alone.get(check, 1.0))
 
-        choice, _ = play(run, score)
+        choice, _ = play(run, by_check(score))
         for name in run.wiring.keys() - choice.new:
             assert len(reached(name, run.wiring, choice.new)) < 3
         for name in choice.new:
@@ -168,13 +196,60 @@ def test_only_the_upstream_that_harms_waits():
     assert choice.waiting == {"b": {"reader"}}
     # the pair that is released is checked as it is
     assert asked[-1] == ("reader", frozenset({"a"}))
-    assert choice.failed == (("reader", frozenset({"a", "b"})),)
+    assert [*choice.failed] == [("reader", frozenset({"a", "b"}))]
 
 
 def test_of_two_that_harm_only_together_the_more_harmful_waits():
     harms = {frozenset({"a"}): 1.0, frozenset({"b"}): 2.0, frozenset({"a", "b"}): 9.0}
-    choice, _ = play(one_reader(), lambda check: Score(passed=len(check[1]) == 1, harm=harms[check[1]]))
+    choice, _ = play(
+        one_reader(), by_check(lambda check: Score(passed=len(check[1]) == 1, harm=harms[check[1]]))
+    )
     assert choice.new == {"a"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_above_nodes_that_are_checked_together_as_few_wait_as_any_choice_allows(seed):
+    chosen = random.Random(seed)
+    for _ in range(60):
+        count, most = chosen.randint(1, 7), chosen.random()
+        harms = {f"u{i}": chosen.gauss(0.2, 1) for i in range(count)}
+        pools = {f"r{i}": "r" for i in range(count)}
+        run = Run(
+            winners=frozenset(harms),
+            learnt={name: {} for name in harms},
+            wiring=dict.fromkeys(harms, ()) | {f"r{i}": (f"u{i}",) for i in range(count)},
+            bad={},
+            pools=pools,
+        )
+
+        def ask(question: Question, harms=harms, pools=pools, most=most) -> dict[str, Score]:
+            own = {n: Score(passed=False, harm=sum(harms[u] for u in above)) for n, above in question.items()}
+            return together(pools, own, most)
+
+        choice, _ = play(run, ask)
+        bearable = [
+            size
+            for size in range(count + 1)
+            for some in combinations(harms.values(), size)
+            if sum(some) <= most or not size
+        ]
+        assert len(choice.new) == max(bearable)
+        assert sum(harms[name] for name in choice.new) <= most or not choice.new
+
+
+def test_a_pool_whose_check_is_lost_by_one_node_goes_on_without_what_feeds_it():
+    run = Run(
+        winners=frozenset({"a", "b"}),
+        learnt={"a": {}, "b": {}},
+        wiring={"a": (), "b": (), "m[1]": ("a",), "m[2]": ("b",)},
+        bad={"m[2]": frozenset({"b"})},
+        pools={"m[1]": "m", "m[2]": "m"},
+    )
+    choice, _ = play(run)
+    assert choice.new == {"a"}
+    # the pool was checked as a whole, and it is the pool that b waits for
+    assert choice.failed.keys() == {("m[1]", frozenset({"a"})), ("m[2]", frozenset({"b"}))}
+    assert choice.waiting == {"b": {"m[2]"}}
 
 
 def test_a_reader_of_a_winner_that_waits_is_checked_with_the_upstream_that_is_released():
@@ -188,7 +263,7 @@ def test_a_reader_of_a_winner_that_waits_is_checked_with_the_upstream_that_is_re
     choice, asked = play(run)
     assert choice.new == {"up"}
     assert choice.waiting == {"middle": {"leaf"}}
-    assert choice.passed == (("middle", frozenset({"up"})), ("leaf", frozenset({"up"})))
+    assert [*choice.passed] == [("middle", frozenset({"up"})), ("leaf", frozenset({"up"}))]
     assert asked[-2:] == [*choice.passed]
 
 
