@@ -16,7 +16,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import IO, Any
@@ -119,9 +119,7 @@ def write_estimator(estimator: Any, permissions: Permissions = NOTHING) -> bytes
 
     Raises ValueError or TypeError where skops cannot store it or `read_estimator` would refuse it.
     """
-    import skops.io
-
-    data, kinds = _canonical(skops.io.dumps(estimator))
+    data, kinds = _canonical(*_described(estimator))
     _audit_once(_Written(kinds=kinds, data=data), permissions)
     return data
 
@@ -204,18 +202,48 @@ def _functions(schema: Any) -> Iterator[str]:
             yield f"{state['__module__']}.{state['__class__']}"
 
 
-def _canonical(data: bytes) -> tuple[bytes, frozenset[tuple[str, str, str]]]:
+@dataclass(slots=True)
+class _Parts:
+    """The files that skops would put into an archive, by name."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def namelist(self) -> Collection[str]:
+        """The names so far."""
+        return self.files.keys()
+
+    def writestr(self, name: str, data: bytes | memoryview) -> None:
+        """Keep a file."""
+        self.files[name] = bytes(data)
+
+
+def _described(estimator: Any) -> tuple[Any, Mapping[str, bytes]]:
+    """What `skops.io.dumps` writes, as the schema and the files: its archive would be taken apart at once.
+
+    skops writes the schema with an indent, in pure Python: half of what a small model would cost.
+    """
+    import skops
+    from skops.io._persist import SaveContext, get_state
+
+    parts = _Parts()
+    context = SaveContext(zip_file=parts)  # type: ignore[arg-type]
+    schema = get_state(estimator, context)
+    schema["protocol"] = context.protocol
+    schema["_skops_version"] = skops.__version__
+    # as whoever reads it will see it, and no node is another one's
+    return json.loads(json.dumps(schema)), parts.files
+
+
+def _canonical(schema: Any, files: Mapping[str, bytes]) -> tuple[bytes, frozenset[tuple[str, str, str]]]:
     """The canonical bytes, and the (loader, module, class) of all nodes."""
-    with ZipFile(io.BytesIO(data)) as archive:
-        schema = json.loads(archive.read(_SCHEMA))
-        parts: dict[bytes, tuple[str, bytes]] = {}
-        for state in _states(schema):
-            state.pop("__id__", None)
-            if isinstance(state.get("file"), str):
-                part = _without_padding(archive.read(state["file"]))
-                suffix = state["file"].rpartition(".")[2]
-                key = hashlib.sha256(part).digest()
-                state["file"] = parts.setdefault(key, (f"{len(parts)}.{suffix}", part))[0]
+    parts: dict[bytes, tuple[str, bytes]] = {}
+    for state in _states(schema):
+        state.pop("__id__", None)
+        if isinstance(state.get("file"), str):
+            part = _without_padding(files[state["file"]])
+            suffix = state["file"].rpartition(".")[2]
+            key = hashlib.sha256(part).digest()
+            state["file"] = parts.setdefault(key, (f"{len(parts)}.{suffix}", part))[0]
     kinds = set()
     for state in _states(schema):
         _settle(state)
@@ -240,10 +268,10 @@ def _settle(state: dict[str, Any]) -> None:
 
 def _without_padding(part: bytes) -> bytes:
     """The same file, but the unused bytes of a table of records (the nodes of a tree) are 0, not chance."""
-    if not part.startswith(b"\x93NUMPY"):
-        return part
+    if not part.startswith(b"\x93NUMPY") or b"{'descr': [" not in part[:32]:
+        return part  # its values have one type
     records = np.load(io.BytesIO(part), allow_pickle=False)
-    if records.dtype.names is None or records.ndim != 1:
+    if records.ndim != 1:
         return part
     clean = np.zeros(records.shape, records.dtype)  # zeros_like would copy field by field and skip the gaps
     for name in records.dtype.names:
@@ -253,11 +281,12 @@ def _without_padding(part: bytes) -> bytes:
 
 def _states(schema: Any) -> Iterator[dict[str, Any]]:
     """Every node of a skops schema, parents before children, in the order of the document."""
-    if isinstance(schema, dict):
-        if isinstance(schema.get("__loader__"), str):
-            yield schema
-        for value in schema.values():
-            yield from _states(value)
-    elif isinstance(schema, list):
-        for value in schema:
-            yield from _states(value)
+    waiting = [schema]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if isinstance(value.get("__loader__"), str):
+                yield value
+            waiting += reversed([one for one in value.values() if isinstance(one, dict | list)])
+        elif isinstance(value, list):
+            waiting += reversed([one for one in value if isinstance(one, dict | list)])
