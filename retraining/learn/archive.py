@@ -226,7 +226,7 @@ def _described(estimator: Any) -> tuple[Any, Mapping[str, bytes]]:
     from skops.io._persist import SaveContext, get_state
 
     parts = _Parts()
-    context = SaveContext(zip_file=parts)  # type: ignore[arg-type]
+    context = SaveContext(zip_file=parts)
     schema = get_state(estimator, context)
     schema["protocol"] = context.protocol
     schema["_skops_version"] = skops.__version__
