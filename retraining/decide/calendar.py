@@ -14,6 +14,7 @@ ANCHOR = dt.date(1970, 1, 5)
 MICROSECONDS = 1_000_000
 #: The block of a label that is not known at any time.
 NEVER = 2**31 - 1
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def micros(moment: dt.datetime) -> int:
@@ -24,6 +25,12 @@ def micros(moment: dt.datetime) -> int:
 def iso_of(seconds: float) -> str:
     """Seconds since 1970 as an ISO instant in UTC, to the second."""
     return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def moment_text(micros_utc: int, timezone: str) -> str:
+    """A moment as people write it, to the minute: `Mon 2026-11-30 03:00 Europe/Berlin`."""
+    local = moment(micros_utc).astimezone(ZoneInfo(timezone))
+    return f"{_DAYS[local.weekday()]} {local:%Y-%m-%d %H:%M} {timezone}"
 
 
 def moment(micros_utc: int) -> dt.datetime:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from retraining.decide.fits import Before, Folds, LeftOut
+from retraining.decide.reasons import Reason
 from retraining.decide.recipes import Recipe
+from retraining.decide.signals import Signals
 from retraining.decide.snapshots import NodeData
-from retraining.decide.triggers import Reason
 from retraining.graph.graph import Graph
 from retraining.manifest.values import Json, Rule, UpstreamPolicy
 from retraining.release.values import NodeState
@@ -37,14 +37,14 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """All that a decision about one node is made from; `age` is that of what its champion learnt from."""
+    """All that a decision about one node is made from."""
 
     recipe: Recipe
     data: NodeData
     state: NodeState | None
     baseline: Baseline | None
     rule: Rule
-    age: dt.timedelta | None = None
+    signals: Signals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,8 @@ class Decision:
     `gate_until` the moment (ISO, UTC) of the newest row that the gate fit learns from. A `fixed` node
     is not trained whatever happens above it. With `resumes` the node's waiting
     challenger is tried for release again, as it is. Of a `compared` node somebody asked what each input brings:
-    `comparisons` are the fits that it takes.
+    `comparisons` are the fits that it takes. `cursors` are where the node's cursors stand after a run has acted on
+    it, or has found it due with nothing to do; those alone that move.
     """
 
     node: str
@@ -75,6 +76,12 @@ class Decision:
     gate_until: str | None = None
     resumes: bool = False
     compared: bool = False
+    cursors: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def consumes(self) -> Mapping[str, int]:
+        """The cursors that move although nothing is done: the node is due, and nothing changed."""
+        return self.cursors if self.action in ("keep", "rescore") and self.reasons else {}
 
     def to_json(self) -> dict[str, Json]:
         """The decision as a document."""
@@ -94,6 +101,7 @@ class Decision:
             "gate_until": self.gate_until,
             "resumes": self.resumes,
             "compared": self.compared,
+            "cursors": dict(self.cursors),
         }
 
 

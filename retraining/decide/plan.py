@@ -9,17 +9,25 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
+from retraining.decide.calendar import moment_text
+from retraining.decide.changes import NOTHING_CHANGED, Change, changes_between
 from retraining.decide.costs import with_comparisons, with_fits
 from retraining.decide.facts import TO_BE_CHECKED, Decision, Facts, edge_policies, shipped_left_out
+from retraining.decide.reasons import Reason
 from retraining.decide.resuming import resumes
+from retraining.decide.schedules import next_instant
 from retraining.decide.states import add_states
-from retraining.decide.triggers import NOTHING_CHANGED, Change, Reason, changes_between, due_reasons
+from retraining.decide.triggers import Evaluation, evaluate_rule
 from retraining.graph.graph import Graph
-from retraining.manifest.values import Json
+from retraining.manifest.durations import duration_text
+from retraining.manifest.values import Json, ScheduleCondition
 from retraining.release.values import Attempt, NodeState, Parts, Pin
 
 #: A plan of more fits is carried out only where the user said so.
 MOST_FITS = 10_000
+
+#: Reasons that no rule says, and no rule holds back.
+_ABOVE_RULES = ("new", "failed before", "forced")
 
 SERVED_NOTE = "what is served was made from exactly this"
 
@@ -53,8 +61,13 @@ class Plan:
 
     @property
     def idle(self) -> bool:
-        """True where a run would do nothing."""
+        """True where a run would train nothing."""
         return not any(d.action == "retrain" or d.resumes or d.compared for d in self.decisions)
+
+    @property
+    def consumed(self) -> dict[str, Mapping[str, int]]:
+        """The cursors that move although nothing is done, by node: it is due, and nothing changed."""
+        return {one.node: one.consumes for one in self.decisions if one.consumes}
 
     @property
     def fits(self) -> tuple[int, int]:
@@ -214,7 +227,8 @@ def _decide(
         return Decision(node=node, action="retrain", reasons=(reason,))
     served = _went_back(node, graph, facts, states, environment)
     change = NOTHING_CHANGED if served else _change(node, graph, facts, states, environment)
-    reasons = list(due_reasons(facts.rule, change, facts.age))
+    said = evaluate_rule(facts.rule, change, facts.signals)
+    reasons = list(said.reasons)
     attempt = state.attempt if state else None
     if not released:
         reasons.insert(0, Reason(kind="new", text="never released"))
@@ -229,19 +243,62 @@ def _decide(
         work = True
     if reasons and work:
         # another version of an upstream is work only if its column differs on this node's rows
-        only_upstream = released and all(reason.kind == "upstream" for reason in reasons)
-        return Decision(node=node, action="retrain", reasons=tuple(reasons), conditional=only_upstream)
-    if felt and (due_reasons(facts.rule, change.with_upstreams(felt), facts.age) or not released):
-        reasons.append(_upstream_reason(felt, above))
-        return Decision(node=node, action="retrain", conditional=True, direct=False, reasons=tuple(reasons))
+        only_upstream = change.upstreams and {reason.kind for reason in reasons}.isdisjoint(_ABOVE_RULES)
+        alone = change.with_upstreams(())
+        due_alone = alone.any and evaluate_rule(facts.rule, alone, facts.signals).reasons
+        return Decision(
+            node=node,
+            action="retrain",
+            reasons=tuple(reasons),
+            conditional=bool(only_upstream and not due_alone),
+            cursors=said.cursors,
+        )
+    if felt:
+        below = evaluate_rule(facts.rule, change.with_upstreams(felt), facts.signals)
+        if below.reasons or not released:
+            unruled = (reason for reason in reasons if reason.kind in _ABOVE_RULES)
+            ruled = (reason for reason in below.reasons if reason.kind != "upstream")
+            return Decision(
+                node=node,
+                action="retrain",
+                conditional=True,
+                direct=False,
+                reasons=(*unruled, *ruled, _upstream_reason(felt, above)),
+                cursors=below.cursors,
+            )
     pending = attempt is not None and attempt.outcome == "pending"
     note = SERVED_NOTE if served and not pending else _keep_note(state, bool(reasons), change)
+    note = "; ".join([note, *_time_notes(facts, said)])
     if released and any(policies[name] == "rescore" for name in changing):
-        reasons.append(_upstream_reason(changing, above))
         return Decision(
-            node=node, action="rescore", conditional=True, direct=False, reasons=tuple(reasons), note=note
+            node=node,
+            action="rescore",
+            conditional=True,
+            direct=False,
+            reasons=(*reasons, _upstream_reason(changing, above)),
+            note=note,
+            cursors=said.cursors if reasons else {},
         )
-    return Decision(node=node, action="keep", reasons=tuple(reasons), note=note + checked)
+    return Decision(
+        node=node, action="keep", reasons=tuple(reasons), note=note + checked, cursors=said.cursors
+    )
+
+
+def _time_notes(facts: Facts, said: Evaluation) -> list[str]:
+    """Until when `not_within` holds a node back although its conditions hold, and when its schedules fire next."""
+    zone, rule = facts.signals.timezone, facts.rule
+    if said.held_until is not None and rule.not_within is not None:
+        kinds = " and ".join(dict.fromkeys(reason.kind for reason in said.fired))
+        until = moment_text(said.held_until, zone)
+        return [f"held back until {until}, {duration_text(rule.not_within)} after the last attempt: {kinds}"]
+    instants = (
+        (instant, condition.timezone or zone)
+        for condition in rule.conditions
+        if isinstance(condition, ScheduleCondition)
+        and (instant := next_instant(condition, facts.signals.as_of, zone)) is not None
+    )
+    first = min(instants, default=None)
+    return [] if first is None else [f"scheduled next for {moment_text(*first)}"]
 
 
 def _upstream_reason(names: Sequence[str], above: Mapping[str, Decision]) -> Reason:

@@ -1,20 +1,21 @@
-"""Triggers: what changed since a node was last tried, and whether its rule makes it due.
+"""Triggers as a small algebra: what each condition of a rule says, and what looking at it consumes.
 
-A trigger compares with the last *attempt*, not with the champion, so a rejected challenger is not
-tried again until something changes. The fingerprint says whether there is work, the rule whether it
-is due; both must hold.
+The evaluation of a condition gives its reasons and where its cursor stands once a decision has consumed
+what was looked at; there is no other memory. A rule says when a node is due, the fingerprint whether
+there is work, the gate whether it ships.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias, assert_never
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import assert_never
 
-from retraining.decide.fits import Cell, LeftOut, slice_cells
-from retraining.decide.recipes import Recipe
-from retraining.decide.snapshots import SAMPLE, NodeData
+from retraining.decide.changes import Change, DataChange
+from retraining.decide.reasons import Reason
+from retraining.decide.schedules import next_instant, schedule_cursor, schedule_reasons
+from retraining.decide.signals import Signals
 from retraining.decide.wording import counted
 from retraining.manifest.values import (
     AgeCondition,
@@ -23,142 +24,127 @@ from retraining.manifest.values import (
     DefinitionCondition,
     Json,
     Rule,
+    ScheduleCondition,
     UpstreamCondition,
 )
-from retraining.release.values import Parts
+from retraining.release.values import joined
 
-ReasonKind: TypeAlias = Literal[
-    "new", "failed before", "forced", "promote", "definition", "data", "upstream", "age", "pair check"
-]
+__all__ = ["Evaluation", "Fired", "evaluate", "evaluate_rule", "is_timed", "next_moment"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
-    """One fired trigger with its evidence; `text` says it to people."""
-
-    kind: ReasonKind
-    text: str
-    evidence: Mapping[str, Json] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Json]:
-        """The reason as a document."""
-        return {"kind": self.kind, "text": self.text, "evidence": dict(self.evidence)}
-
-
-#: Fields of a definition that say which cells and words rows become: data under others cannot be compared.
-_SHAPING = frozenset({"features", "target", "validation", "timezone", "partition", "seed"})
+_NO_TIME, _DAY, _MICROSECOND = dt.timedelta(0), dt.timedelta(days=1), dt.timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataChange:
-    """How much training data changed: blocks (time scheme), rows, and their share of the rows before."""
+class Fired:
+    """What one condition says: its reasons (none: it did not fire), and its cursor if what it saw is consumed."""
 
-    blocks: int
-    rows: int
-    share: float
+    reasons: tuple[Reason, ...] = ()
+    cursors: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """Which parts of a fingerprint differ from the last attempt's."""
+class Evaluation:
+    """What a rule says of a node: the `reasons` for which it is due, empty where it is not.
 
-    recipe: bool
-    fields: tuple[str, ...]
-    data: DataChange | None
-    upstreams: tuple[str, ...]
-    environment: bool
-    first: bool = False
-
-    @property
-    def any(self) -> bool:
-        """True where a fit would differ."""
-        return self.recipe or self.data is not None or bool(self.upstreams) or self.environment or self.first
-
-    def with_upstreams(self, names: Sequence[str]) -> Change:
-        """The change if these upstream columns changed too."""
-        return replace(self, upstreams=tuple(names))
-
-    def summary(self) -> str:
-        """What differs, in a few words."""
-        parts = []
-        if self.recipe:
-            parts.append("the definition")
-        if self.data is not None:
-            parts.append(counted(self.data.rows, "training row"))
-        if self.upstreams:
-            parts.append("upstream versions")
-        if self.environment:
-            parts.append("library versions")
-        return " and ".join(parts) + " differ" if parts else "nothing differs"
-
-
-NOTHING_CHANGED = Change(recipe=False, fields=(), data=None, upstreams=(), environment=False)
-
-
-def changes_between(
-    before: Parts,
-    recipe: Recipe,
-    data: NodeData,
-    shipped: LeftOut,
-    *,
-    environment: str,
-    baseline_definition: Mapping[str, Any] | None,
-    baseline_data: NodeData | None,
-    upstreams: tuple[str, ...],
-) -> Change:
-    """What differs between an attempt's parts and what would be trained now.
-
-    The baseline's document is needed only where a digest differs, to say which fields and how many rows.
+    `fired` are the reasons of all its conditions, due or not. `cursors` are where those cursors would stand that
+    acting on the node, or finding it due with nothing to do, moves. `held_until` (microseconds UTC) is
+    when `not_within` lets go of a node whose conditions hold; None where it holds nothing back.
     """
-    fields: tuple[str, ...] = ()
-    changed_recipe = before.recipe != recipe.digest()
-    if changed_recipe and baseline_definition is not None:
-        now = recipe.definition()
-        names = now.keys() | baseline_definition.keys()
-        fields = tuple(sorted(name for name in names if now.get(name) != baseline_definition.get(name)))
-    changed_data = None
-    first = recipe.first_block(shipped)
-    if before.data != data.slice_digest(shipped, first):
-        comparable = not _SHAPING & set(fields)
-        changed_data = _data_change(data, shipped, first, baseline_data, comparable)
-    return Change(
-        recipe=changed_recipe,
-        fields=fields,
-        data=changed_data,
-        upstreams=upstreams,
-        environment=before.environment != environment,
+
+    reasons: tuple[Reason, ...]
+    fired: tuple[Reason, ...]
+    cursors: Mapping[str, int]
+    held_until: int | None = None
+
+
+def evaluate_rule(rule: Rule, change: Change, signals: Signals) -> Evaluation:
+    """What a rule says of a node: its conditions, how many of them must hold, and `not_within`."""
+    found = [evaluate(condition, change, signals) for condition in rule.conditions]
+    fired = tuple(reason for one in found for reason in one.reasons)
+    holds = sum(bool(one.reasons) for one in found) >= rule.at_least
+    until = _held_until(rule, signals)
+    held = holds and until is not None
+    cursors: Mapping[str, int] = {}
+    for one in found:
+        cursors = joined(cursors, one.cursors)
+    return Evaluation(
+        reasons=fired if holds and not held else (),
+        fired=fired,
+        cursors={
+            name: value
+            for name, value in cursors.items()
+            if name not in signals.cursors or value > signals.cursors[name]
+        },
+        held_until=until if held else None,
     )
 
 
-def due_reasons(rule: Rule, change: Change, age: dt.timedelta | None = None) -> tuple[Reason, ...]:
-    """The reasons for which a node is due; empty where its rule's count is not reached.
-
-    `age` is that of what the champion learnt from; None without a champion.
-    """
-    fired = [reason for condition in rule.conditions for reason in _evaluate(condition, change, age)]
-    return tuple(fired) if len(fired) >= rule.at_least else ()
-
-
-def _evaluate(condition: Condition, change: Change, age: dt.timedelta | None) -> tuple[Reason, ...]:
+def evaluate(condition: Condition, change: Change, signals: Signals) -> Fired:
+    """What one condition says; a function of its arguments alone."""
     if isinstance(condition, DefinitionCondition):
         if not change.recipe or change.first:
-            return ()
+            return Fired()
         what = ", ".join(change.fields) or "its definition"
-        return (Reason(kind="definition", text=f"{what} changed", evidence={"fields": list(change.fields)}),)
+        return _fired(
+            Reason(kind="definition", text=f"{what} changed", evidence={"fields": list(change.fields)})
+        )
     if isinstance(condition, UpstreamCondition):
         if not change.upstreams:
-            return ()
+            return Fired()
         names = ", ".join(change.upstreams[:3]) + (" …" if len(change.upstreams) > 3 else "")
         text = f"{names} {'has' if len(change.upstreams) == 1 else 'have'} a new version"
-        return (Reason(kind="upstream", text=text, evidence={"upstreams": list(change.upstreams)}),)
+        return _fired(Reason(kind="upstream", text=text, evidence={"upstreams": list(change.upstreams)}))
     if isinstance(condition, DataCondition):
-        return _data_reasons(condition, change.data)
+        return Fired(reasons=_data_reasons(condition, change.data))
     if isinstance(condition, AgeCondition):
+        age = signals.age
         if age is None or age < condition.age:
-            return ()
+            return Fired()
         text = f"what the champion learnt from ends {counted(age.days, 'day')} ago"
-        return (Reason(kind="age", text=text, evidence={"days": age.days}),)
+        return _fired(Reason(kind="age", text=text, evidence={"days": age.days}))
+    if isinstance(condition, ScheduleCondition):
+        name, stands = schedule_cursor(condition, signals)
+        cursors = {} if stands is None else {name: stands}
+        return Fired(reasons=schedule_reasons(condition, signals), cursors=cursors)
     assert_never(condition)
+
+
+def is_timed(rule: Rule) -> bool:
+    """True where what a rule says is a function of time too, not of what changed alone."""
+    timed = any(isinstance(one, ScheduleCondition | AgeCondition) for one in rule.conditions)
+    return timed or rule.not_within is not None
+
+
+def next_moment(rule: Rule, signals: Signals) -> int | None:
+    """The first moment after the plan's at which time alone changes what the rule says; None: there is none."""
+    moments = [_next_of(condition, signals) for condition in rule.conditions]
+    moments.append(_held_until(rule, signals))
+    return min((one for one in moments if one is not None and one > signals.as_of), default=None)
+
+
+def _next_of(condition: Condition, signals: Signals) -> int | None:
+    match condition:
+        case ScheduleCondition():
+            return next_instant(condition, signals.as_of, signals.timezone)
+        case AgeCondition() if signals.age is not None:
+            left = condition.age - signals.age
+            # once it holds, its text counts days
+            left = left if left > _NO_TIME else _DAY - signals.age % _DAY
+            return signals.as_of + left // _MICROSECOND
+        case _:
+            return None
+
+
+def _held_until(rule: Rule, signals: Signals) -> int | None:
+    """Until when the last attempt keeps a node from being due; None where it does not."""
+    if rule.not_within is None or signals.looked is None:
+        return None
+    until = signals.looked + rule.not_within // _MICROSECOND
+    return until if signals.as_of < until else None
+
+
+def _fired(reason: Reason) -> Fired:
+    return Fired(reasons=(reason,))
 
 
 def _data_reasons(condition: DataCondition, change: DataChange | None) -> tuple[Reason, ...]:
@@ -179,54 +165,3 @@ def _data_reasons(condition: DataCondition, change: DataChange | None) -> tuple[
     if condition.rows is None:
         text += f", {counted(change.rows, 'row')}"
     return (Reason(kind="data", text=text, evidence=evidence),)
-
-
-def _data_change(
-    data: NodeData, shipped: LeftOut, first: int | None, before: NodeData | None, comparable: bool
-) -> DataChange | None:
-    """How much the training rows changed; None where rows that cannot be compared are as many as before.
-
-    Cells that only left the window (`first` is its first block) are no change of the data.
-    """
-    now = {(cell.part, cell.known): cell for cell in slice_cells(data.cells, shipped, first)}
-    if before is None:
-        rows = sum(cell.rows for cell in now.values())
-        return DataChange(blocks=len({known for _, known in now}), rows=rows, share=1.0)
-    old_cells = (
-        before.cells
-        if before.next_block is None
-        else [c for c in before.cells if c.known <= before.next_block]
-    )
-    old = {(cell.part, cell.known): cell for cell in old_cells if first is None or cell.part >= first}
-    total = sum(cell.rows for cell in old.values())
-    grown = sum(cell.rows for cell in now.values()) - total
-    if not comparable:
-        rows = abs(grown)
-        return DataChange(blocks=0, rows=rows, share=rows / total if total else 1.0) if rows else None
-    changed = [
-        key
-        for key in now.keys() | old.keys()
-        if key not in old or key not in now or old[key].digest != now[key].digest
-    ]
-    blocks = {known if data.next_block is not None else part for part, known in changed}
-    rows = sum(_changed_rows(old.get(key), now.get(key)) for key in changed)
-    if data.sample and before.sample:
-        rows = max(_sampled_rows(data.sample, before.sample, total, grown), 1)
-    return DataChange(blocks=len(blocks), rows=rows, share=rows / total if total else 1.0)
-
-
-def _changed_rows(old: Cell | None, now: Cell | None) -> int:
-    """The rows of a changed cell that are new or changed: its growth, and all of them where it has not grown."""
-    was, rows = old.rows if old else 0, now.rows if now else 0
-    return rows - was if rows > was else max(was, rows)
-
-
-def _sampled_rows(now: tuple[int, ...], before: tuple[int, ...], total: int, grown: int) -> int:
-    """The rows that are new or changed, estimated from the rows of the earlier sample that are no longer there."""
-    # a full sample says nothing of hashes above its largest
-    bound = now[-1] if len(now) >= SAMPLE else max(now[-1], before[-1])
-    told = [one for one in before if one <= bound]
-    present = set(now)
-    gone = sum(one not in present for one in told)
-    changed = round(gone / len(told) * total) if told else total
-    return max(changed + grown, changed, -grown)

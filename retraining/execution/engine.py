@@ -14,7 +14,7 @@ from typing import assert_never
 from retraining.decide.facts import TO_BE_CHECKED, Decision
 from retraining.decide.fingerprints import attempt_fingerprint
 from retraining.decide.fits import Before, Folds, LeftOut
-from retraining.decide.triggers import Reason
+from retraining.decide.reasons import Reason
 from retraining.decide.verdicts import overrule
 from retraining.execution.candidates import Candidate, Fed, Side, Source, shipped_fit
 from retraining.execution.champions import waiting_of
@@ -222,7 +222,9 @@ def _resumed(study: Study, node: str, decision: Decision) -> Flow:
         return NodeResult(node=node, decision=decision, outcome="kept", because=note)
     state = study.world.states[node]
     document = study.document(state.attempt.document if state.attempt is not None else None) or {}
-    decision = replace(decision, reasons=tuple(Reason(**one) for one in document["decision"]["reasons"]))
+    reasons = tuple(Reason(**one) for one in document["decision"]["reasons"])
+    # what made the challenger due was consumed when it was made
+    decision = replace(decision, reasons=reasons, cursors=decision.consumes)
     error = yield from prepare(study, candidate, None if candidate.cut is not None else frozenset())
     if error is not None:
         return failed(study, node, decision, candidate, error)

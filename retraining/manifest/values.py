@@ -244,15 +244,35 @@ class AgeCondition:
     age: dt.timedelta
 
 
-Condition: TypeAlias = DefinitionCondition | UpstreamCondition | DataCondition | AgeCondition
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleCondition:
+    """Fires when an instant of a cron text (five fields) has come, in `timezone` (None: the manifest's).
+
+    Of instants that nobody looked at in time, `latest` answers the newest, `all` each of the newest `limit`, `none`
+    none.
+    """
+
+    cron: str
+    timezone: str | None = None
+    missed: Literal["latest", "all", "none"] = "latest"
+    limit: int | None = None
+
+
+Condition: TypeAlias = (
+    DefinitionCondition | UpstreamCondition | DataCondition | AgeCondition | ScheduleCondition
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """When a node is due: at least `at_least` of the conditions (`all`: every one)."""
+    """When a node is due: at least `at_least` of the conditions (`all`: every one).
+
+    Within `not_within` of the last attempt it is not, whatever holds.
+    """
 
     conditions: tuple[Condition, ...]
     at_least: int = 1
+    not_within: dt.timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,10 +50,11 @@ def conclude(
     declarations: Mapping[str, Json],
     run: str,
     now: str,
+    as_of: str,
 ) -> Conclusion:
     """Writes the documents' pack and makes the update of what was `chosen` for release.
 
-    `declarations` says of each dataset what serving must know (`data.declarations`).
+    `declarations` says of each dataset what serving must know (`data.declarations`), `as_of` is the plan's moment.
     """
     waits = {node: _wait(results, chosen, states, node, now) for node in chosen.waiting}
     outcomes = _outcomes(graph, results, chosen, waits)
@@ -87,6 +88,8 @@ def conclude(
             since=wait.since if wait is not None else now if outcome == "pending" else "",
             waits_for=tuple(wait.names) if wait is not None else _asked(node, graph, chosen),
             artifact=shipped_model(result, index) if outcome == "pending" else None,
+            # a challenger of an earlier run was made of what that run saw
+            as_of=as_of if before is None else before.as_of,
         )
         if outcome == "promoted":
             rows[node] = _row(result, attempt, pointers[("version", node)], states.get(node), index)
@@ -105,8 +108,30 @@ def conclude(
     )
     back = frozenset(node for node, state in states.items() if node in graph and state.orphaned)
     return Conclusion(
-        update=Update(set=rows, attempts=attempts, orphaned=gone, returned=back), outcomes=outcomes
+        update=Update(
+            set=rows,
+            attempts=attempts,
+            orphaned=gone,
+            returned=back,
+            cursors=consumed_cursors(results, outcomes),
+        ),
+        outcomes=outcomes,
     )
+
+
+def consumed_cursors(
+    results: Mapping[str, NodeResult], outcomes: Mapping[str, tuple[str, str]]
+) -> dict[str, Mapping[str, int]]:
+    """The cursors that move: of nodes that were acted on, whatever came of it, and of those found due in vain.
+
+    What was cancelled or blocked has consumed nothing: its triggers fire again.
+    """
+    return {
+        node: decision.cursors
+        for node, result in sorted(results.items())
+        if (decision := result.decision).cursors
+        and (_is_recorded(result, outcomes[node][0]) or (outcomes[node][0] == "kept" and decision.consumes))
+    }
 
 
 def _is_recorded(result: NodeResult, outcome: str) -> bool:

@@ -12,8 +12,8 @@ import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from retraining.decide.changes import changes_between
 from retraining.decide.facts import shipped_left_out
-from retraining.decide.triggers import changes_between
 from retraining.errors import InputError, NotFoundError
 from retraining.learn.permitted import permitted
 from retraining.operations.people import word_of

@@ -20,17 +20,10 @@ from typing import Any
 import retraining
 from retraining.decide.facts import Decision
 from retraining.decide.plan import Plan
+from retraining.decide.reasons import Reason
 from retraining.decide.recipes import digest_of
 from retraining.decide.states import STATES
-from retraining.decide.triggers import Reason
-from retraining.manifest.values import (
-    DataCondition,
-    DefinitionCondition,
-    Json,
-    Manifest,
-    Rule,
-    UpstreamCondition,
-)
+from retraining.manifest.values import Json, Manifest
 from retraining.operations.partitions import Skipped
 from retraining.store.entries import LogEntry
 from retraining.store.log import Store
@@ -115,11 +108,11 @@ def remember(
     since: int,
     until: int | None,
 ) -> None:
-    """Leaves a plan in the store, if it asks for nothing and nothing but time could change it.
+    """Leaves a plan in the store, if it asks for nothing.
 
-    `since` and `until` (microseconds UTC) are when the data looks as it was seen.
+    From `since` on, and before `until` (microseconds UTC), time alone changes neither the data nor what a trigger says.
     """
-    if not plan.idle or not all(_timeless(model.retrain_when) for model in manifest.models.values()):
+    if not plan.idle or plan.consumed:
         return
     runs: list[Json] = []
     for document, same in groupby(plan.decisions, _document):
@@ -205,14 +198,6 @@ def _uncollected() -> Iterator[None]:
     finally:
         if collecting:
             gc.enable()
-
-
-def _timeless(rule: Rule) -> bool:
-    """True where a rule is a function of what changed alone, and of no clock."""
-    known = isinstance(rule, Rule) and {one.name for one in fields(rule)} == {"conditions", "at_least"}
-    return known and all(
-        isinstance(one, DataCondition | DefinitionCondition | UpstreamCondition) for one in rule.conditions
-    )
 
 
 @lru_cache(maxsize=1)

@@ -27,11 +27,11 @@ from retraining.execution.study import NodeResult, World
 from retraining.learn.permitted import permitted
 from retraining.manifest.values import Json
 from retraining.operations.conclude import Conclusion, conclude
-from retraining.operations.people import because_of, named_briefly, refuse_half, who_am_i
+from retraining.operations.people import because_of, named_briefly, refuse_half, who_am_i, word_of
 from retraining.operations.prune import prune as prune_orphans
 from retraining.operations.record import exit_code_of, run_record
 from retraining.operations.session import Quiet, Request, Session, open_plan, read_document
-from retraining.release.update import requirements
+from retraining.release.update import Update, requirements
 from retraining.store.entries import ResultsBase
 from retraining.store.log import Head, Store
 from retraining.store.results import MOST_SEGMENTS, ResultIndex, load_results, merge_results
@@ -133,7 +133,7 @@ def run(
     session = open_plan(request, dt.datetime.now(dt.UTC), create_store=True)
     watcher.planned(session)
     if isinstance(session, Quiet) or session.plan.idle:
-        outcome = _nothing_to_do(session, started)
+        outcome = _nothing_to_do(session, _consume(session), started)
     else:
         assert session.store is not None
         outcome = carry_out(session, session.store, options, watcher, started)
@@ -235,6 +235,7 @@ def _finish(
         declarations=_declarations(session),
         run=run_id,
         now=now,
+        as_of=session.plan.as_of,
     )
     refuse_half(session.promoted, conclusion.outcomes)
     merged = _merged(session, store, run_id, index)
@@ -315,7 +316,23 @@ def _manifest_of(session: Session | Quiet) -> dict[str, str]:
     return {"name": manifest.name, "digest": manifest.digest, "timezone": manifest.timezone}
 
 
-def _nothing_to_do(session: Session | Quiet, started: float) -> RunOutcome:
+def _consume(session: Session | Quiet) -> Head:
+    """The head after what was due in vain is remembered as looked at; the one before where nothing was."""
+    consumed = session.plan.consumed
+    if not consumed or session.store is None:
+        return session.head
+    return word_of(None).commit(
+        session.store,
+        Update(cursors=consumed),
+        (),
+        kind="state",
+        why={"nothing changed": named_briefly(consumed), "count": len(consumed)},
+        manifest=_manifest_of(session),
+        start=session.head,
+    )
+
+
+def _nothing_to_do(session: Session | Quiet, after: Head, started: float) -> RunOutcome:
     outcomes = {
         decision.node: ("blocked" if decision.action == "blocked" else "kept", decision.note)
         for decision in session.plan.decisions
@@ -327,7 +344,7 @@ def _nothing_to_do(session: Session | Quiet, started: float) -> RunOutcome:
         run="",
         outcomes=outcomes,
         before=session.head,
-        after=session.head,
+        after=after,
         record={},
         exit_code=exit_code_of(counts),
         seconds=time.time() - started,

@@ -15,7 +15,9 @@ from zoneinfo import ZoneInfo
 from retraining.decide.calendar import micros, moment
 from retraining.decide.facts import Baseline, Facts, shipped_left_out
 from retraining.decide.plan import MOST_FITS, Plan, make_plan
+from retraining.decide.signals import Signals
 from retraining.decide.snapshots import node_data_from_json
+from retraining.decide.triggers import is_timed, next_moment
 from retraining.errors import InputError, NotFoundError
 from retraining.graph.graph import Graph
 from retraining.graph.selection import resolve_selection
@@ -136,6 +138,7 @@ def open_plan(request: Request, now: dt.datetime, *, create_store: bool) -> Sess
     session = _session(begun, request, create_store)
     if session.store is not None and inputs is not None and session.observation.trusted:
         seen = session.observation
+        since, until = _holds(session)
         remember(
             session.store,
             session.manifest,
@@ -143,10 +146,19 @@ def open_plan(request: Request, now: dt.datetime, *, create_store: bool) -> Sess
             session.plan,
             seen.skipped,
             seen.notes,
-            since=seen.since,
-            until=seen.until,
+            since=since,
+            until=until,
         )
     return session
+
+
+def _holds(session: Session) -> tuple[int, int | None]:
+    """From when until when a plan is the same but for what is not time: the data, and what its triggers say."""
+    seen = session.observation
+    timed = [facts for facts in session.facts.values() if is_timed(facts.rule)]
+    moments = [next_moment(facts.rule, facts.signals) for facts in timed]
+    until = min((one for one in (*moments, seen.until) if one is not None), default=None)
+    return (seen.as_of if timed else seen.since), until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,9 +312,27 @@ def _facts(
             state=state,
             baseline=baseline,
             rule=models[node.model].retrain_when,
-            age=_age(state, observation.as_of),
+            signals=_signals(state, observation),
         )
     return facts
+
+
+def _signals(state: NodeState | None, observation: Observation) -> Signals:
+    """What a node's triggers look at besides what changed."""
+    return Signals(
+        as_of=observation.as_of,
+        timezone=observation.manifest.timezone,
+        looked=_looked(state),
+        age=_age(state, observation.as_of),
+        cursors=state.cursors if state is not None else {},
+    )
+
+
+def _looked(state: NodeState | None) -> int | None:
+    """The moment up to which a node's last attempt, or else its champion, looked at the world."""
+    attempt = state.attempt if state is not None else None
+    text = (attempt.as_of or attempt.time) if attempt is not None else state.time if state is not None else ""
+    return micros(dt.datetime.fromisoformat(text)) if text else None
 
 
 def _age(state: NodeState | None, as_of: int) -> dt.timedelta | None:

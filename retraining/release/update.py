@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from retraining.manifest.values import Json
-from retraining.release.values import Attempt, NodeState, Pin
+from retraining.release.values import Attempt, NodeState, Pin, joined
 
 __all__ = [
     "Conflict",
@@ -34,6 +34,7 @@ class Update:
     `set` holds the new row of each promoted node, `attempts` what became of each node that was
     tried, `orphaned` the nodes that left the manifest or the data, `returned` orphans that came back,
     `pins` the pin that a node gets, or None where it loses it, `removed` the nodes that are forgotten.
+    `cursors` are moved forward, never back, of nodes that have a row.
     """
 
     set: Mapping[str, NodeState] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class Update:
     returned: frozenset[str] = frozenset()
     pins: Mapping[str, Pin | None] = field(default_factory=dict)
     removed: frozenset[str] = frozenset()
+    cursors: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def serves_otherwise(self) -> bool:
@@ -51,7 +53,16 @@ class Update:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to commit."""
-        return not (self.set or self.attempts or self.orphaned or self.returned or self.pins or self.removed)
+        changes = (
+            self.set,
+            self.attempts,
+            self.orphaned,
+            self.returned,
+            self.pins,
+            self.removed,
+            self.cursors,
+        )
+        return not any(changes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,19 +139,22 @@ def check(nodes: Mapping[str, NodeState], requires: Collection[Requirement]) -> 
 def apply(nodes: Mapping[str, NodeState], update: Update) -> dict[str, NodeState]:
     """The node table after the update, sorted by node; rows that it does not name are as they were.
 
-    A row in `set` keeps the pin of the row it replaces, and its attempt unless it brings its own or takes
-    the champion away (no version); an attempt on a node without a row makes a row without a version.
+    A row in `set` keeps the pin and the cursors of the row it replaces, and its attempt unless it brings its own
+    or takes the champion away (no version); an attempt on a node without a row makes a row without a version.
     """
     rows = dict(nodes)
     for node, row in update.set.items():
         old = rows.get(node)
         kept = None if old is None or row.version is None else old.attempt
         attempt = row.attempt or kept
-        rows[node] = replace(row, attempt=attempt, pin=None if old is None else old.pin)
+        cursors = row.cursors if old is None else joined(old.cursors, row.cursors)
+        rows[node] = replace(row, attempt=attempt, pin=None if old is None else old.pin, cursors=cursors)
     for node, tried in update.attempts.items():
         rows[node] = replace(rows.get(node) or NodeState(node=node), attempt=tried)
     for node, pin in update.pins.items():
         rows[node] = replace(rows.get(node) or NodeState(node=node), pin=pin)
+    for node in update.cursors.keys() & rows.keys():
+        rows[node] = replace(rows[node], cursors=joined(rows[node].cursors, update.cursors[node]))
     for names, orphaned in ((update.orphaned, True), (update.returned, False)):
         for node in names & rows.keys():
             rows[node] = replace(rows[node], orphaned=orphaned)
@@ -214,7 +228,9 @@ def _logical(row: NodeState) -> list[Json]:
         attempt,
         row.orphaned,
     ]
-    # only where there is one, so that the digests of stores written before there were pins and checks stay the same
+    # only where there is one, so that the digests of stores written before there were any stay the same
     if row.checked:
         logical.append({"checked": list(row.checked)})
+    if row.cursors:
+        logical.append({"cursors": dict(row.cursors)})
     return logical if row.pin is None else [*logical, {"pinned": row.pin.because}]

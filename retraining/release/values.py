@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from retraining.manifest.values import Json
 from retraining.release import fields
 
-__all__ = ["Attempt", "BlobPointer", "Codec", "NodeState", "Parts", "Pin"]
+__all__ = ["Attempt", "BlobPointer", "Codec", "NodeState", "Parts", "Pin", "joined"]
 
 Codec: TypeAlias = Literal["zstd", "none"]
 _CODECS: Mapping[str, Codec] = {"zstd": "zstd", "none": "none"}
@@ -107,6 +107,7 @@ class Attempt:
     the sentence for people. `sequence` is the log entry that recorded it; the commit fills it in.
     `artifact` is the model that a pending challenger would serve: named here, so that no gc takes it.
     A waiting one waits for the nodes `waits_for`, and the node has had a waiting challenger `since`.
+    `as_of` is the moment (ISO, UTC) up to which the attempt looked at the world; '' where it was not recorded.
     """
 
     fingerprint: str
@@ -121,6 +122,7 @@ class Attempt:
     artifact: BlobPointer | None = None
     since: str = ""
     waits_for: tuple[str, ...] = ()
+    as_of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +149,9 @@ class NodeState:
     same version fed with other upstream columns. `document` is the version document, `artifact` the
     shipped model. `run` and `time` say which run made the version and when; the commit fills them in
     where they are empty. An `orphaned` node left the manifest or the data: not planned, still served. A node with a
-    `pin` keeps its champion, or stays without one, until the pin is taken away.
+    `pin` keeps its champion, or stays without one, until the pin is taken away. `cursors` say up to where the
+    evidence of each of its conditions has been looked at: an instant in microseconds (UTC) or the number of a
+    feedback batch, by the condition's name and those of its settings that say what its evidence is.
     """
 
     node: str
@@ -167,8 +171,19 @@ class NodeState:
     pin: Pin | None = None
     column: str | None = None
     checked: tuple[str, ...] = ()
+    cursors: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def hands_down(self) -> str | None:
         """The name of the column that readers are served with: the version, unless it is fed with others."""
         return self.column or self.version
+
+
+def joined(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    """Two sets of cursors as one, sorted by name: each stands where the further of the two stood.
+
+    It is commutative, associative and idempotent, so commits may be rebased on each other in any order.
+    """
+    return {
+        name: max(m[name] for m in (one, other) if name in m) for name in sorted(one.keys() | other.keys())
+    }

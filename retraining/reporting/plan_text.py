@@ -13,8 +13,8 @@ from typing import Protocol
 
 from retraining.decide.facts import Decision
 from retraining.decide.plan import Plan
+from retraining.decide.reasons import Reason
 from retraining.decide.states import add_states
-from retraining.decide.triggers import Reason
 from retraining.graph.graph import Graph
 from retraining.graph.nodes import parse_node_name
 from retraining.manifest.values import Json

@@ -105,7 +105,10 @@ class Commit:
     housekeeping: Housekeeping | None = None
 
     def land(self, read_head: Callable[[], Head], read_entry: Callable[[int], LogEntry]) -> Head:
-        """The head that this commit made, on whatever head is the newest when its turn comes."""
+        """The head that this commit made, on whatever head is the newest when its turn comes.
+
+        Cursors alone that are all reached already make no entry.
+        """
         self.objects.verify_exclusion()
         folder = f"packs/{self.run}/rescued-{self.identity[:16]}"
         rescuer = Rescuer(self.objects, read_entry, self.start, folder)
@@ -119,6 +122,8 @@ class Commit:
             if self.housekeeping is not None and before.sequence != self.start.sequence:
                 break
             after = self._next(before, update)
+            if update == Update(cursors=update.cursors) and not self.housekeeping and after == before.nodes:
+                return before  # another run has looked as far
             # a conflict needs no rescue, so it is found first
             rescued = rescuer.rescue(update, before)
             if rescued is not update:

@@ -39,7 +39,7 @@ _PIN_TEXTS = ("who", "time", "because")
 #: Columns that tables of earlier versions lack.
 _LATER = frozenset(
     {
-        *("column", "checked", "attempt_since", "attempt_waits_for"),
+        *("column", "checked", "cursors", "attempt_since", "attempt_waits_for", "attempt_as_of"),
         *(f"pin_{name}" for name in _PIN_TEXTS),
         *(f"attempt_artifact_{name}" for name in (*_POINTER_TEXTS, *_POINTER_NUMBERS)),
     }
@@ -62,6 +62,7 @@ def _schema() -> pa.Schema:
     names |= {"time": pa.string(), "run": pa.string(), "orphaned": pa.bool_()}
     names |= {f"pin_{name}": pa.string() for name in _PIN_TEXTS}
     names |= {"column": pa.string(), "checked": pa.list_(pa.string())}
+    names |= {"cursors": pa.map_(pa.string(), pa.int64()), "attempt_as_of": pa.string()}
     return pa.schema(list(names.items()), metadata={_FORMAT_FIELD: str(FORMAT)})
 
 
@@ -221,6 +222,7 @@ def _flat(row: NodeState) -> dict[str, object]:
         "orphaned": row.orphaned,
         "column": row.column,
         "checked": list(row.checked),
+        "cursors": sorted(row.cursors.items()),
         **_flat_parts("", row.parts),
         **_flat_pointer("document_", row.document),
         **_flat_pointer("artifact_", row.artifact),
@@ -229,7 +231,8 @@ def _flat(row: NodeState) -> dict[str, object]:
         flat |= {f"pin_{name}": getattr(row.pin, name) for name in _PIN_TEXTS}
     if row.attempt is not None:
         flat |= {
-            f"attempt_{name}": getattr(row.attempt, name) for name in (*_ATTEMPT_TEXTS, "sequence", "since")
+            f"attempt_{name}": getattr(row.attempt, name)
+            for name in (*_ATTEMPT_TEXTS, "sequence", "since", "as_of")
         }
         flat["attempt_waits_for"] = list(row.attempt.waits_for)
         flat |= _flat_parts("attempt_", row.attempt.parts)
@@ -270,6 +273,7 @@ def _row(flat: Mapping[str, Any]) -> NodeState:
         pin=_pin(flat),
         column=flat["column"],
         checked=tuple(flat["checked"] or ()),
+        cursors=dict(flat["cursors"] or ()),
     )
 
 
@@ -286,6 +290,7 @@ def _attempt(flat: Mapping[str, Any]) -> Attempt | None:
     return Attempt(
         **{name: flat[f"attempt_{name}"] for name in (*_ATTEMPT_TEXTS, "sequence")},
         since=flat["attempt_since"] or "",
+        as_of=flat["attempt_as_of"] or "",
         waits_for=tuple(flat["attempt_waits_for"] or ()),
         parts=parts,
         document=_pointer(flat, "attempt_document_"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 
+from retraining.decide.calendar import micros
 from retraining.decide.facts import Baseline, Facts, shipped_left_out
 from retraining.decide.fingerprints import attempt_fingerprint, version_of
 from retraining.decide.fits import Cell
 from retraining.decide.plan import make_plan
 from retraining.decide.recipes import Recipe
+from retraining.decide.signals import Signals
 from retraining.decide.snapshots import NodeData
 from retraining.graph.graph import Edge, Graph
 from retraining.graph.nodes import Node
@@ -25,6 +27,8 @@ from retraining.manifest.values import (
 from retraining.release.values import Attempt, NodeState, Parts
 
 RULE = Rule(conditions=(DefinitionCondition(), UpstreamCondition(), DataCondition(blocks=1)))
+#: The moment of these plans, the one of the attempts that `release` makes.
+NOW = micros(dt.datetime(2024, 1, 1, tzinfo=dt.UTC))
 SCHEME = TimeScheme(block_days=14, min_rows=10, min_blocks=2)
 
 
@@ -79,6 +83,7 @@ class World:
         self.rules = dict.fromkeys(names, rule)
         self.states = {}
         self.baselines = {}
+        self.signals = dict.fromkeys(names, Signals(as_of=NOW))
 
     def release(self, name, outcome="promoted"):
         one, found = self.recipes[name], self.data[name]
@@ -109,7 +114,7 @@ class World:
         facts = {
             name: Facts(
                 recipe=self.recipes[name], data=self.data[name], state=self.states.get(name),
-                baseline=self.baselines.get(name), rule=self.rules[name],
+                baseline=self.baselines.get(name), rule=self.rules[name], signals=self.signals[name],
             )
             for name in names
         }  # fmt: skip

@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retraining.decide.calendar import NEVER, Calendar
+from retraining.decide.changes import NOTHING_CHANGED
 from retraining.decide.fits import Before, Cell, Folds, column_fit, contexts, lattice_fits, parse_left_out
 from retraining.decide.plan import SERVED_NOTE
+from retraining.decide.signals import Signals
 from retraining.decide.snapshots import SAMPLE
-from retraining.decide.triggers import NOTHING_CHANGED, due_reasons
+from retraining.decide.triggers import evaluate_rule
 from retraining.graph.graph import Edge
 from retraining.manifest.values import (
     AgeCondition,
@@ -208,9 +210,13 @@ def test_a_rule_says_when_a_node_is_due(rule, more, due):
 def test_a_champion_is_due_at_an_age_where_there_is_something_new_to_learn():
     old = Rule(conditions=(AgeCondition(age=dt.timedelta(days=60)),))
     changed = replace(NOTHING_CHANGED, environment=True)
-    assert due_reasons(old, changed, dt.timedelta(days=59, hours=23)) == ()
-    assert due_reasons(old, changed, None) == ()
-    (reason,) = due_reasons(old, changed, dt.timedelta(days=60))
+
+    def due(age):
+        return evaluate_rule(old, changed, Signals(as_of=0, age=age)).reasons
+
+    assert due(dt.timedelta(days=59, hours=23)) == ()
+    assert due(None) == ()
+    (reason,) = due(dt.timedelta(days=60))
     assert (reason.kind, reason.evidence) == ("age", {"days": 60})
 
 

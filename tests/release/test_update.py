@@ -41,6 +41,9 @@ attempts = st.builds(
 )
 
 
+cursors = st.dictionaries(st.sampled_from(["schedule", "feedback"]), st.integers(0, 3), max_size=2)
+
+
 def rows_of(node: str) -> st.SearchStrategy[NodeState]:
     return st.builds(
         NodeState,
@@ -50,6 +53,7 @@ def rows_of(node: str) -> st.SearchStrategy[NodeState]:
         orphaned=st.booleans(),
         pin=pins,
         wiring=st.dictionaries(names, st.sampled_from(["v1", "v2"]), max_size=2),
+        cursors=cursors,
     )
 
 
@@ -61,6 +65,7 @@ updates = st.builds(
     orphaned=st.frozensets(names, max_size=2),
     returned=st.frozensets(names, max_size=2),
     pins=st.dictionaries(names, pins, max_size=2),
+    cursors=st.dictionaries(names, cursors, max_size=2),
 )
 edges = st.lists(st.tuples(names, names), max_size=6)
 quick = settings(derandomize=True, max_examples=150, deadline=None)
@@ -73,15 +78,14 @@ def test_apply_changes_what_the_update_names_and_nothing_else(before, update):
     after = apply(before, update)
     assert before == copy
     assert list(after) == sorted(after)
-    named = (
-        update.set.keys() | update.attempts.keys() | update.orphaned | update.returned | update.pins.keys()
-    )
+    named = update.set.keys() | update.attempts.keys() | update.orphaned | update.returned
+    named |= update.pins.keys() | update.cursors.keys()
     for node in NAMES:
         if node not in named:
             assert after.get(node) == before.get(node)
     for node, row in update.set.items():
         assert after[node].version == row.version
-        changed = {"attempt": None, "orphaned": False, "pin": None}
+        changed = {"attempt": None, "orphaned": False, "pin": None, "cursors": {}}
         assert replace(after[node], **changed) == replace(row, **changed)
         if node not in update.pins and node in before:
             assert after[node].pin == before[node].pin

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from retraining.decide.facts import Decision
 from retraining.decide.plan import Plan
-from retraining.decide.triggers import Reason
+from retraining.decide.reasons import Reason
 from retraining.graph.graph import Edge, Graph
 from retraining.graph.nodes import Node, node_name
 from retraining.reporting.plan_text import plan_summary, plan_text

@@ -307,6 +307,22 @@ def test_a_neighbour_that_changed_is_a_conflict(store):
     assert commit(store, setting({"far": "v2"}), start, edges=edges).release == 3
 
 
+def test_runs_that_looked_at_the_same_time_lose_no_cursor_and_write_nothing_twice(store):
+    start = commit(store, setting({"a": "v1", "b": "v1"}))
+    first = commit(store, Update(cursors={"a": {"schedule": 5, "feedback": 1}}), start, run="r1")
+    second = commit(
+        store, Update(cursors={"a": {"schedule": 4, "feedback": 2}, "b": {"x": 1}}), start, run="r2"
+    )
+    assert second.sequence == first.sequence + 1
+    assert (second.release, second.entry.kind) == (1, "state")
+    found = store.read_head().nodes
+    assert found["a"].cursors == {"schedule": 5, "feedback": 2}
+    assert found["b"].cursors == {"x": 1}
+    assert commit(store, Update(cursors={"a": {"schedule": 5}}), start, run="r3").sequence == second.sequence
+    released = commit(store, setting({"b": "v2"}), start, run="r4")
+    assert released.nodes["b"].cursors == {"x": 1}
+
+
 def test_of_two_first_releases_of_a_node_one_wins(store):
     start = store.read_head()
     commit(store, setting({"a": "v1"}), start)

@@ -50,6 +50,7 @@ any_attempt = st.builds(
     document=st.none() | any_pointer,
     sequence=st.none() | counts,
     artifact=st.none() | any_pointer,
+    as_of=texts,
 )
 any_state = st.builds(
     NodeState,
@@ -68,6 +69,7 @@ any_state = st.builds(
     run=texts,
     orphaned=st.booleans(),
     pin=st.none() | st.builds(Pin, who=texts, time=texts, because=texts),
+    cursors=st.dictionaries(texts, st.integers(-(2**62), 2**62), max_size=2),
 )
 
 
