@@ -11,7 +11,7 @@ from typing import Any
 
 from retraining.decide.facts import edge_policies
 from retraining.decide.pairs import PairCheck
-from retraining.decide.triggers import Reason
+from retraining.decide.reasons import Reason
 from retraining.execution.flows import Flow
 from retraining.execution.pooling import check_together, is_judged_together
 from retraining.execution.study import Again, NodeResult, PairOf, StayOf, Study, Tried
