@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -105,9 +106,10 @@ class LossDays:
     weight: tuple[float, ...]
     loss: tuple[float, ...]
 
-    def on(self, days: set[int]) -> LossDays:
+    def on(self, days: Iterable[int]) -> LossDays:
         """Those of its days that are among `days`."""
-        chosen = [place for place, day in enumerate(self.days) if day in days]
+        wanted = set(days)
+        chosen = [place for place, day in enumerate(self.days) if day in wanted]
         return LossDays(
             days=tuple(self.days[place] for place in chosen),
             rows=tuple(self.rows[place] for place in chosen),

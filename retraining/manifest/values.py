@@ -17,6 +17,7 @@ ColumnType: TypeAlias = Literal["int", "float", "string", "bool", "date", "times
 FileFormat: TypeAlias = Literal["parquet", "csv", "jsonl"]
 MissingPolicy: TypeAlias = Literal["drop", "nan", "refuse"]
 UpstreamPolicy: TypeAlias = Literal["retrain", "rescore", "ignore"]
+DriftColumn: TypeAlias = Literal["loss", "prediction", "inputs"]
 Aggregation: TypeAlias = Literal["mean", "sum", "min", "max", "count"]
 
 
