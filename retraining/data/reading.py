@@ -8,8 +8,8 @@ column's type is an error that names the file and the column.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,14 @@ import pyarrow.json
 import pyarrow.parquet as pq
 
 from retraining.data.conversion import column_kind, to_column, to_numpy
-from retraining.data.files import SUFFIXES
+from retraining.data.files import SUFFIXES, DataFile, content, head, told_of
+from retraining.data.objects import ObjectFile
 from retraining.data.tables import Table
 from retraining.errors import DataError
 from retraining.manifest.values import ColumnType, Dataset, FileFormat
 
+# A dataset in a bucket may be many small objects, and most of the time of each is waiting for the server.
+_FILES_AT_ONCE = 4
 _TYPES: Mapping[ColumnType, pa.DataType] = {
     "int": pa.int64(),
     "float": pa.float64(),
@@ -36,7 +39,7 @@ _TYPES: Mapping[ColumnType, pa.DataType] = {
 }
 
 
-def read_schema(dataset: Dataset, files: Sequence[Path]) -> pa.Schema:
+def read_schema(dataset: Dataset, files: Sequence[DataFile]) -> pa.Schema:
     """The columns of the dataset and their Arrow types, reading as little as the format allows.
 
     A column without a value in the first file has the type that it has in the next one with values.
@@ -60,25 +63,25 @@ def read_schema(dataset: Dataset, files: Sequence[Path]) -> pa.Schema:
     )
 
 
-def _file_schema(dataset: Dataset, file: Path) -> tuple[pa.Schema, int]:
+def _file_schema(dataset: Dataset, file: DataFile) -> tuple[pa.Schema, int]:
     """The types of a file's columns as it has them, and the number of its rows."""
     kind = _format(dataset, file)
     if kind != "parquet":
         table = _read_file(dataset, file, kind, None)
         return table.schema, table.num_rows
-    opened = _guarded(dataset, file, pq.ParquetFile)
+    opened = _guarded(dataset, file, _open_parquet)
     _refuse_repeated(dataset, file, opened.schema_arrow.names)
     return opened.schema_arrow, opened.metadata.num_rows
 
 
-def column_names(dataset: Dataset, files: Sequence[Path]) -> tuple[str, ...]:
+def column_names(dataset: Dataset, files: Sequence[DataFile]) -> tuple[str, ...]:
     """The names of the first file's columns, whatever they hold; errors as `read_schema`."""
     if _format(dataset, files[0]) == "csv":
         return tuple(_guarded(dataset, files[0], lambda file: _csv_names(dataset, file)))
     return tuple(_file_schema(replace(dataset, types={}), files[0])[0].names)
 
 
-def read_table(dataset: Dataset, files: Sequence[Path], columns: Collection[str], timezone: str) -> Table:
+def read_table(dataset: Dataset, files: Sequence[DataFile], columns: Collection[str], timezone: str) -> Table:
     """The named columns of the dataset, rows sorted by key.
 
     Moments without a zone are read in `timezone`. Raises `DataError` for files that cannot be read,
@@ -87,11 +90,16 @@ def read_table(dataset: Dataset, files: Sequence[Path], columns: Collection[str]
     return to_table(dataset, read_arrow(dataset, files, columns), columns, timezone)
 
 
-def read_arrow(dataset: Dataset, files: Sequence[Path], columns: Collection[str]) -> pa.Table:
+def read_arrow(dataset: Dataset, files: Sequence[DataFile], columns: Collection[str]) -> pa.Table:
     """The named columns of the dataset as its files have them, rows in the order of the files."""
     kind = _format(dataset, files[0])
     # types are those of the whole dataset, so that a file with only whole numbers fits one with fractions
-    parts = [_read_file(dataset, file, kind, sorted(columns)) for file in files]
+    wanted = sorted(columns)
+    with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
+        # files on a disk are read one after the other: pyarrow reads each with all cores
+        remote = any(isinstance(file, ObjectFile) for file in files)
+        each = pool.map if remote else map
+        parts = list(each(lambda file: _read_rows(dataset, file, kind, wanted), files))
     try:
         return pa.concat_tables(parts, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -147,7 +155,7 @@ def _counted(rows: int) -> str:
     return "1 row repeats" if rows == 1 else f"{rows:,} rows repeat"
 
 
-def _format(dataset: Dataset, file: Path) -> FileFormat:
+def _format(dataset: Dataset, file: DataFile) -> FileFormat:
     kind = dataset.format or SUFFIXES.get(file.suffix.lower())
     if kind is None:
         raise DataError(
@@ -157,9 +165,9 @@ def _format(dataset: Dataset, file: Path) -> FileFormat:
     return kind
 
 
-def _guarded(dataset: Dataset, file: Path, action: Callable[[Path], Any]) -> Any:
+def _guarded(dataset: Dataset, file: DataFile, action: Callable[[DataFile], Any]) -> Any:
     try:
-        return action(file)
+        return told_of(dataset, lambda: action(file))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
@@ -168,27 +176,38 @@ def _guarded(dataset: Dataset, file: Path, action: Callable[[Path], Any]) -> Any
         ) from error
 
 
-def _read_file(dataset: Dataset, file: Path, kind: FileFormat, columns: list[str] | None) -> pa.Table:
+def _read_rows(dataset: Dataset, file: DataFile, kind: FileFormat, columns: list[str]) -> pa.Table:
+    """Some columns of a file, of which nothing is kept then."""
+    table = _read_file(dataset, file, kind, columns)
+    if isinstance(file, ObjectFile):
+        file.forget()
+    return table
+
+
+def _read_file(dataset: Dataset, file: DataFile, kind: FileFormat, columns: list[str] | None) -> pa.Table:
     readers = {"parquet": _read_parquet, "csv": _read_csv, "jsonl": _read_jsonl}
     table: pa.Table = _guarded(dataset, file, lambda path: readers[kind](dataset, path, columns))
     return cast_columns(dataset, file.name, table)
 
 
-def _read_parquet(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Table:
-    # ParquetFile, not read_table: the latter imports pandas where it is installed
-    opened = pq.ParquetFile(file)
+def _read_parquet(dataset: Dataset, file: DataFile, columns: list[str] | None) -> pa.Table:
+    opened = _open_parquet(file, columns)
     _refuse_repeated(dataset, file, opened.schema_arrow.names)
     _require(dataset, file, opened.schema_arrow.names, columns)
     return opened.read(columns=columns)
 
 
-def _csv_names(dataset: Dataset, file: Path) -> list[str]:
+def _open_parquet(file: DataFile, columns: Collection[str] | None = None) -> pq.ParquetFile:
+    # ParquetFile, not read_table: the latter imports pandas where it is installed
+    return file.open_parquet(columns) if isinstance(file, ObjectFile) else pq.ParquetFile(file)
+
+
+def _csv_names(dataset: Dataset, file: DataFile) -> list[str]:
     """The names in the first line of a CSV file, without those that are empty."""
-    with file.open("rb") as opened:
-        if opened.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-            raise DataError(f"dataset {dataset.name}: {file} is UTF-16", "save it as UTF-8")
-    with pa.csv.open_csv(file) as head:
-        written = list(head.schema.names)
+    if head(file, 2) in (b"\xff\xfe", b"\xfe\xff"):
+        raise DataError(f"dataset {dataset.name}: {file} is UTF-16", "save it as UTF-8")
+    with pa.csv.open_csv(content(file)) as opened:
+        written = list(opened.schema.names)
     names = [name for name in written if name]
     other = next((mark for mark in (";", "\t", "|") if len(written) == 1 and mark in written[0]), None)
     if other is not None:
@@ -201,7 +220,7 @@ def _csv_names(dataset: Dataset, file: Path) -> list[str]:
     return names
 
 
-def _refuse_repeated(dataset: Dataset, file: Path, names: Sequence[str]) -> None:
+def _refuse_repeated(dataset: Dataset, file: DataFile, names: Sequence[str]) -> None:
     repeated = next((name for index, name in enumerate(names) if name in names[:index]), None)
     if repeated is not None:
         raise DataError(
@@ -210,7 +229,7 @@ def _refuse_repeated(dataset: Dataset, file: Path, names: Sequence[str]) -> None
         )
 
 
-def _read_csv(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Table:
+def _read_csv(dataset: Dataset, file: DataFile, columns: list[str] | None) -> pa.Table:
     names = _csv_names(dataset, file)
     _require(dataset, file, names, columns)
     # timestamps are parsed after reading, so that zones and dates are treated alike in every format
@@ -223,7 +242,7 @@ def _read_csv(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Tab
         quoted_strings_can_be_null=False,
         include_columns=names if columns is None else columns,
     )
-    table = pa.csv.read_csv(file, convert_options=convert)
+    table = pa.csv.read_csv(content(file), convert_options=convert)
     broken = [field.name for field in table.schema if pa.types.is_binary(field.type)]
     if broken:
         raise pa.ArrowInvalid(f"column {broken[0]} is not UTF-8 text")
@@ -241,7 +260,7 @@ def _read_csv(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Tab
         strings_can_be_null=True,
         include_columns=codes,
     )
-    written = pa.csv.read_csv(file, convert_options=as_text)
+    written = pa.csv.read_csv(content(file), convert_options=as_text)
     for name in codes:
         # 007, 0x10 and whole numbers too long for a float are no numbers: they stay as they are written
         pattern = (
@@ -260,16 +279,16 @@ def _too_wide(column: pa.ChunkedArray) -> bool:
     return largest is not None and largest >= 2.0**53
 
 
-def _read_jsonl(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.Table:
-    if file.stat().st_size == 0:
+def _read_jsonl(dataset: Dataset, file: DataFile, columns: list[str] | None) -> pa.Table:
+    start = head(file, 64)
+    if not start:
         raise DataError(f"dataset {dataset.name}: {file} is empty", "write at least one row")
-    with file.open("rb") as opened:
-        if opened.read(64).lstrip().startswith(b"["):
-            raise DataError(
-                f"dataset {dataset.name}: {file} is one JSON array",
-                "write JSON Lines: one object a line, without brackets and commas around them",
-            )
-    table = pa.json.read_json(file)
+    if start.lstrip().startswith(b"["):
+        raise DataError(
+            f"dataset {dataset.name}: {file} is one JSON array",
+            "write JSON Lines: one object a line, without brackets and commas around them",
+        )
+    table = pa.json.read_json(content(file))
     _require(dataset, file, table.column_names, columns)
     table = table if columns is None else table.select(columns)
     moments = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
@@ -277,7 +296,7 @@ def _read_jsonl(dataset: Dataset, file: Path, columns: list[str] | None) -> pa.T
         return table
     # the reader takes texts for moments and forgets their zones: read those columns as they are written
     options = pa.json.ParseOptions(explicit_schema=pa.schema([(name, pa.string()) for name in moments]))
-    written = pa.json.read_json(file, parse_options=options)
+    written = pa.json.read_json(content(file), parse_options=options)
     for name in moments:
         text = dataset.types.get(name) in ("string", "category")
         column = written.column(name) if text else _with_zone(written.column(name), table.column(name))
@@ -293,7 +312,7 @@ def _with_zone(written: pa.ChunkedArray, parsed: pa.ChunkedArray) -> pa.ChunkedA
     return written if pc.any(zoned).as_py() else parsed
 
 
-def _require(dataset: Dataset, file: Path, present: Sequence[str], columns: list[str] | None) -> None:
+def _require(dataset: Dataset, file: DataFile, present: Sequence[str], columns: list[str] | None) -> None:
     lacking = sorted(set(columns or ()) - set(present))
     if lacking:
         raise DataError(

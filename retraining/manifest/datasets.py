@@ -20,7 +20,7 @@ class Datasets:
     PATH: Final = Field(
         name="path",
         shape=Text(expected="a file, folder, glob or URL"),
-        about="Where the table is: a file, folder or glob relative to the manifest, or a URL",
+        about="Where the table is: a file, folder or glob relative to the manifest, or in a bucket (s3://, gs://, az://)",
         required=True,
     )
     FORMAT: Final = Field(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
 
 import numpy as np
 
+from retraining.data.files import DataFile
 from retraining.data.reading import read_schema, read_table
 from retraining.data.rows import available_from
 from retraining.data.tables import Table
@@ -32,12 +32,14 @@ def columns_used(manifest: Manifest, dataset: Dataset) -> set[str]:
     return columns
 
 
-def existing_columns(dataset: Dataset, files: Sequence[Path], names: Collection[str]) -> set[str]:
+def existing_columns(dataset: Dataset, files: Sequence[DataFile], names: Collection[str]) -> set[str]:
     """Those of some columns that a dataset has."""
     return {name for name in names if name in read_schema(dataset, files).names} if names else set()
 
 
-def read_dataset(dataset: Dataset, files: Sequence[Path], columns: Collection[str], timezone: str) -> Table:
+def read_dataset(
+    dataset: Dataset, files: Sequence[DataFile], columns: Collection[str], timezone: str
+) -> Table:
     """A dataset's table; DataError where it has no rows, or rows without a moment."""
     table = read_table(dataset, files, columns, timezone)
     if not table.n_rows:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from retraining.data.conversion import column_kind
 from retraining.data.edges import Link, LinkKey, link_key, link_rows
+from retraining.data.files import DataFile
 from retraining.data.labels import Classes
 from retraining.data.reading import read_schema
 from retraining.data.rows import NodeRows, classes_of, describe, node_rows
@@ -56,7 +56,7 @@ class Observation:
     data: Mapping[str, NodeData]
     skipped: tuple[Skipped, ...]
     datasets: Mapping[str, Dataset]
-    files: Mapping[str, tuple[Path, ...]]
+    files: Mapping[str, tuple[DataFile, ...]]
     signature: str
     notes: tuple[str, ...] = ()
     hint: Mapping[str, Any] | None = None  # what a store that lacks it should be left; None: nothing new
@@ -194,7 +194,7 @@ def _from_hint(
     manifest: Manifest,
     as_of: int,
     datasets: Mapping[str, Dataset],
-    files: Mapping[str, tuple[Path, ...]],
+    files: Mapping[str, tuple[DataFile, ...]],
     signature: str,
     sources: Mapping[str, str],
 ) -> Observation:
@@ -232,7 +232,7 @@ def _look(
     manifest: Manifest,
     as_of: int,
     datasets: Mapping[str, Dataset],
-    files: Mapping[str, tuple[Path, ...]],
+    files: Mapping[str, tuple[DataFile, ...]],
     signature: str,
     sources: Mapping[str, str],
 ) -> tuple[Observation, int | None]:

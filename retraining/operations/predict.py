@@ -22,7 +22,7 @@ class PredictionSummary:
     """What was predicted; `output` is the file that was written, None where none was asked for."""
 
     prediction: Prediction
-    output: Path | None
+    output: str | None
 
     @property
     def release(self) -> int:
@@ -43,7 +43,7 @@ class PredictionSummary:
         return {
             "format": 1,
             **self.prediction.to_json(),
-            "output": None if self.output is None else str(self.output),
+            "output": self.output,
         }
 
 
@@ -61,21 +61,19 @@ def predict(
     """The predictions of a released model or node for the rows of some files.
 
     `data` maps datasets to paths, or lists them as `DATASET=PATH`; one bare path stands for the only
-    dataset that is needed. `output` ends in .parquet or .csv; `release` is a number (None: the newest).
-    `unknown` says what becomes of rows whose partition is no node: an error, or nulls. `allow` and
-    `allow_joblib` are those of `open_store`.
+    dataset that is needed. `output` ends in .parquet or .csv; `release` is a number (None: the newest). Paths
+    may be in a bucket. `unknown` says what becomes of rows whose partition is no node: an error, or nulls.
+    `allow` and `allow_joblib` are those of `open_store`.
     """
     frames = data_files(data)
-    paths = [Path(one) for one in (frames.values() if isinstance(frames, dict) else [frames])]
-    path = None if output is None else Path(output)
-    if path is not None:
-        check_output(path, paths)
+    if output is not None:
+        check_output(output, frames.values() if isinstance(frames, dict) else [frames])
     releases = open_store(store, allow=allow, allow_joblib=allow_joblib)
     chosen = releases.current() if release is None else releases.release(release)
     prediction = chosen.predict(target, frames, unknown=unknown)
-    if path is not None:
-        write_predictions(prediction.table, path)
-    return PredictionSummary(prediction=prediction, output=path)
+    if output is not None:
+        write_predictions(prediction.table, output)
+    return PredictionSummary(prediction=prediction, output=output)
 
 
 def data_files(data: Mapping[str, str] | Sequence[str]) -> dict[str, str] | str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retraining.data.conversion import column_kind
-from retraining.data.files import find_files
+from retraining.data.files import DataFile, find_files
 from retraining.data.reading import read_schema, read_table
 from retraining.decide.calendar import micros
 from retraining.decide.recipes import recipe_of
@@ -108,7 +108,7 @@ def _broken_callables(manifest: Manifest, permissions: Permissions) -> Iterator[
 def _check_datasets(manifest: Manifest, data: Mapping[str, str]) -> dict[str, int]:
     """The rows of each dataset; raises ManifestError with every dataset's problems."""
     problems: list[Problem] = []
-    files: dict[str, tuple[Path, ...]] = {}
+    files: dict[str, tuple[DataFile, ...]] = {}
     schemas: dict[str, TableSchema] = {}
     for name, dataset in manifest.datasets.items():
         try:

@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from retraining.data.declarations import Declaration
-from retraining.data.files import find_files
+from retraining.data.files import DataFile, find_files
 from retraining.data.reading import cast_columns, column_names, key_order, read_arrow, to_table
 from retraining.data.tables import Table
 from retraining.errors import DataError, InputError
@@ -50,7 +50,7 @@ class Source:
 
     declaration: Declaration
     names: tuple[str, ...]
-    files: tuple[Path, ...] = ()
+    files: tuple[DataFile, ...] = ()
     arrow: pa.Table | None = None
 
     def read(self, columns: Collection[str]) -> ServedTable:
@@ -135,7 +135,7 @@ def require_columns(sources: Mapping[str, Source], wanted: Iterable[tuple[str, s
     )
 
 
-def _format(dataset: Dataset, files: Sequence[Path]) -> FileFormat | None:
+def _format(dataset: Dataset, files: Sequence[DataFile]) -> FileFormat | None:
     """The declared format where the suffix does not tell: serving files need not look like those of training."""
     known = not files or files[0].suffix.lower() in _SUFFIXES
     return None if known else dataset.format

@@ -160,9 +160,9 @@ def open_objects(url: str, *, create: bool = False) -> Objects:
     """
     if scheme_of(url) in get_args(Scheme):
         # loaded only where a bucket is used
-        from retraining.store.cloud.objects import open_bucket
+        from retraining.store.cloud.objects import BucketObjects
 
-        return open_bucket(parse_address(url))
+        return BucketObjects.open(parse_address(url))
     from retraining.store.local import LocalObjects
 
     folder = _folder_of(url)

@@ -1,4 +1,4 @@
-"""The addresses of stores in buckets: `s3://bucket/prefix`, `gs://…`, `az://container/prefix`.
+"""The addresses of stores and of data in buckets: `s3://bucket/prefix`, `gs://…`, `az://container/prefix`.
 
 An address says where and nothing else. One that carries more (a name, a password, a query) is
 refused, and no error repeats what stood there, since it may be a secret.
@@ -10,9 +10,17 @@ import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from retraining.errors import StoreError
+from retraining.errors import DataError, StoreError
 
-__all__ = ["Address", "Scheme", "parse_address", "presentable", "scheme_of"]
+__all__ = [
+    "Address",
+    "Scheme",
+    "is_bucket_url",
+    "parse_address",
+    "parse_data_address",
+    "presentable",
+    "scheme_of",
+]
 
 Scheme: TypeAlias = Literal["s3", "gs", "az"]
 
@@ -22,6 +30,9 @@ _PART = re.compile(r"[A-Za-z0-9._=+@-]{1,100}")
 _MAX_PREFIX = 400
 _AUTHORITY = re.compile(r"(?<=//)[^/]*@")
 _QUERY = re.compile(r"[?#].*", re.DOTALL)
+# `?` is also a wildcard in the name of data: a query is one where `name=` follows.
+_SIGNED = re.compile(r"\?[A-Za-z0-9._-]+=")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _FORM = "write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
 _CREDENTIALS = (
     "give credentials by the cloud's own environment variables or files (AWS_ACCESS_KEY_ID, "
@@ -55,21 +66,17 @@ def presentable(url: str) -> str:
     return _QUERY.sub("?…", _AUTHORITY.sub("…@", url)) if scheme_of(url) else url
 
 
+def is_bucket_url(url: str) -> bool:
+    """Whether a text begins as the address of a bucket does."""
+    return scheme_of(url) in get_args(Scheme)
+
+
 def parse_address(url: str) -> Address:
-    """The address that a URL of one of the three schemes writes; StoreError for any other text."""
-    scheme = next((one for one in get_args(Scheme) if one == scheme_of(url)), None)
+    """The address of a store, in one of the three schemes; StoreError for any other text."""
     where = f"store {presentable(url)}"
-    rest = url.partition(":")[2]
-    if scheme is None or not rest.startswith("//"):
-        raise StoreError(f"{where}: not the address of a bucket", _FORM)
-    bucket, _, prefix = rest[2:].partition("/")
-    if "@" in bucket or ":" in bucket or "?" in rest or "#" in rest:
-        raise StoreError(
-            f"{where}: the address of a store names a bucket and a prefix, and no user, password, port or query",
-            _CREDENTIALS,
-        )
-    if not _BUCKET.fullmatch(bucket):
-        raise StoreError(f"{where}: {bucket!r} is not the name of a bucket", _FORM)
+    scheme, bucket, prefix = _split(url, where, StoreError)
+    if "?" in url or "#" in url:
+        raise StoreError(_carries(where), _CREDENTIALS)
     prefix = prefix.rstrip("/")
     parts = prefix.split("/") if prefix else []
     bad = [part for part in parts if part in (".", "..") or not _PART.fullmatch(part)]
@@ -81,3 +88,38 @@ def parse_address(url: str) -> Address:
             _FORM,
         )
     return Address(scheme=scheme, bucket=bucket, prefix=prefix)
+
+
+def parse_data_address(url: str) -> Address:
+    """The address of data: an object, a folder or a pattern of names, whose parts may be any text; DataError."""
+    where = presentable(url)
+    scheme, bucket, prefix = _split(url, where, DataError)
+    if _SIGNED.search(prefix):
+        raise DataError(_carries(where), _CREDENTIALS)
+    bad = [part for part in prefix.rstrip("/").split("/") if part in (".", "..") or _CONTROL.search(part)]
+    if bad or "//" in f"/{prefix}":
+        raise DataError(
+            f"{where}: {bad[0]!r} is no part of an object's name"
+            if bad
+            else f"{where}: two slashes in a row",
+            "write the names of folders and objects as they are, between single slashes",
+        )
+    return Address(scheme=scheme, bucket=bucket, prefix=prefix)
+
+
+def _split(url: str, where: str, error: type[StoreError | DataError]) -> tuple[Scheme, str, str]:
+    """Scheme, bucket and what follows its slash."""
+    scheme = next((one for one in get_args(Scheme) if one == scheme_of(url)), None)
+    rest = url.partition(":")[2]
+    if scheme is None or not rest.startswith("//"):
+        raise error(f"{where}: not the address of a bucket", _FORM)
+    bucket, _, prefix = rest[2:].partition("/")
+    if any(mark in bucket for mark in "@:?#"):
+        raise error(_carries(where), _CREDENTIALS)
+    if not _BUCKET.fullmatch(bucket):
+        raise error(f"{where}: {bucket!r} is not the name of a bucket", _FORM)
+    return scheme, bucket, prefix
+
+
+def _carries(where: str) -> str:
+    return f"{where}: an address names a bucket and what is in it, and no user, password, port or query"

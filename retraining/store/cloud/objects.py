@@ -1,4 +1,4 @@
-"""Objects in a bucket, through obstore: the only module that imports it.
+"""Objects in a bucket, a store's own and data that others wrote, through obstore: the only module that imports it.
 
 What obstore says may hold a signed URL or a header, so no error keeps its text, not even as a
 cause: a status, the server's code for it and our own words are all that leaves this module. A
@@ -14,22 +14,24 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import obstore
 from obstore import exceptions
 from obstore import store as clients
 
-from retraining.errors import AlreadyExistsError, NotFoundError, StoreError, UnansweredError
+from retraining.errors import AlreadyExistsError, DataError, NotFoundError, StoreError, UnansweredError
+from retraining.store.buckets import DataObject
 from retraining.store.cloud.addresses import Address, Scheme
 from retraining.store.cloud.probe import probe
 from retraining.store.cloud.settings import Settings, read_settings
 from retraining.store.objects import ObjectInfo, check_key
 
 if TYPE_CHECKING:
+    from obstore import GetOptions
     from obstore.store import ClientConfig, RetryConfig
 
-__all__ = ["BucketObjects", "open_bucket"]
+__all__ = ["BucketData", "BucketObjects"]
 
 # obstore's threads belong to the process that imported it; in a forked child every call would hang.
 _PROCESS = os.getpid()
@@ -48,6 +50,7 @@ _PAGE = 1000
 # No object is as large as this; a damaged pointer may say anything.
 _LARGEST = 2**50
 _STATUS = re.compile(r"status code: (\d{3})")
+_PATH = re.compile(r'Path "([^"]*)"')
 _CODE = re.compile(r"<Code>([A-Za-z]{3,60})</Code>")
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 _ASKS_MACHINE = ("169.254.169.254", "metadata.google.internal", "computeMetadata", "/metadata/identity")
@@ -60,19 +63,18 @@ _CREDENTIALS: dict[Scheme, str] = {
 }
 
 
-def open_bucket(address: Address) -> BucketObjects:
-    """The objects at an address, with the settings of this process's environment; asks nothing yet."""
-    settings = read_settings(address.scheme, os.environ, Path.home())
-    return BucketObjects(address, settings)
+class _Bucket:
+    """A client for an address, whose errors are in our own words."""
 
-
-class BucketObjects:
-    """The object-store port on a bucket; a server's answer is durable, so nothing is left to settle."""
+    # What differs between a store and data in errors: a store's address is the user's own, data's is input.
+    _missing: ClassVar[type[StoreError | DataError]]
+    _rights: ClassVar[str]
+    _check: ClassVar[str]
+    _kept: ClassVar[str]
 
     def __init__(self, address: Address, settings: Settings) -> None:
         self._address = address
         self._endpoint = settings.endpoint
-        self._verified = False
         self._same_process()
         try:
             self._client = _client(address, settings)
@@ -82,16 +84,93 @@ class BucketObjects:
                 _CREDENTIALS[address.scheme],
             ) from None
 
-    def __repr__(self) -> str:
-        return f"BucketObjects({self.url!r})"
+    @classmethod
+    def open(cls, address: Address) -> Self:
+        """The objects at an address, with the settings of this process's environment; asks nothing yet."""
+        return cls(address, read_settings(address.scheme, os.environ, Path.home()))
 
-    def __reduce__(self) -> tuple[Callable[[Address], BucketObjects], tuple[Address]]:
-        return open_bucket, (self._address,)
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+    def __reduce__(self) -> tuple[Callable[[Address], Self], tuple[Address]]:
+        return type(self).open, (self._address,)
 
     @property
     def url(self) -> str:
-        """The address of the store."""
+        """The address."""
         return self._address.url
+
+    def _same_process(self) -> None:
+        if os.getpid() != _PROCESS:
+            raise StoreError(
+                f"{self.url}: this process was forked from one that had opened a bucket, and the client library "
+                "does not survive that",
+                'start processes with multiprocessing.get_context("spawn")',
+            )
+
+    @contextlib.contextmanager
+    def _asking(self, verb: str, key: str) -> Iterator[None]:
+        """The library's errors in our own words."""
+        self._same_process()
+        try:
+            yield
+        except exceptions.AlreadyExistsError:
+            raise AlreadyExistsError(
+                f"{self.url}/{key}: another writer created it first", "run the command again"
+            ) from None
+        except (FileNotFoundError, exceptions.BaseError) as error:
+            raise self._refusal(error, verb, key) from None
+
+    def _refusal(self, error: Exception, verb: str, key: str) -> StoreError | DataError:
+        text = str(error)
+        where = f"{self.url}: cannot {verb} {key or 'it'}"
+        scheme = self._address.scheme
+        if any(sign in text for sign in _NO_BUCKET):
+            kind = _KINDS[scheme]
+            return self._missing(
+                f"{self.url}: there is no {kind} {self._address.bucket}{self._at()}",
+                f"make the {kind} first, or check {self._check} and the endpoint",
+            )
+        if isinstance(error, FileNotFoundError):
+            return NotFoundError(f"{self.url}/{key}: there is no such object in {self._kept}")
+        if any(sign in text for sign in _ASKS_MACHINE):
+            return StoreError(f"{where}: no credentials were found", _CREDENTIALS[scheme])
+        status, code = _first(_STATUS, text), _first(_CODE, text)
+        said = " ".join(word for word in (status, code) if word) or type(error).__name__
+        denied = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
+        if status in ("401", "403") or isinstance(error, denied):
+            return StoreError(
+                f"{where}: the server refused these credentials ({said})",
+                f"let this account {self._rights} there; {_CREDENTIALS[scheme]}",
+            )
+        if status == "501" or (status[:1] == "4" and status not in ("408", "409", "429")):
+            return StoreError(
+                f"{where}: the server refused the request ({said})", "check the endpoint's settings"
+            )
+        if isinstance(error, exceptions.GenericError):
+            return UnansweredError(
+                f"{where}: no answer{self._at()} ({said})",
+                "check the address and the network, then run the command again: it continues with what is missing",
+            )
+        return StoreError(f"{where} ({said})", f"check {self._check} and the server")
+
+    def _at(self) -> str:
+        """The endpoint as host and port: what else its URL holds may be a secret."""
+        host = re.match(r"https?://(?:[^/@]*@)?([^/?#@]+)", self._endpoint)
+        return f" at {host.group(1)}" if host else ""
+
+
+class BucketObjects(_Bucket):
+    """The object-store port on a bucket; a server's answer is durable, so nothing is left to settle."""
+
+    _missing = StoreError
+    _rights = "read, write, list and delete"
+    _check = "--store"
+    _kept = "the store"
+
+    def __init__(self, address: Address, settings: Settings) -> None:
+        super().__init__(address, settings)
+        self._verified = False
 
     def create(self, key: str, body: bytes) -> None:
         """Write a new object; AlreadyExistsError where the key is taken, perhaps by this very call.
@@ -203,64 +282,75 @@ class BucketObjects:
             for page in pages:
                 yield from page
 
-    def _same_process(self) -> None:
-        if os.getpid() != _PROCESS:
-            raise StoreError(
-                f"{self.url}: this process was forked from one that had opened a bucket, and the client library "
-                "does not survive that",
-                'start processes with multiprocessing.get_context("spawn")',
-            )
 
-    @contextlib.contextmanager
-    def _asking(self, verb: str, key: str) -> Iterator[None]:
-        """The library's errors in our own words."""
-        self._same_process()
-        try:
-            yield
-        except exceptions.AlreadyExistsError:
-            raise AlreadyExistsError(
-                f"{self.url}/{key}: another writer created it first", "run the command again"
-            ) from None
-        except (FileNotFoundError, exceptions.BaseError) as error:
-            raise self._refusal(error, verb, key) from None
+class BucketData(_Bucket):
+    """The port of data in a bucket (`store.buckets`): other people's objects, which may change at any time."""
 
-    def _refusal(self, error: Exception, verb: str, key: str) -> StoreError:
-        text = str(error)
-        where = f"{self.url}: cannot {verb} {key or 'it'}"
-        scheme = self._address.scheme
-        if any(sign in text for sign in _NO_BUCKET):
-            kind = _KINDS[scheme]
-            return StoreError(
-                f"{self.url}: there is no {kind} {self._address.bucket}{self._at()}",
-                f"make the {kind} first, or check --store and the endpoint",
-            )
-        if isinstance(error, FileNotFoundError):
-            return NotFoundError(f"{self.url}/{key}: there is no such object in the store")
-        if any(sign in text for sign in _ASKS_MACHINE):
-            return StoreError(f"{where}: no credentials were found", _CREDENTIALS[scheme])
-        status, code = _first(_STATUS, text), _first(_CODE, text)
-        said = " ".join(word for word in (status, code) if word) or type(error).__name__
-        denied = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
-        if status in ("401", "403") or isinstance(error, denied):
-            return StoreError(
-                f"{where}: the server refused these credentials ({said})",
-                f"let this account read, write, list and delete there; {_CREDENTIALS[scheme]}",
-            )
-        if status == "501" or (status[:1] == "4" and status not in ("408", "409", "429")):
-            return StoreError(
-                f"{where}: the server refused the request ({said})", "check the endpoint's settings"
-            )
-        if isinstance(error, exceptions.GenericError):
-            return UnansweredError(
-                f"{where}: no answer{self._at()} ({said})",
-                "check the address and the network, then run the command again: it continues with what is missing",
-            )
-        return StoreError(f"{where} ({said})", "check --store and the server")
+    _missing = DataError
+    _rights = "list, read and, for predictions, write"
+    _check = "the path of the data"
+    _kept = "the bucket"
 
-    def _at(self) -> str:
-        """The endpoint as host and port: what else its URL holds may be a secret."""
-        host = re.match(r"https?://(?:[^/@]*@)?([^/?#@]+)", self._endpoint)
-        return f" at {host.group(1)}" if host else ""
+    def find(self, key: str) -> DataObject | None:
+        """The object with this key, None where there is none."""
+        with self._asking("read", key):
+            try:
+                return _data_object(obstore.head(self._client, key))
+            except FileNotFoundError:
+                return None
+
+    def list(self, folder: str, *, below: bool) -> tuple[DataObject, ...]:
+        """The objects in a folder, and in the folders below it."""
+        with self._asking("list", folder):
+            try:
+                if below:
+                    pages = obstore.list(self._client, folder or None, chunk_size=_PAGE)
+                    return tuple(_data_object(meta) for page in pages for meta in page)
+                found = obstore.list_with_delimiter(self._client, folder or None)
+                return tuple(_data_object(meta) for meta in found["objects"])
+            except exceptions.InvalidPathError as error:
+                raise DataError(
+                    f"{self.url}/{folder}: an object there has the name {_first(_PATH, str(error))!r:.200}, which "
+                    "has an empty part between two slashes, or a part that is a dot or two",
+                    "name a folder without it, or rename it",
+                ) from None
+
+    def read(self, found: DataObject, start: int, length: int) -> bytes:
+        """The bytes of an object from `start`; DataError where it is no longer the one that was found."""
+        options: GetOptions = {"range": (start, start + length)}
+        if found.etag is not None and not found.etag.startswith("W/"):
+            options["if_match"] = found.etag
+        with self._asking("read", found.key):
+            try:
+                reply = obstore.get(self._client, found.key, options=options)
+                body = bytes(reply.bytes())
+            except (FileNotFoundError, exceptions.PreconditionError):
+                raise self._changed(found) from None
+            except exceptions.GenericError as error:
+                # a range that the object no longer reaches, and a server that knows no conditions
+                if _first(_STATUS, str(error)) in ("412", "416"):
+                    raise self._changed(found) from None
+                raise
+        # the answer says itself of which object it is: some servers know no conditions
+        if _data_object(reply.meta).tag != found.tag or len(body) != length:
+            raise self._changed(found)
+        return body
+
+    def write(self, key: str, body: bytes) -> None:
+        """Write an object, whole or not at all; one that was there is replaced."""
+        with self._asking("write", key):
+            obstore.put(self._client, key, body)
+
+    def _changed(self, found: DataObject) -> DataError:
+        return DataError(
+            f"{self.url}/{found.key} changed while it was read", "run again when the files are complete"
+        )
+
+
+def _data_object(meta: Any) -> DataObject:
+    return DataObject(
+        key=meta["path"], size=int(meta["size"]), etag=meta["e_tag"], modified=meta["last_modified"]
+    )
 
 
 @contextlib.contextmanager
