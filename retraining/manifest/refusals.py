@@ -46,11 +46,9 @@ _NOT_YET: Final = "is not in this version"
 #: Conditions of `retrain_when` that people know from elsewhere.
 LATER_CONDITIONS: Mapping[str, str] = MappingProxyType(
     {
-        "schedule": f"`schedule` {_NOT_YET}: start `retrain run` by cron, and write `data` or `age` here",
         "drift": f"`drift` {_NOT_YET}: `data` retrains when there is new evidence, and gates judge it",
         "performance": f"`performance` {_NOT_YET}: write `data`; a worse champion loses its next gate",
         "feedback": f"`feedback` {_NOT_YET}: late and corrected labels are `data`",
-        "not_within": f"`not_within` {_NOT_YET}: write a larger `data`, or start `retrain run` less often",
     }
 )
 

@@ -1,7 +1,7 @@
 """The grammar of `retrain_when`: conditions, and how many of them must hold.
 
 `{definition, upstream, data: {blocks: 1}}` means any of them; `all: [...]` means every one;
-`any: [...]` with `at_least: n` means so many. A bare word is a condition without settings.
+`any: [...]` with `at_least: n` means so many; both may have `not_within`. A bare word is a condition without settings.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from retraining.manifest.nodes import MappingNode, Node, ScalarNode, describe
 from retraining.manifest.problems import Problems
 from retraining.manifest.records import Field, Reading, Record
 from retraining.manifest.refusals import LATER_CONDITIONS
+from retraining.manifest.schedules import SCHEDULE_SHAPE
 from retraining.manifest.shapes import Choice, Definitions, DurationShape, Integer, Schema, Shape, Share
 from retraining.manifest.values import (
     AgeCondition,
@@ -99,17 +100,26 @@ AGE: Final = Field(
     shape=DurationShape(positive=True),
     about="What the champion learnt from ends so long ago (by folds: it was released then)",
 )
+SCHEDULE: Final = Field(
+    name="schedule",
+    shape=SCHEDULE_SHAPE,
+    about="An instant of this cron text has come since the last attempt",
+)
 _WORDS: Final = Choice(options=("definition", "upstream"))
 _CONDITIONS: Final = Record(
     name="conditions",
     what="retrain_when",
-    fields=(DEFINITION, UPSTREAM, DATA, AGE),
+    fields=(DEFINITION, UPSTREAM, DATA, AGE, SCHEDULE),
     minimum=1,
-    hints=LATER_CONDITIONS,
+    hints={**LATER_CONDITIONS, "not_within": "write the conditions as a list: {any: [...], not_within: 3d}"},
 )
 
 
-_SETTINGS: Final = {"data": "{data: {rows: 1000}}", "age": "{age: 60d}"}
+_SETTINGS: Final = {
+    "data": "{data: {rows: 1000}}",
+    "age": "{age: 60d}",
+    "schedule": '{schedule: "0 3 * * 1"}',
+}
 
 
 def _word(text: str) -> Condition:
@@ -119,8 +129,10 @@ def _word(text: str) -> Condition:
 def _conditions(reading: Reading) -> tuple[Condition, ...]:
     found: list[Condition] = []
     for name in reading.values:
-        data, age = reading.value(DATA), reading.value(AGE)
-        if name == "data" and data is not None:
+        data, age, schedule = reading.value(DATA), reading.value(AGE), reading.value(SCHEDULE)
+        if name == "schedule" and schedule is not None:
+            found.append(schedule)
+        elif name == "data" and data is not None:
             found.append(data)
         elif name == "age" and age is not None:
             found.append(AgeCondition(age=age))
@@ -167,11 +179,18 @@ AT_LEAST: Final = Field(
     name="at_least", shape=Integer(minimum=1, maximum=100), about="How many must hold", default="1"
 )
 ALL: Final = Field(name="all", shape=_LIST, about="Due when every one of these holds")
-_ANY: Final = Record(name="any_rule", what="retrain_when", fields=(ANY, AT_LEAST), hints=LATER_CONDITIONS)
+NOT_WITHIN: Final = Field(
+    name="not_within",
+    shape=DurationShape(positive=True),
+    about="Not due within so long of the last attempt, whatever holds",
+)
+_ANY: Final = Record(
+    name="any_rule", what="retrain_when", fields=(ANY, AT_LEAST, NOT_WITHIN), hints=LATER_CONDITIONS
+)
 _ALL: Final = Record(
     name="all_rule",
     what="retrain_when",
-    fields=(ALL,),
+    fields=(ALL, NOT_WITHIN),
     hints={
         **LATER_CONDITIONS,
         "any": "keep one of `any` and `all`",
@@ -198,7 +217,7 @@ class RuleShape(Shape[Rule]):
             return Rule(conditions=_conditions(reading))
         if record is _ALL:
             every = reading.value(ALL) or ()
-            return Rule(conditions=every, at_least=len(every))
+            return Rule(conditions=every, at_least=len(every), not_within=reading.value(NOT_WITHIN))
         return self._any(reading, problems)
 
     def _bare(self, node: Node, path: str, problems: Problems) -> Rule | None:
@@ -219,7 +238,7 @@ class RuleShape(Shape[Rule]):
             found = f"`at_least: {at_least}` can never hold: `any` has {len(conditions)} conditions"
             problems.add(reading.where(AT_LEAST), reading.at(AT_LEAST), found, "lower it")
             return None
-        return Rule(conditions=conditions, at_least=at_least)
+        return Rule(conditions=conditions, at_least=at_least, not_within=reading.value(NOT_WITHIN))
 
     def schema(self, definitions: Definitions) -> Schema:
         """Any of the four forms."""
