@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 import click
 
 from retraining.errors import InputError
+from retraining.execution.addresses import check_address
+from retraining.manifest.durations import parse_duration
 
 __all__ = [
     "Choice",
@@ -24,9 +26,12 @@ __all__ = [
     "manifest_argument",
     "manifest_option",
     "nodes_and",
+    "read_address",
     "release_numbers",
     "selection_options",
     "store_option",
+    "wait_for_nodes_option",
+    "workers_option",
 ]
 
 Decorated: TypeAlias = Callable[..., Any]
@@ -134,6 +139,41 @@ def data_option(command: Decorated) -> Decorated:
         callback=_read_data,
         help="Read dataset NAME from PATH, instead of the manifest's `path`; may be repeated.",
     )(command)
+
+
+def workers_option(command: Decorated) -> Decorated:
+    """Adds `--workers`."""
+    return click.option(
+        "--workers",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="How many fits of ray run at once; else one for each core. On a cluster that has fewer, its "
+        "autoscaler is asked for them.",
+    )(command)
+
+
+def wait_for_nodes_option(command: Decorated) -> Decorated:
+    """Adds `--wait-for-nodes`, in seconds."""
+    return click.option(
+        "--wait-for-nodes",
+        metavar="DURATION",
+        default="0",
+        callback=_read_duration,
+        help="On a cluster: how long to wait for a node that has what a model's `resources` ask for (15m, 1h).",
+    )(command)
+
+
+def _read_duration(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    found = parse_duration(value)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no duration such as 15m or 1h", ctx, param)
+    return found.total_seconds()
+
+
+def read_address(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """The address of `--address` of a run; InputError, with the reason, for what a run cannot use."""
+    del ctx, param
+    return check_address(value)
 
 
 def _read_data(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

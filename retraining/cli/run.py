@@ -18,8 +18,11 @@ from retraining.cli.options import (
     data_option,
     format_option,
     manifest_argument,
+    read_address,
     selection_options,
     store_option,
+    wait_for_nodes_option,
+    workers_option,
 )
 from retraining.cli.output import paint_for, write_json, write_text
 from retraining.cli.places import find_manifest
@@ -86,8 +89,14 @@ def _read_words(ctx: click.Context, param: click.Parameter, values: tuple[str, .
     help="ray: in parallel; serial: in this process, one fit after the other. Both give the same bytes.",
 )
 @click.option(
-    "--workers", metavar="N", type=click.IntRange(min=1), help="Workers of ray; else one for each core."
+    "--address",
+    metavar="auto|HOST:PORT",
+    default="local",
+    callback=read_address,
+    help="A running Ray cluster that this machine is part of; else a Ray of the run's own.",
 )
+@workers_option
+@wait_for_nodes_option
 @click.option(
     "--max-fits",
     metavar="N",
@@ -111,7 +120,9 @@ def command(
     on_outcome: str | None,
     prune: bool,
     backend: Literal["ray", "serial"],
+    address: str,
     workers: int | None,
+    wait_for_nodes: float,
     max_fits: int | None,
     no_progress: bool,
     allow: tuple[str, ...],
@@ -150,11 +161,19 @@ def command(
                 data=data,
                 max_fits=max_fits,
                 prune=prune,
-                options=RunOptions(backend=backend, workers=workers, allow=allow, allow_joblib=allow_joblib),
+                options=RunOptions(
+                    backend=backend,
+                    address=address,
+                    workers=workers,
+                    wait_for_nodes=wait_for_nodes,
+                    allow=allow,
+                    allow_joblib=allow_joblib,
+                ),
                 watcher=Watcher(
                     planned=planned,
                     progress=view.progress,
                     finished=view.judged,
+                    said=view.say,
                     stop_asked=stopper.asked,
                     interruptible=stopper.interruptible,
                 ),

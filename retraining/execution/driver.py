@@ -18,7 +18,16 @@ from retraining.execution.backends import Backend
 from retraining.execution.engine import open_flow
 from retraining.execution.flows import Flows
 from retraining.execution.journal import Journal
-from retraining.execution.scheduler import Added, Deliver, Finished, Scheduler, Shared, Stopped, Submit
+from retraining.execution.scheduler import (
+    Added,
+    Deliver,
+    Finished,
+    Resized,
+    Scheduler,
+    Shared,
+    Stopped,
+    Submit,
+)
 from retraining.execution.study import Chosen, Done, NodeResult, ReleaseSet, Settle, Ship, Study, World
 from retraining.execution.tasks import BatchResult, FitTask, ScoreTask, Task, TaskResult
 from retraining.manifest.values import Dataset, Json
@@ -129,9 +138,12 @@ class Driver:
                 pass
             self._note_judged()
         finally:
-            if self._backend is not None:
-                self._backend.close()
-            self._journal.close([] if self._scheduler is None else self._scheduler.under_way())
+            # the journal first: a job that is stopped has three seconds, and Ray's end takes some of them
+            try:
+                self._journal.close([] if self._scheduler is None else self._scheduler.under_way())
+            finally:
+                if self._backend is not None:
+                    self._backend.close()
         for node in nodes:
             key = Settle(node=node)
             if key in self._flows and (
@@ -176,6 +188,9 @@ class Driver:
         self._share(scheduler)
         for result in backend.finished(timeout_seconds=0.25):
             self._take(scheduler, result)
+        if backend.slots != scheduler.slots:
+            self.execution.slots = max(self.execution.slots, backend.slots)
+            self._carry_out(scheduler.handle(Resized(slots=backend.slots)))
         return not self.execution.fatal
 
     def _started(self) -> Scheduler:
@@ -216,7 +231,8 @@ class Driver:
         if result.lost is not None:
             self._lost |= {task.id for task in result.batch.tasks}
             labels: list[Json] = [task.label for task in result.batch.tasks]
-            self._journal.note("worker lost", why=result.lost, tasks=labels)
+            what = "machine lost" if result.machine_lost else "worker lost"
+            self._journal.note(what, why=result.lost, tasks=labels)
         self._columns.keep(result.columns)
         records = [record for one in result.results for record in one.records]
         if records:

@@ -3,7 +3,7 @@
 Ready tasks wait in one queue, the longest remaining path first, ties by the order of arrival. Where
 another run works on the same, each run takes the nodes in an order of its own, so that they meet
 less often. Small tasks are batched by learned costs. A worker that died costs its batch: its tasks then run one by one;
-a single task has three attempts and then fails as itself.
+a single task has three attempts and then fails as itself. A machine that was lost is nobody's fault.
 
 Invariants (see `validate`): a task is in exactly one of queue, flight or done; late answers of an
 attempt that was given up are ignored.
@@ -52,6 +52,13 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resized:
+    """Event: so many batches can run at once from now on, since machines joined or were lost."""
+
+    slots: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
     """Event: start nothing more."""
 
@@ -70,7 +77,7 @@ class Deliver:
     result: TaskResult
 
 
-Event = Added | Finished | Shared | Stopped
+Event = Added | Finished | Shared | Resized | Stopped
 Command = Submit | Deliver
 
 
@@ -86,7 +93,7 @@ class _Entry:
 class Scheduler:
     """The queue, what is in flight, and what each group's tasks have cost so far.
 
-    `slots` is the number of batches that run at once; `run` names the packs.
+    `slots` is the number of batches that run at once now; `run` names the packs.
     """
 
     run: str
@@ -98,6 +105,7 @@ class Scheduler:
     done: int = 0
     stopped: bool = False
     mixed: bool = False  # other runs are at work
+    most: int = 0  # slots that there ever were
     _arrival: int = 0
     _batches: int = 0
     _costs: dict[str, float] = field(default_factory=dict)  # group -> seconds of a task, moving average
@@ -112,6 +120,8 @@ class Scheduler:
             commands += self._finish(event.result)
         elif isinstance(event, Shared):
             commands += self._share(event.done)
+        elif isinstance(event, Resized):
+            self.slots = event.slots
         else:
             self.stopped = True
         return commands + list(self._dispatch())
@@ -145,7 +155,7 @@ class Scheduler:
         assert len(set(queued)) == len(queued), "a task is queued twice"
         assert not set(queued) & set(flying), "a task is both queued and in flight"
         assert set(queued) | set(flying) == set(self.entries), "a task is lost"
-        assert len(self.flight) <= self.slots, "more batches than slots"
+        assert len(self.flight) <= self.most, "more batches than there were ever slots"
         left = Counter(entry.group for entry in self.entries.values())
         assert left == +self._left, "the work that is left is miscounted"
 
@@ -187,7 +197,10 @@ class Scheduler:
         if batch is None:
             return
         if result.lost is not None:
-            yield from self._lost(batch, result.lost)
+            if result.machine_lost:
+                self._requeue(batch.tasks)  # no task did that: nobody is charged
+            else:
+                yield from self._lost(batch, result.lost)
             return
         answered = set()
         for one in result.results:
@@ -226,6 +239,7 @@ class Scheduler:
             self._push(task, math.inf)
 
     def _dispatch(self) -> Iterable[Command]:
+        self.most = max(self.most, self.slots)
         while not self.stopped and self.queue and len(self.flight) < self.slots:
             batch = self._next_batch()
             self.flight[batch.id] = batch

@@ -155,6 +155,7 @@ class Batch:
 class BatchResult:
     """The results of a batch's tasks, in their order; `lost` says why the worker gave none.
 
+    `machine_lost` is True where that was no fault of the tasks: their machine went away.
     `fatal` is what ends the run: the store, which other tasks would not find in a better state.
 
     `columns` holds columns of the pack by their digest: as many as are cheaper to hand over than to
@@ -165,4 +166,5 @@ class BatchResult:
     results: tuple[TaskResult, ...] = ()
     columns: Mapping[str, bytes] = field(default_factory=dict)
     lost: str | None = None
+    machine_lost: bool = False
     fatal: StoreError | None = None

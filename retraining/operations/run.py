@@ -19,6 +19,7 @@ from typing import Literal
 from retraining.data.declarations import declaration_of
 from retraining.decide.calendar import iso_of
 from retraining.errors import InterruptedRunError, StoreError
+from retraining.execution.addresses import check_address
 from retraining.execution.backends import Backend
 from retraining.execution.driver import Driver, Execution, Progress
 from retraining.execution.journal import Journal, Pace
@@ -40,7 +41,10 @@ from retraining.store.runs import new_run_id, outcome_key, run_key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How to run. `workers` is the number of local slots (None: the machine's cores).
+    """How to run. `workers` is how many batches run at once (None: one for each core of machine or cluster).
+
+    `address` is `local` for a Ray of the run's own, `auto` or HOST:PORT for a running cluster of which this machine
+    is a part. `wait_for_nodes` is how many seconds a run waits for a node that can give what a model asks for.
 
     `pace` says how often a run writes down where it stands and looks for what other runs finished.
     `allow` names packages that the manifest's own estimators and metrics may come from, `allow_joblib` says that
@@ -51,6 +55,7 @@ class RunOptions:
     backend: Literal["ray", "serial"] = "ray"
     workers: int | None = None
     address: str = "local"
+    wait_for_nodes: float = 0.0
     pace: Pace = field(default_factory=Pace)
     allow: tuple[str, ...] = ()
     allow_joblib: bool = False
@@ -61,12 +66,14 @@ class Watcher:
     """Who is told while a run goes on; each is called by the run's own thread.
 
     `stop_asked` ends the run soon; `interruptible` wraps each fit that runs in this process (the
-    serial backend), and a KeyboardInterrupt inside it gives up that fit alone.
+    serial backend), and a KeyboardInterrupt inside it gives up that fit alone. `said` is told in a line what else
+    happens: nodes of a cluster that join, or are lost.
     """
 
     planned: Callable[[Session | Quiet], None] = lambda _: None
     progress: Callable[[Progress], None] = lambda _: None
     finished: Callable[[NodeResult], None] = lambda _: None
+    said: Callable[[str], None] = lambda _: None
     stop_asked: Callable[[], bool] = lambda: False
     interruptible: Callable[[], AbstractContextManager[None]] = nullcontext
 
@@ -369,7 +376,9 @@ def _backend(
         store_url=session.store_url,
         objects=store.objects,
         workers=options.workers,
-        address=options.address,
+        address=check_address(options.address),
+        wait_seconds=options.wait_for_nodes,
+        say=watcher.said,
         requests={
             model.name: model.resources
             for decision in session.plan.active

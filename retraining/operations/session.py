@@ -21,12 +21,12 @@ from retraining.decide.triggers import is_timed, next_moment
 from retraining.errors import InputError, NotFoundError
 from retraining.graph.graph import Graph
 from retraining.graph.selection import resolve_selection
+from retraining.learn.environment import environment_digest
 from retraining.learn.permitted import permitted
 from retraining.manifest import load_manifest
 from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.manifest.values import Manifest
 from retraining.operations.code import check_callables, source_digests
-from retraining.operations.environment import environment_digest
 from retraining.operations.files import DatasetFiles, find_dataset_files
 from retraining.operations.observe import Observation, leave_hint, observe
 from retraining.operations.partitions import Skipped

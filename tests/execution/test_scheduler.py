@@ -15,6 +15,7 @@ from retraining.execution.scheduler import (
     Added,
     Deliver,
     Finished,
+    Resized,
     Scheduler,
     Shared,
     Stopped,
@@ -46,7 +47,7 @@ def delivered(commands):
 
 
 class Machine(RuleBasedStateMachine):
-    """Adds tasks, answers, loses, repeats answers, stops; poisoned tasks kill every worker that runs them."""
+    """Adds tasks, answers, loses workers and machines, repeats answers, stops; poisoned tasks kill every worker that runs them."""
 
     def __init__(self):
         super().__init__()
@@ -99,6 +100,20 @@ class Machine(RuleBasedStateMachine):
         self.past.append(batch)
         self.take(Finished(result=BatchResult(batch=batch, lost="killed")))
 
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data(), left=st.integers(0, 2))
+    def lose_machine(self, data, left):
+        batch = self.flying.pop(data.draw(st.integers(0, len(self.flying) - 1)))
+        self.past.append(batch)
+        charged = {task: entry.attempts for task, entry in self.scheduler.entries.items()}
+        self.take(Finished(result=BatchResult(batch=batch, lost="gone", machine_lost=True)))
+        assert charged == {task: entry.attempts for task, entry in self.scheduler.entries.items()}
+        self.take(Resized(slots=left))
+
+    @rule(slots=st.integers(0, 4))
+    def resize(self, slots):
+        self.take(Resized(slots=slots))
+
     @precondition(lambda self: self.past)
     @rule(data=st.data())
     def answer_late(self, data):
@@ -120,11 +135,13 @@ class Machine(RuleBasedStateMachine):
         assert len(set(self.packs)) == len(self.packs)
         assert self.scheduler.done == len(ids)
         # work conserving: no slot is free while a task waits
-        assert self.scheduler.stopped or not self.scheduler.queue or len(self.scheduler.flight) == 3
+        full = len(self.scheduler.flight) >= self.scheduler.slots
+        assert self.scheduler.stopped or not self.scheduler.queue or full
 
     def teardown(self):
         if self.scheduler.stopped:
             return
+        self.take(Resized(slots=3))
         for _ in range(20 * (len(self.added) + 1)):
             if not self.flying:
                 break
@@ -177,6 +194,25 @@ def test_a_poisoned_task_fails_as_itself_and_its_batch_mates_do_not():
     assert f"died {MAX_ATTEMPTS} times" in errors["7"]
     assert lost <= MAX_ATTEMPTS + 1
     assert sorted(answer.id for answer in answers) == sorted(f"{i}" for i in range(64))
+
+
+def test_a_machine_that_was_lost_is_no_attempt_of_what_ran_there():
+    scheduler = Scheduler(run="r", slots=2)
+    todo = batches(scheduler.handle(Added(tasks=(Work("a"),), priority=1.0, group="g")))
+    for _ in range(3 * MAX_ATTEMPTS):
+        commands = scheduler.handle(
+            Finished(result=BatchResult(batch=todo[0], lost="gone", machine_lost=True))
+        )
+        assert delivered(commands) == []
+        todo = batches(commands)
+    assert [answer.error for answer in delivered(scheduler.handle(answered(todo[0])))] == [None]
+
+
+def test_without_slots_nothing_is_started_until_there_are_some():
+    scheduler = Scheduler(run="r", slots=0)
+    assert scheduler.handle(Added(tasks=(Work("a"), Work("b")), priority=1.0, group="g")) == []
+    assert not scheduler.idle
+    assert len(batches(scheduler.handle(Resized(slots=2)))) == 2
 
 
 def test_small_tasks_are_batched_by_what_they_have_cost_and_large_ones_are_not():

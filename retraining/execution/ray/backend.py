@@ -1,7 +1,9 @@
-"""Batches on Ray: an embedded, private session by default.
+"""Batches on Ray: on an embedded, private session, or on a running cluster.
 
 Every task has `max_retries=0` and the driver owns retries; results are small plain values and never
-models. A call that fails because the session is lost says so; the rest is a task's own fate.
+models. The driver places each batch on a node of its own table (`execution.slots`), so that it knows
+which ones went down with a node. A call that fails because the session is lost says so; the rest is a
+task's own fate.
 """
 
 from __future__ import annotations
@@ -9,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +21,10 @@ from numpy.typing import NDArray
 
 from retraining.data.tables import Table
 from retraining.errors import ClusterError, StoreError
+from retraining.execution.ray.cluster import Cluster
 from retraining.execution.ray.session import RaySession
-from retraining.execution.requests import unmet_request
+from retraining.execution.requests import amounts_of, unmet_request
+from retraining.execution.slots import Slots
 from retraining.execution.tasks import Batch, BatchResult, FitTask
 from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.manifest.values import Dataset, Resources
@@ -27,6 +32,18 @@ from retraining.store.objects import Objects
 
 if TYPE_CHECKING:
     import ray
+
+#: How long a run goes on without a node that could take any of what is left.
+PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Flight:
+    """A batch that a node has."""
+
+    batch: Batch
+    node: str
+    asked: Mapping[str, float]
 
 
 class RayBackend:
@@ -37,13 +54,17 @@ class RayBackend:
     store_url, objects
         Workers open the store by its URL: a pickled store could hold a secret.
     workers
-        CPUs of the embedded session; None: the machine's.
+        CPUs of the embedded session (None: the machine's); on a cluster the most batches at once (None: its CPUs).
     address
         `local` for a private embedded session, `auto` or an address for a running cluster.
     requests
         What each model asks for one of its fits, by the model's name.
     permissions
         What workers may import, and where they look for it.
+    wait_seconds
+        How long to wait for a node that can run what no node can run now.
+    say
+        Who is told in a line that nodes joined, or were lost.
     """
 
     name = "ray"
@@ -57,15 +78,32 @@ class RayBackend:
         address: str = "local",
         requests: Mapping[str, Resources] | None = None,
         permissions: Permissions = NOTHING,
+        wait_seconds: float = 0.0,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.objects = objects
         self._permissions = permissions
         self._store_url = _absolute(store_url)
         self._requests = requests or {}
         self._session = RaySession(workers=workers, address=address)
+        self._slots = Slots(most=workers)
+        self._cluster: Cluster | None = None
+        if address != "local":
+            self._cluster = Cluster(
+                self._slots,
+                objects,
+                self._store_url,
+                requests=self._requests,
+                wait_seconds=wait_seconds,
+                say=say,
+            )
+        self._patience = max(PATIENCE_SECONDS, wait_seconds)
+        self._stuck_since: float | None = None
         self._tables: dict[str, ray.ObjectRef] = {}
         self._arrays: dict[str, ray.ObjectRef] = {}
-        self._flying: dict[ray.ObjectRef, Batch] = {}
+        self._remotes: dict[tuple[str, str], Any] = {}
+        self._waiting: deque[Batch] = deque()
+        self._flying: dict[ray.ObjectRef, _Flight] = {}
 
     # -- life ---------------------------------------------------------------------------------------
 
@@ -74,31 +112,32 @@ class RayBackend:
         self._session.start()
 
     def ready(self, stop_asked: Callable[[], bool] = lambda: False) -> RayBackend:
-        """The backend, once Ray has started.
+        """The backend, once Ray has started and the cluster's nodes were looked at.
 
-        Raises `ClusterError` where Ray does not start or no node can give what a model asks for, and
-        `InterruptedRunError` where `stop_asked` says so.
+        Raises `ClusterError` where Ray does not start, a node runs something else or does not see the store, or
+        no node can give what a model asks for, and `InterruptedRunError` where `stop_asked` says so.
         """
         self._session.wait(stop_asked)
-        self._check_requests()
-        return self
-
-    def _check_requests(self) -> None:
-        import ray
-
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        problem = unmet_request(self._requests, nodes)
+        if self._cluster is not None:
+            self._cluster.begin(stop_asked)
+            return self
+        for node in self._session.nodes():
+            self._slots.admit(node)
+        problem = unmet_request(self._requests, self._slots.amounts())
         if problem is not None:
-            step = "ask for less in `resources`, or add a node that has it; --backend serial asks for nothing"
+            step = "ask for less in `resources`, or run on a cluster that has it; --backend serial asks for nothing"
             raise ClusterError(problem, step)
+        return self
 
     @property
     def slots(self) -> int:
         """One batch for each CPU."""
-        return self._session.cpus
+        return self._slots.count
 
     def close(self) -> None:
         """Ends the embedded session, or leaves the cluster."""
+        if self._cluster is not None:
+            self._cluster.close()
         self._session.close()
 
     # -- data ---------------------------------------------------------------------------------------
@@ -117,50 +156,91 @@ class RayBackend:
         try:
             return ray.put(value)
         except (ray.exceptions.RayError, OSError):
-            self._session.check()
+            self._check()
             raise
 
     # -- batches ------------------------------------------------------------------------------------
 
     def submit(self, batch: Batch) -> None:
-        """Starts a batch; only the tables and arrays that it names travel, as direct arguments."""
+        """Starts a batch on a node that has room for it, or as soon as one has."""
+        self._waiting.append(batch)
+        self._place_waiting()
+
+    def _place_waiting(self) -> None:
+        """Starts what there is room for; a batch that has to wait lets others pass."""
+        left: deque[Batch] = deque()
+        for batch in self._waiting:
+            asked = amounts_of(self._asked(batch))
+            node = self._slots.place(asked)
+            if node is None:
+                left.append(batch)
+            else:
+                self._start(_Flight(batch=batch, node=node, asked=asked))
+        self._waiting = left
+
+    def _start(self, flight: _Flight) -> None:
+        """Only the tables and arrays that a batch names travel, as direct arguments."""
+        batch = flight.batch
+        datasets, keys = _needs(batch)
+        names = [name for name in self._tables if name in datasets]
+        values = [self._tables[name] for name in names] + [self._arrays[key] for key in keys]
+        remote = self._remote(flight)
+        ref = remote.remote(self._store_url, self._permissions, batch, names, keys, *values)
+        self._flying[ref] = flight
+
+    def _remote(self, flight: _Flight) -> Any:
+        """The task with its options, made once for each node and model: it takes a millisecond."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
         from retraining.execution.ray.task import execute_on_worker
 
-        datasets, keys = _needs(batch)
-        names = [name for name in self._tables if not datasets or name in datasets] if datasets else []
-        values = [self._tables[name] for name in names] + [self._arrays[key] for key in keys]
-        family = batch.tasks[0].node.partition("[")[0]
-        remote = execute_on_worker.options(name=f"fit:{family}", max_retries=0, **self._options(batch))
-        self._flying[remote.remote(self._store_url, self._permissions, batch, names, keys, *values)] = batch
+        first = flight.batch.tasks[0]
+        kind = first.recipe.model if isinstance(first, FitTask) else ""
+        key = (flight.node, kind)
+        if key not in self._remotes:
+            asked = self._asked(flight.batch)
+            self._remotes[key] = execute_on_worker.options(
+                name=f"fit:{kind}" if kind else "score",
+                max_retries=0,
+                num_cpus=asked.cpus,
+                num_gpus=asked.gpus,
+                memory=asked.memory,
+                resources=dict(asked.custom),
+                scheduling_strategy=NodeAffinitySchedulingStrategy(flight.node, soft=False),
+            )
+        return self._remotes[key]
 
-    def _options(self, batch: Batch) -> dict[str, Any]:
-        """What the tasks of a batch, which are of one model, ask for as options of Ray; scores ask for one CPU."""
+    def _asked(self, batch: Batch) -> Resources:
+        """What the tasks of a batch, which are of one model, ask for; scores ask for one CPU."""
         task = batch.tasks[0]
-        asked = Resources()
-        if isinstance(task, FitTask):
-            asked = self._requests.get(task.recipe.model, asked)
-        return {
-            "num_cpus": asked.cpus,
-            "num_gpus": asked.gpus,
-            "memory": asked.memory,
-            "resources": dict(asked.custom),
-        }
+        return (
+            self._requests.get(task.recipe.model, Resources()) if isinstance(task, FitTask) else Resources()
+        )
 
     def finished(self, timeout_seconds: float) -> Sequence[BatchResult]:
         """The batches that ended, waiting up to the timeout for the first; `ClusterError` where Ray was lost."""
         import ray
 
+        self._check()
+        answers = self._lost_batches()
+        self._place_waiting()
+        self._check_stuck()
         if not self._flying:
-            return []
-        self._session.check()
-        done, _ = ray.wait(list(self._flying), num_returns=1, timeout=timeout_seconds)
+            if self._waiting and not answers:
+                time.sleep(timeout_seconds)
+            return answers
+        timeout = 0.0 if answers else timeout_seconds
+        done, _ = ray.wait(list(self._flying), num_returns=1, timeout=timeout)
         more, _ = ray.wait(list(self._flying), num_returns=len(self._flying), timeout=0)
-        return [self._answer(ref) for ref in dict.fromkeys([*done, *more])]
+        answers += [self._answer(ref) for ref in dict.fromkeys([*done, *more]) if ref in self._flying]
+        self._place_waiting()
+        return answers
 
     def stop(self, grace_seconds: float) -> Iterator[BatchResult]:
         """What ends within the grace is answered; the rest is killed."""
         import ray
 
+        self._waiting.clear()
         end = time.monotonic() + grace_seconds
         while self._flying and time.monotonic() < end:
             yield from self.finished(min(0.2, grace_seconds))
@@ -169,10 +249,57 @@ class RayBackend:
                 ray.cancel(ref, force=True)
         self._flying.clear()
 
+    def _check(self) -> None:
+        """Raises `ClusterError` where what no task can do without is gone."""
+        self._session.check()
+        if self._cluster is not None:
+            self._cluster.check()
+
+    def _lost_batches(self) -> list[BatchResult]:
+        """The batches whose nodes went away, after a look at the cluster if one is due."""
+        if self._cluster is None:
+            return []
+        return [answer for node in self._cluster.look() for answer in self._lose(node.id, node.address)]
+
+    def _lose(self, node: str, address: str) -> list[BatchResult]:
+        """Gives up what a lost node had: Ray itself may notice minutes later, and its answer is not waited for."""
+        import ray
+
+        answers = []
+        for ref in [ref for ref, flight in self._flying.items() if flight.node == node]:
+            flight = self._flying.pop(ref)
+            with contextlib.suppress(Exception):
+                ray.cancel(ref, force=True)
+            why = f"its machine {address} was lost"
+            answers.append(BatchResult(batch=flight.batch, lost=why, machine_lost=True))
+        return answers
+
+    def _check_stuck(self) -> None:
+        """Raises `ClusterError` where what waits has found no node for so long that none will come."""
+        amounts = self._slots.amounts()
+        problem = None
+        if not self._slots.count:
+            problem = "no node of the cluster is left that can take work"
+        elif self._waiting:
+            task = self._waiting[0].tasks[0]
+            model = task.recipe.model if isinstance(task, FitTask) else task.node
+            problem = unmet_request({model: self._asked(self._waiting[0])}, amounts)
+        if problem is None:
+            self._stuck_since = None
+        elif self._stuck_since is None:
+            self._stuck_since = time.monotonic()
+        elif time.monotonic() - self._stuck_since > self._patience:
+            raise ClusterError(
+                f"{problem}, for {self._patience:.0f} s now",
+                "add nodes and run the same command again: it continues with what is missing",
+            )
+
     def _answer(self, ref: ray.ObjectRef) -> BatchResult:
         import ray
 
-        batch = self._flying.pop(ref)
+        flight = self._flying.pop(ref)
+        batch = flight.batch
+        self._slots.give_back(flight.node, flight.asked)
         try:
             result: BatchResult = ray.get(ref)
         except ray.exceptions.RayTaskError as error:
@@ -183,9 +310,11 @@ class RayBackend:
             return BatchResult(
                 batch=batch, lost="the machine's memory was used up (fewer --workers need less)"
             )
-        except ray.exceptions.WorkerCrashedError:
-            return BatchResult(batch=batch, lost="it was killed, or crashed in compiled code")
         except ray.exceptions.RayError as error:
+            if self._cluster is not None and not self._cluster.lives(flight.node):
+                return BatchResult(batch=batch, lost="its machine was lost", machine_lost=True)
+            if isinstance(error, ray.exceptions.WorkerCrashedError):
+                return BatchResult(batch=batch, lost="it was killed, or crashed in compiled code")
             return BatchResult(batch=batch, lost=_plain(error))
         return replace(result, batch=batch)
 

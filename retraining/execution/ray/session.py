@@ -13,6 +13,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import socket
 import sysconfig
 import tempfile
 import threading
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from retraining.errors import ClusterError, InterruptedRunError
+from retraining.execution.slots import Node
 
 #: Bytes of the embedded object store: tables and columns are megabytes, spilling takes the rest.
 OBJECT_STORE_BYTES = 512 * 1024 * 1024
@@ -31,6 +33,13 @@ START_TIMEOUT_SECONDS = 180.0
 CLOSE_TIMEOUT_SECONDS = 30.0
 #: What Ray adds to the path of its folder for its sockets, whose paths end at 107 characters.
 _LONGEST_FOLDER = 40
+
+#: How long the head of a cluster may take to accept a connection.
+KNOCK_SECONDS = 5.0
+_CLUSTER_STEP = (
+    "start the run on one of the cluster's machines, with the cluster's token where it has one "
+    "(RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH), or send it there with `retrain submit`"
+)
 
 _QUIET = {
     "RAY_SCHEDULER_EVENTS": "0",
@@ -53,7 +62,6 @@ class RaySession:
     """Ray from its start to its end; `workers` are the CPUs of an embedded one (None: the machine's)."""
 
     def __init__(self, *, workers: int | None, address: str) -> None:
-        self.cpus = 1
         self._workers = workers
         self._address = address
         self._thread: threading.Thread | None = None
@@ -87,9 +95,14 @@ class RaySession:
                 )
         if self._error is not None:
             detail = str(self._error).strip().splitlines() or [type(self._error).__name__]
+            if self._address == "local":
+                raise ClusterError(
+                    f"Ray could not be started: {detail[0]}",
+                    f"run with --backend serial, or check {_suspects()}",
+                ) from self._error
+            told = " ".join(line.strip() for line in detail)[:600]
             raise ClusterError(
-                f"Ray could not be started: {detail[0]}",
-                f"run with --backend serial, or check {_suspects(self._address)}",
+                f"the cluster at {self._address} cannot be used: {told}", _CLUSTER_STEP
             ) from self._error
 
     def check(self) -> None:
@@ -108,6 +121,10 @@ class RaySession:
                     "run the same command again: it continues with what is missing "
                     "(with --backend serial where this happens again)",
                 )
+
+    def nodes(self) -> Sequence[Node]:
+        """The nodes that are there."""
+        return living_nodes()
 
     def close(self) -> None:
         """Ends the embedded session, or leaves the cluster; what is still starting ends when it has started."""
@@ -151,6 +168,10 @@ class RaySession:
             # read by Ray once in a process, which keeps the first token for good; leaves no file behind
             os.environ["RAY_AUTH_MODE"] = "token"
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        else:
+            # unset, it means something else in each version of Ray
+            os.environ.setdefault("RAY_AUTH_MODE", "token" if _has_token() else "disabled")
+            _knock(self._address)
         import ray
         from ray._private import worker
 
@@ -164,7 +185,6 @@ class RaySession:
                 self._agents = _processes_of(self._folder) if self._folder is not None else []
             # else the last words of a dead raylet go to this process's stdout
             vars(worker)["_worker_logs_enabled"] = False
-        self.cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def _options(self, local: bool) -> dict[str, Any]:
         options: dict[str, Any] = {
@@ -186,6 +206,21 @@ class RaySession:
         }
 
 
+def living_nodes() -> Sequence[Node]:
+    """The nodes of the Ray that this process is connected to, by their ids."""
+    import ray
+
+    return [
+        Node(
+            id=node["NodeID"],
+            address=f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})",
+            amounts=node["Resources"],
+        )
+        for node in sorted(ray.nodes(), key=lambda one: str(one["NodeID"]))
+        if node["Alive"]
+    ]
+
+
 def abandon() -> None:
     """Ends every process below this one, which is about to end itself while Ray is starting.
 
@@ -198,6 +233,27 @@ def abandon() -> None:
         for folder in Path(_base_folder()).glob(f"{_folder_prefix()}*"):
             shutil.rmtree(folder, ignore_errors=True)
         time.sleep(0.05)
+
+
+def _has_token() -> bool:
+    """Whether a token for a cluster was given, or lies where Ray looks for one."""
+    return (
+        bool(os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"))
+        or (Path.home() / ".ray" / "auth_token").is_file()
+    )
+
+
+def _knock(address: str) -> None:
+    """Raises `ConnectionError` where nobody listens at the address, for which Ray would wait two minutes."""
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", "auto")
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
+    except OSError as error:
+        raise ConnectionError(f"nobody answers at {address} ({error.strerror or error})") from error
 
 
 def _processes_of(folder: str) -> list[Any]:
@@ -244,10 +300,8 @@ def _importable_in_workers() -> Iterator[None]:
             os.environ["PYTHONPATH"] = before
 
 
-def _suspects(address: str) -> str:
+def _suspects() -> str:
     """What may be wrong where Ray does not start."""
-    if address != "local":
-        return f"the address {address}"
     given = os.environ.get("RAY_TMPDIR")
     return f"RAY_TMPDIR ({given}) and the machine's memory" if given else "the machine's memory and /tmp"
 
