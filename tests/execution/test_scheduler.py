@@ -47,7 +47,7 @@ def delivered(commands):
 
 
 class Machine(RuleBasedStateMachine):
-    """Adds tasks, answers, loses workers and machines, repeats answers, stops; poisoned tasks kill every worker that runs them."""
+    """Adds tasks, answers, loses workers and machines, stops; poisoned tasks kill every worker that runs them."""
 
     def __init__(self):
         super().__init__()
