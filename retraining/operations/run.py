@@ -10,8 +10,8 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -19,14 +19,13 @@ from typing import Literal
 from retraining.data.declarations import declaration_of
 from retraining.decide.calendar import iso_of
 from retraining.errors import InterruptedRunError, StoreError
-from retraining.execution.addresses import check_address
 from retraining.execution.backends import Backend
 from retraining.execution.driver import Driver, Execution, Progress
 from retraining.execution.journal import Journal, Pace
-from retraining.execution.serial import SerialBackend
 from retraining.execution.study import NodeResult, World
 from retraining.learn.permitted import permitted
 from retraining.manifest.values import Json
+from retraining.operations.backend import backend_for
 from retraining.operations.conclude import Conclusion, conclude
 from retraining.operations.people import because_of, named_briefly, refuse_half, who_am_i, word_of
 from retraining.operations.prune import prune as prune_orphans
@@ -161,7 +160,7 @@ def carry_out(
     # before anything is paid for that such a store could lose
     store.objects.verify_exclusion()
     run_id = new_run_id(int(started * 1000), os.urandom(4))
-    with _backend(session, store, options, watcher) as open_backend:
+    with backend_for(session, store, options, watcher) as open_backend:
         index = load_results(store.objects, _results_base(session.head), store.keys)
         journal = Journal(store.objects, run_id, pace=options.pace, loose=index.loose, keys=store.keys)
         store.create_json(run_key(run_id), _run_document(session, run_id, started))
@@ -357,41 +356,6 @@ def _nothing_to_do(session: Session | Quiet, after: Head, started: float) -> Run
         seconds=time.time() - started,
         counts=counts,
     )
-
-
-@contextmanager
-def _backend(
-    session: Session, store: Store, options: RunOptions, watcher: Watcher
-) -> Iterator[Callable[[], Backend]]:
-    """What opens the backend when the first task is ready; it is closed at the end, opened or not."""
-    if options.backend == "serial":
-        yield lambda: SerialBackend(
-            store.objects, watcher.stop_asked, watcher.interruptible, session.permissions
-        )
-        return
-    from retraining.execution.ray.backend import RayBackend  # imported only where Ray is used
-
-    # Ray needs seconds to start: it does so while the driver reads data and results
-    backend = RayBackend(
-        store_url=session.store_url,
-        objects=store.objects,
-        workers=options.workers,
-        address=check_address(options.address),
-        wait_seconds=options.wait_for_nodes,
-        say=watcher.said,
-        requests={
-            model.name: model.resources
-            for decision in session.plan.active
-            if (model := session.manifest.models[session.graph.node(decision.node).model])
-        },
-        permissions=session.permissions,
-    )
-    try:
-        if session.plan.fits[0]:
-            backend.start()
-        yield lambda: backend.ready(watcher.stop_asked)
-    finally:
-        backend.close()
 
 
 def _champion_columns(session: Session, store: Store) -> dict[str, set[str]]:
