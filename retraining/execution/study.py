@@ -354,8 +354,11 @@ class Study:
 
     def needs_approval(self, node: str) -> bool:
         """True where a person has to approve what the node's challenger wins."""
-        model = self.world.manifest.models[self.world.graph.node(node).model]
-        return model.gate.approve == "manual" and node not in self.world.promoted
+        gate = self.world.manifest.models[self.world.graph.node(node).model].gate
+        state = self.world.states.get(node)
+        first = state is None or state.version is None
+        asked = gate.first_release if first else gate.approve
+        return asked == "manual" and node not in self.world.promoted
 
     def forced(self, node: str) -> bool:
         """True where `--force` asked for the node."""

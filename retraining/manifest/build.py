@@ -212,6 +212,7 @@ def _gate(reading: Reading | None) -> GateRules:
         return plain
     shift = reading.value(Gates.REFIT_SHIFT)
     limits = reading.value(Gates.LIMITS) or {}
+    approve = reading.value(Gates.APPROVE) or plain.approve
     return GateRules(
         margin=_margin(reading.value(Gates.MARGIN)),
         limits=tuple(_limit(metric, cast("Reading", item.value)) for metric, item in limits.items()),
@@ -220,7 +221,8 @@ def _gate(reading: Reading | None) -> GateRules:
         dummy=cast("Literal['warn', 'reject']", reading.value(Gates.DUMMY) or plain.dummy),
         slices=reading.value(Gates.SLICES) or (),
         by=cast("Literal['node', 'model']", reading.value(Gates.BY) or plain.by),
-        approve=cast("Literal['auto', 'manual']", reading.value(Gates.APPROVE) or plain.approve),
+        approve=cast("Literal['auto', 'manual']", approve),
+        first_release=cast("Literal['auto', 'manual']", reading.value(Gates.FIRST_RELEASE) or approve),
         on_insufficient=cast(
             "Literal['keep', 'ship_if_limits']",
             reading.value(Gates.ON_INSUFFICIENT) or plain.on_insufficient,

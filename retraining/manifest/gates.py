@@ -77,6 +77,12 @@ class Gates:
         about="manual: a winner is released when a person says so with `retrain promote`",
         default="auto",
     )
+    FIRST_RELEASE: Final = Field(
+        name="first_release",
+        shape=Choice(options=("auto", "manual")),
+        about="auto: the first version of a node, which replaces nothing, is released without asking",
+        default="as `approve`",
+    )
     ON_INSUFFICIENT: Final = Field(
         name="on_insufficient",
         shape=Choice(options=("keep", "ship_if_limits")),
@@ -86,5 +92,16 @@ class Gates:
     RECORD: Final = Record(
         name="gate",
         what="a gate",
-        fields=(MARGIN, LIMITS, SLICES, BY, MIN_CLUSTERS, REFIT_SHIFT, DUMMY, APPROVE, ON_INSUFFICIENT),
+        fields=(
+            MARGIN,
+            LIMITS,
+            SLICES,
+            BY,
+            MIN_CLUSTERS,
+            REFIT_SHIFT,
+            DUMMY,
+            APPROVE,
+            FIRST_RELEASE,
+            ON_INSUFFICIENT,
+        ),
     )

@@ -206,7 +206,10 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRules:
-    """When a challenger may replace its champion (MANIFEST 1)."""
+    """When a challenger may replace its champion (MANIFEST 1).
+
+    `approve` says who releases a winner, `first_release` who does where it replaces nothing.
+    """
 
     margin: Margin = Margin()
     limits: tuple[Limit, ...] = ()
@@ -216,6 +219,7 @@ class GateRules:
     slices: tuple[str, ...] = ()
     by: Literal["node", "model"] = "node"
     approve: Literal["auto", "manual"] = "auto"
+    first_release: Literal["auto", "manual"] = "auto"
     on_insufficient: Literal["keep", "ship_if_limits"] = "keep"
 
 

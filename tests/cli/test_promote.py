@@ -51,6 +51,18 @@ def test_a_winner_and_its_reader_wait_for_approval_and_no_run_retrains_them(chai
     assert type_("ls", "--select", "state:pending").out.split() == ["up", "down"]
 
 
+@pytest.mark.parametrize(("gate", "first"), [("", "pending"), (", first_release: auto", "promoted")])
+def test_a_first_version_waits_as_well_unless_the_manifest_lets_it_out(
+    chain: Path, type_: Type, gate: str, first: str
+) -> None:
+    change(UP, MANUAL_UP.replace("manual", f"manual{gate}"))
+    Path("store").rename("before")
+    assert run(type_) == {"up": first, "down": first}
+    if first == "promoted":
+        change("features: [noise]\n    estimator", "features: [x]\n    estimator")
+        assert run(type_) == {"up": "pending", "down": "pending"}
+
+
 @pytest.mark.usefixtures("manual")
 def test_approval_releases_the_set_without_the_data_and_without_a_fit(chain: Path, type_: Type) -> None:
     improve()
