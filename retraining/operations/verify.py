@@ -13,6 +13,7 @@ from retraining.store import verification
 from retraining.store.commits import Housekeeping
 from retraining.store.documents import digest_of
 from retraining.store.entries import entry_key
+from retraining.store.feedback import batch_key, newest_batch
 from retraining.store.results import merge_results
 from retraining.store.runs import new_run_id
 from retraining.store.signing import KEY_VARIABLE
@@ -46,9 +47,9 @@ def verify_and_sign(stored: Stored, *, who: str) -> tuple[Soundness, int | None]
     run = new_run_id(int(now.timestamp() * 1000), os.urandom(4))
     # finished fits that only unsigned segments or packs tell of are vouched for too
     merged = merge_results(store.objects, run, head.entry.results)
-    digests = {
-        number: digest_of(store.objects.get(entry_key(number))) for number in range(1, head.sequence + 1)
-    }
+    keys = [entry_key(number) for number in range(1, head.sequence + 1)]
+    keys += [batch_key(number) for number in range(1, newest_batch(store) + 1)]
+    digests = {key: digest_of(store.objects.get(key)) for key in keys}
     after = store.commit(
         Update(),
         (),

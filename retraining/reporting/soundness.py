@@ -18,7 +18,8 @@ _SHOWN = 50
 class Finding:
     """An object that is missing or damaged: why, what needs it, and what helps.
 
-    `kind` is what it is for: `log`, `release`, `attempt`, `record` (of a run), `cache` or `history`.
+    `kind` is what it is for: `log`, `release`, `attempt`, `record` (of a run), `feedback`, `cache` or
+    `history`.
     """
 
     key: str

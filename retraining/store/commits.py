@@ -103,6 +103,7 @@ class Commit:
     snapshots: Mapping[str, ObjectPointer] = field(default_factory=dict)
     results: ResultsBase | None = None
     housekeeping: Housekeeping | None = None
+    feedback_through: int = 0
 
     def land(self, read_head: Callable[[], Head], read_entry: Callable[[int], LogEntry]) -> Head:
         """The head that this commit made, on whatever head is the newest when its turn comes.
@@ -222,6 +223,7 @@ class Commit:
             condemned=condemned,
             vouched=vouched,
             oldest_release=oldest,
+            feedback_through=max(self.feedback_through, 0 if known is None else known.feedback_through),
         )
 
     def _results(self, known: ResultsBase | None, rescuer: Rescuer) -> ResultsBase | None:

@@ -97,7 +97,8 @@ class LogEntry:
     `results` is the newest merge of result segments. `condemned` is the list of the objects that
     the newest gc will delete: no later entry names any of them. Releases before `oldest_release`
     are no longer kept; None: all are. `vouched` lists the digests of entries that were not signed when
-    they were written and are accepted. `signed` says whether a signature was on the entry as it was read.
+    they were written and are accepted. `feedback_through` is the number of the last batch of late labels
+    that a run had seen. `signed` says whether a signature was on the entry as it was read.
     """
 
     sequence: int
@@ -115,6 +116,7 @@ class LogEntry:
     condemned: ObjectPointer | None = None
     oldest_release: int | None = None
     vouched: ObjectPointer | None = None
+    feedback_through: int = 0
     signed: bool = field(default=False, compare=False)
 
     def to_bytes(self, keys: Keys = NO_KEYS, store_id: str = "") -> bytes:
@@ -137,6 +139,7 @@ class LogEntry:
                 "condemned": None if self.condemned is None else self.condemned.to_json(),
                 "oldest_release": self.oldest_release,
                 "vouched": None if self.vouched is None else self.vouched.to_json(),
+                "feedback_through": self.feedback_through,
             }
         )
         return sign(document, keys, _purpose(store_id))
@@ -214,6 +217,7 @@ def parse_entry(data: bytes, key: str, keys: Keys = NO_KEYS, store_id: str = "")
             vouched=ObjectPointer.from_json(fields.mapping(document, "vouched"))
             if document.get("vouched") is not None
             else None,
+            feedback_through=fields.optional_integer(document, "feedback_through") or 0,
             signed=signed,
         )
     except ValueError as error:

@@ -127,7 +127,7 @@ class Store:
         self.store_id = store_id
         self._ports = Ports() if ports is None else ports
         self._trusting = False
-        self._vouched: Mapping[int, str] | None = None
+        self._vouched: Mapping[str, str] | None = None
 
     def trusting(self) -> Store:
         """The same store, which reads what nobody signed and still signs: to begin signing with."""
@@ -165,19 +165,25 @@ class Store:
         try:
             return parse_entry(data, key, self.keys, self.store_id)
         except SignatureError:
-            if self._vouches(sequence, data):
+            if self.takes_unsigned(key, data):
                 return parse_entry(data, key)
             raise
 
-    def _vouches(self, sequence: int, data: bytes) -> bool:
-        """Whether the newest entry, which is signed, has these bytes in its list of accepted older ones."""
-        if self._vouched is None:
-            key = entry_key(self._newest())
-            newest = parse_entry(self.objects.get(key), key, self.keys, self.store_id)
-            self._vouched = self._read_vouched(newest.vouched)
-        return self._vouched.get(sequence) == digest_of(data)
+    def takes_unsigned(self, key: str, data: bytes) -> bool:
+        """Whether an object counts though no key signed it.
 
-    def _read_vouched(self, pointer: ObjectPointer | None) -> dict[int, str]:
+        The newest entry, which is signed, has its bytes in the list of what it vouches for; or the store trusts.
+        """
+        if self._trusting:
+            return True
+        if self._vouched is None:
+            number = self._newest()
+            at = entry_key(number)
+            newest = parse_entry(self.objects.get(at), at, self.keys, self.store_id) if number else None
+            self._vouched = {} if newest is None else self._read_vouched(newest.vouched)
+        return self._vouched.get(key) == digest_of(data)
+
+    def _read_vouched(self, pointer: ObjectPointer | None) -> dict[str, str]:
         return {} if pointer is None else read_vouched(self.read_object(pointer), pointer.at)
 
     def entries(self) -> Iterator[LogEntry]:
@@ -228,6 +234,7 @@ class Store:
         snapshots: Mapping[str, ObjectPointer] | None = None,
         results: ResultsBase | None = None,
         housekeeping: Housekeeping | None = None,
+        feedback_through: int = 0,
     ) -> Head:
         """The head after the update was committed on the newest head (STORE 4); durable when it returns.
 
@@ -236,8 +243,8 @@ class Store:
         `start` is the head that the run read before it looked for anything in the store: what gc has
         condemned at it or since is copied under a new name before the entry names it. `snapshots` replaces the
         pinned snapshots of the datasets that it names, `results` the merge of result segments where
-        it reaches further. An update with `housekeeping`, which every one of kind `gc` has, lands on
-        `start` or not at all.
+        it reaches further, `feedback_through` the number of the last batch of late labels that was seen. An
+        update with `housekeeping`, which every one of kind `gc` has, lands on `start` or not at all.
 
         Raises ReleaseConflictError where a requirement no longer holds or an object that the update
         names is gone, CommitOutcomeUnknownError where the store does not tell whether the entry
@@ -267,6 +274,7 @@ class Store:
             snapshots=snapshots or {},
             results=results,
             housekeeping=housekeeping,
+            feedback_through=feedback_through,
         )
         head = commit.land(self.read_head, self.read_entry)
         # The entry is durable: what may go wrong with a hint is nobody's concern.

@@ -1,6 +1,6 @@
 """Reads a store again and compares every byte with what its records say of it.
 
-Kept releases, the newest attempts, the log, indexes and the records of runs always; packs as a whole,
+Kept releases, the newest attempts, the log, late labels, indexes and the records of runs always; packs as a whole,
 with their cached fits, result segments, hints and what is left of older entries unless only the rest
 is asked for. Nothing is changed, and nothing stops at the first damage.
 """
@@ -16,6 +16,7 @@ from retraining.release.values import BlobPointer, NodeState
 from retraining.store.condemned import pointers_of, read_condemned
 from retraining.store.documents import parse_document
 from retraining.store.entries import RELEASING, LogEntry, ObjectPointer, entry_key, sequence_of
+from retraining.store.feedback import batch_key, batch_number, read_batch
 from retraining.store.log import Store, parse_hint
 from retraining.store.nodes import Shard, read_rows
 from retraining.store.objects import Objects
@@ -26,7 +27,7 @@ from retraining.store.runs import check_events
 __all__ = ["Damage", "Kind", "Verification", "verify"]
 
 _Found = TypeVar("_Found")
-Kind: TypeAlias = Literal["log", "release", "attempt", "record", "cache", "history"]
+Kind: TypeAlias = Literal["log", "release", "attempt", "record", "feedback", "cache", "history"]
 
 _RESTORE_LOG = (
     "restore this object from a backup of the store; `retrain releases` shows what can still be read"
@@ -37,6 +38,9 @@ _DOCUMENT = "restore this pack from a backup, or `retrain rollback` to a release
 _BESIDE = "restore this pack from a backup, or leave it: what releases need of it is whole; do not delete it"
 _CACHE = "delete this object: what a run needs of it is made again"
 _HISTORY = "delete this object: only a release that is no longer kept, or no longer current, named it"
+_LABELS = (
+    "restore this object from a backup, or add its labels again; until it is whole no run can tell what is known"
+)
 _RECORD = "restore this object from a backup, or delete it: only reports about that run need it"
 
 
@@ -78,6 +82,7 @@ def verify(store: Store, *, everything: bool = True) -> Verification:
         check.entry(entry)
     check.pointers()
     check.records()
+    check.feedback(entries)
     if everything:
         check.caches()
         check.history(entries)
@@ -192,6 +197,17 @@ class _Check:
                 self._try(place, self._store.read_json, info.key)
             elif info.key.endswith(".jsonl"):
                 self._try(place, self._events, info.key)
+
+    def feedback(self, entries: Sequence[LogEntry]) -> None:
+        """Read all batches of late labels: those that are there, and those that a release says it saw."""
+        numbers = [entry.feedback_through for entry in entries]
+        numbers += [
+            number for info in self._objects.list("feedback/") if (number := batch_number(info.key))
+        ]
+        for number in range(1, max(numbers, default=0) + 1):
+            place = _Place(key=batch_key(number), kind="feedback", remedy=_LABELS)
+            found = self._try(place, read_batch, self._store, number)
+            self.bytes += 0 if found is None else found.bytes
 
     def caches(self) -> None:
         """Read the packs with all their blobs, result segments and their merges, and sealed hints."""
