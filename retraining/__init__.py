@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from retraining.compat import ModelRetrainer
     from retraining.errors import DataError, InputError, ManifestError, RetrainingError, StoreError
     from retraining.manifest import load_manifest
+    from retraining.operations.feedback import add_feedback
     from retraining.operations.fits import fit_rows
     from retraining.operations.plan import plan
     from retraining.operations.predict import predict
@@ -35,6 +36,7 @@ __all__ = [
     "RunOptions",
     "StoreError",
     "__version__",
+    "add_feedback",
     "fit_rows",
     "load_exported",
     "load_manifest",
@@ -54,6 +56,7 @@ _HOMES = {
     "RetrainingError": "retraining.errors",
     "RunOptions": "retraining.operations.run",
     "StoreError": "retraining.errors",
+    "add_feedback": "retraining.operations.feedback",
     "fit_rows": "retraining.operations.fits",
     "load_exported": "retraining.prediction.exported",
     "load_manifest": "retraining.manifest",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from retraining.data.edges import Groups, Link, Newest
 from retraining.data.rows import cell_starts
 from retraining.data.tables import Table
+from retraining.decide.fingerprints import ColumnDigests
 from retraining.decide.recipes import Recipe
 from retraining.manifest.values import Input
 
@@ -144,19 +145,28 @@ def usable_rows(rows: Rows, inputs: Sequence[UpstreamColumn]) -> NDArray[np.bool
     return usable
 
 
-def column_digests(
+def column_digests(values: Floats, part: NDArray[np.int32], known: NDArray[np.int32]) -> ColumnDigests:
+    """The digests of an assembled column on each (part, known) cell of a node's rows, and on each part."""
+    normal = values + 0.0
+    normal[np.isnan(normal)] = np.nan
+    whole = np.zeros(len(part), np.int32)
+    return ColumnDigests(
+        cells=_slice_digests(normal, part, known),
+        parts={at: digest for (at, _), digest in _slice_digests(normal, part, whole).items()},
+    )
+
+
+def _slice_digests(
     values: Floats, part: NDArray[np.int32], known: NDArray[np.int32]
-) -> Mapping[tuple[int, int], str]:
-    """The digest of an assembled column on each (part, known) cell of a node's rows."""
+) -> dict[tuple[int, int], str]:
     order = np.lexsort((part, known))
     part, known = part[order], known[order]
     starts = cell_starts(part, known)
-    normal = values[order] + 0.0
-    normal[np.isnan(normal)] = np.nan
     ends = [*starts[1:], len(order)] if starts else []
+    ordered = values[order]
     return {
         (int(part[start]), int(known[start])): hashlib.sha256(
-            np.ascontiguousarray(normal[start:end]).data
+            np.ascontiguousarray(ordered[start:end]).data
         ).hexdigest()[:16]
         for start, end in zip(starts, ends, strict=True)
     }

@@ -126,3 +126,17 @@ def to_numpy(array: pa.Array, missing: float = np.nan) -> np.ndarray:
         return np.empty(0, kind)
     values = np.frombuffer(buffer, kind, count=len(array), offset=array.offset * kind.itemsize)
     return np.where(to_numpy(array.is_null()) > 0, kind.type(missing), values) if array.null_count else values
+
+
+def from_column(column: Column) -> pa.Array:
+    """A column's values as the data has them, null where they are missing."""
+    missing = column.missing()
+    if column.kind == "category":
+        texts = pa.array(column.categories, pa.string())
+        codes = pa.array(np.maximum(column.values.astype(np.int64), 0), mask=missing)
+        return texts.take(codes) if len(texts) else pa.nulls(len(missing), pa.string())
+    if column.kind == "timestamp":
+        return pa.array(column.values.astype("datetime64[us]"), pa.timestamp("us", tz="UTC"), mask=missing)
+    if column.kind == "bool":
+        return pa.array(np.nan_to_num(column.values.astype(np.float64)).astype(bool), mask=missing)
+    return pa.array(column.values, mask=missing)

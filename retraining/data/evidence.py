@@ -71,6 +71,10 @@ class RowEvidence:
         else:
             delay = 0 if target.known_after is None else round(target.known_after.total_seconds() * 1_000_000)
             known = decided[rows] + delay
+        late = self.table.late.get(target.column)
+        if late is not None:
+            told = late.known[rows]
+            known = np.where(told > known, told, known)
         if self.dataset.ingested is not None:
             seen = self.table.columns[self.dataset.ingested].values[rows].astype(np.int64)
             known = np.where(known == NO_MOMENT, NO_MOMENT, np.maximum(known, seen))

@@ -18,7 +18,7 @@ from retraining.data.tables import NO_MOMENT, Table, key_hash, mix
 from retraining.decide.calendar import NEVER, Calendar
 from retraining.decide.fits import Before, Cell, LeftOut, in_slice
 from retraining.decide.recipes import Recipe, microseconds
-from retraining.decide.snapshots import SAMPLE, NodeData
+from retraining.decide.snapshots import SAMPLE, BatchCount, NodeData
 from retraining.errors import DataError
 from retraining.manifest.values import Dataset, FoldScheme, TimeScheme
 
@@ -119,7 +119,7 @@ def node_rows(recipe: Recipe, table: Table, dataset: Dataset, as_of: int, classe
     every = rows = partition_rows(recipe, table)
     if dataset.time is not None:
         rows = rows[_exists_from(table, dataset)[rows] <= as_of]
-    target, labelled = encode_labels(recipe, table.columns[recipe.target.column].take(rows), classes)
+    target, labelled = encode_labels(recipe, table.label(recipe.target.column).take(rows), classes)
     trained_on = _trained_on(recipe, table, rows)
     labelled = labelled & trained_on
     weight = _weights(recipe, table, rows, labelled)
@@ -135,7 +135,7 @@ def classes_of(recipes: Sequence[Recipe], table: Table, dataset: Dataset, as_of:
     """The classes of a model in output order, from the labels of its nodes that exist at `as_of`; () for regression."""
     if recipes[0].task == "regression":
         return ()
-    column = table.columns[recipes[0].target.column]
+    column = table.label(recipes[0].target.column)
     rows = np.concatenate([partition_rows(recipe, table) for recipe in recipes])
     if dataset.time is not None:
         rows = rows[_exists_from(table, dataset)[rows] <= as_of]
@@ -147,7 +147,7 @@ def describe(recipe: Recipe, table: Table, found: NodeRows, classes: Classes) ->
     """The evidence of a node's rows for planning: cells with their digests, and counts by state."""
     inputs = [table.columns[name].take(found.rows).words() for name in recipe.features]
     # by value, not by position: another order of classes is no change of the data
-    label = table.columns[recipe.target.column].take(found.rows).words()
+    label = table.label(recipe.target.column).take(found.rows).words()
     weights = [] if found.weight is None else [(found.weight + 0.0).view(np.uint64)]
     cells = _cells(found, [*inputs, label, *weights])
     features = _feature_digests(found, inputs, table)
@@ -163,6 +163,7 @@ def describe(recipe: Recipe, table: Table, found: NodeRows, classes: Classes) ->
         holdout=found.holdout,
         counts=_counts(found),
         sample=sample,
+        feedback=_feedback(recipe, table, found),
     )
 
 
@@ -279,7 +280,7 @@ def _time_rows(
     current = calendar.block_at(as_of)
     newest = int(part.max()) if len(part) else current
     known_now = labelled & (known_at <= as_of)
-    delay = _label_delay(recipe, decided, known_at, known_now)
+    delay = _label_delay(recipe, decided, _first_known(recipe, table, dataset, rows, decided), known_now)
     return NodeRows(
         rows=rows,
         part=part,
@@ -316,15 +317,48 @@ def _known_at(
     rows: NDArray[np.intp],
     decided: NDArray[np.int64],
 ) -> NDArray[np.int64]:
+    """When each row's label was known, late labels by what feedback says and no earlier than the manifest allows."""
+    known = _stated(recipe, table, rows, decided)
+    late = table.late.get(recipe.target.column)
+    if late is not None:
+        known = np.maximum(known, late.known[rows])
+    return _seen(known, table, dataset, rows)
+
+
+def _first_known(
+    recipe: Recipe,
+    table: Table,
+    dataset: Dataset,
+    rows: NDArray[np.intp],
+    decided: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """When a label of each row was known first: one that is corrected later was there nonetheless."""
+    known = _stated(recipe, table, rows, decided)
+    late = table.late.get(recipe.target.column)
+    if late is not None:
+        own = ~table.columns[recipe.target.column].take(rows).missing() & (known != NO_MOMENT)
+        known = np.where(own, known, np.maximum(known, late.first[rows]))
+    return _seen(known, table, dataset, rows)
+
+
+def _stated(
+    recipe: Recipe, table: Table, rows: NDArray[np.intp], decided: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """When the manifest says that labels are known."""
     if recipe.target.known_at is not None:
-        known = table.columns[recipe.target.known_at].values[rows].astype(np.int64, copy=False)
-    else:
-        delay = recipe.target.known_after
-        known = decided + int(delay.total_seconds() * 1_000_000 if delay is not None else 0)
-    if dataset.ingested is not None:
-        seen = table.columns[dataset.ingested].values[rows].astype(np.int64, copy=False)
-        known = np.where(known == NO_MOMENT, NO_MOMENT, np.maximum(known, seen))
-    return known
+        return table.columns[recipe.target.known_at].values[rows].astype(np.int64, copy=False)
+    delay = recipe.target.known_after
+    return decided + int(delay.total_seconds() * 1_000_000 if delay is not None else 0)
+
+
+def _seen(
+    known: NDArray[np.int64], table: Table, dataset: Dataset, rows: NDArray[np.intp]
+) -> NDArray[np.int64]:
+    """The moments, none before its row existed."""
+    if dataset.ingested is None:
+        return known
+    seen = table.columns[dataset.ingested].values[rows].astype(np.int64, copy=False)
+    return np.where(known == NO_MOMENT, NO_MOMENT, np.maximum(known, seen))
 
 
 def _label_delay(
@@ -407,6 +441,34 @@ def _sample(found: NodeRows, words: list[NDArray[np.uint64]], table: Table) -> t
     # 53 bits are whole numbers in every reader of JSON
     hashes = np.unique(state[found.labelled] >> np.uint64(11))
     return tuple(hashes[:SAMPLE].tolist())
+
+
+def _feedback(recipe: Recipe, table: Table, found: NodeRows) -> tuple[BatchCount, ...]:
+    """What each batch of late labels did to the node's rows.
+
+    A label that came counts where the newest fit may learn from it, and waits till then; one that was replaced or
+    taken away is missing from the fits at once.
+    """
+    late = table.late.get(recipe.target.column)
+    if late is None:
+        return ()
+    own = late.take(found.rows)
+    touched = own.batch > 0
+    if found.excluded is not None:
+        touched &= ~found.excluded
+    gone = own.labels.missing()
+    touched &= found.labelled | gone
+    changed = own.replaced | gone
+    learnt = changed | (found.known <= found.next_block if found.next_block is not None else True)
+    numbers, place = np.unique(own.batch[touched], return_inverse=True)
+    counts = [
+        np.bincount(place, chosen[touched], len(numbers)).astype(int).tolist()
+        for chosen in (learnt, changed, ~learnt)
+    ]
+    return tuple(
+        BatchCount(batch=number, rows=rows, corrected=corrected, waiting=waiting)
+        for number, rows, corrected, waiting in zip(numbers.tolist(), *counts, strict=True)
+    )
 
 
 def _digest(columns: Sequence[NDArray[np.generic]]) -> str:

@@ -136,13 +136,45 @@ def _grouped(columns: Sequence[Column]) -> Groups:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LateLabels:
+    """What feedback made of a label column, row by row, `(n_rows,)`.
+
+    `labels` is the column with every label that came, changed or was taken away; `known` the moment at which
+    feedback says that the row's label was known, `first` that of the first label that feedback had for it, `batch`
+    the batch that brought it (`NO_MOMENT` and 0 where the row has its label from the table), and `replaced`
+    whether it took the place of another label.
+    """
+
+    labels: Column
+    known: NDArray[np.int64]
+    first: NDArray[np.int64]
+    batch: NDArray[np.int64]
+    replaced: NDArray[np.bool_]
+
+    def take(self, rows: NDArray[np.intp]) -> LateLabels:
+        """The labels of `rows`."""
+        return LateLabels(
+            labels=self.labels.take(rows),
+            known=self.known[rows],
+            first=self.first[rows],
+            batch=self.batch[rows],
+            replaced=self.replaced[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """The columns of a dataset that a manifest uses, rows sorted by key."""
+    """The columns of a dataset that a manifest uses, rows sorted by key.
+
+    `late` has the label columns that feedback changed. Whoever reads a column as a label asks `label`: a feature
+    of the same column is what it was when the row's prediction was made.
+    """
 
     dataset: str
     key: tuple[str, ...]
     columns: Mapping[str, Column]
     n_rows: int
+    late: Mapping[str, LateLabels] = field(default_factory=dict)
     _groups: dict[tuple[str, ...], Groups] = field(default_factory=dict, repr=False, compare=False)
 
     def groups(self, names: Sequence[str]) -> Groups:
@@ -152,10 +184,20 @@ class Table:
             known = self._groups[tuple(names)] = _grouped([self.columns[name] for name in names])
         return known
 
+    def label(self, name: str) -> Column:
+        """A label column as feedback left it."""
+        late = self.late.get(name)
+        return self.columns[name] if late is None else late.labels
+
     def take(self, rows: NDArray[np.intp]) -> Table:
         """The table restricted to `rows` (which must keep the order)."""
-        columns = {name: column.take(rows) for name, column in self.columns.items()}
-        return Table(dataset=self.dataset, key=self.key, columns=columns, n_rows=len(rows))
+        return Table(
+            dataset=self.dataset,
+            key=self.key,
+            columns={name: column.take(rows) for name, column in self.columns.items()},
+            n_rows=len(rows),
+            late={name: late.take(rows) for name, late in self.late.items()},
+        )
 
 
 def key_hash(columns: Sequence[Column]) -> NDArray[np.uint64]:

@@ -15,8 +15,20 @@ from retraining.decide.recipes import Recipe, digest_of
 from retraining.decide.snapshots import NodeData
 from retraining.release.values import Parts
 
-#: The digests of one assembled input on a node's (part, known) cells.
-CellDigests = Mapping[tuple[int, int], str]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnDigests:
+    """The digests of one assembled input on a node's rows.
+
+    `cells` are by (part, known): what fits learn from. `parts` are by block or fold: what fits predict from, which
+    is the same whether a label came or not.
+    """
+
+    cells: Mapping[tuple[int, int], str]
+    parts: Mapping[int, str]
+
+
+_NOTHING = ColumnDigests(cells={}, parts={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +41,7 @@ class Evidence:
 
     recipe: Recipe
     data: NodeData
-    upstream: Mapping[tuple[frozenset[int] | None, str], CellDigests]
+    upstream: Mapping[tuple[frozenset[int] | None, str], ColumnDigests]
     environment: str
 
     def fit(self, left_out: LeftOut) -> str:
@@ -50,7 +62,7 @@ class Evidence:
         """The fingerprint of what a fit predicts for all rows of one block or fold."""
         context = left_out.folds if isinstance(left_out, Folds) else None
         inputs = {
-            item.column: _over(self.upstream.get((context, item.column), {}), lambda p, _: p == part)
+            item.column: self.upstream.get((context, item.column), _NOTHING).parts.get(part, "")
             for item in self.recipe.inputs
         }
         features = self.data.features.get(part, "")
@@ -73,7 +85,7 @@ class Evidence:
         first = self.recipe.first_block(left_out)
         return {
             item.column: _over(
-                self.upstream.get((context, item.column), {}),
+                self.upstream.get((context, item.column), _NOTHING).cells,
                 lambda part, known: in_slice(part, known, left_out, first),
             )
             for item in self.recipe.inputs
@@ -90,7 +102,7 @@ def version_of(node: str, parts: Parts, left_out: LeftOut) -> str:
     return digest_of({"node": node, "parts": parts.to_json(), "cut": str(left_out)})[7:23]
 
 
-def _over(digests: CellDigests, wanted: Callable[[int, int], bool]) -> str:
+def _over(digests: Mapping[tuple[int, int], str], wanted: Callable[[int, int], bool]) -> str:
     state = hashlib.sha256()
     for (part, known), digest in sorted(digests.items()):
         if wanted(part, known):

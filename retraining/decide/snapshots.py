@@ -18,6 +18,20 @@ SAMPLE = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchCount:
+    """What one batch of late labels did to a node's rows: those that have their label from it.
+
+    `rows` have a label that came or changed, `corrected` of them one that took another's place or was taken
+    away; `waiting` have one that no fit may learn from yet, and are not among `rows`.
+    """
+
+    batch: int
+    rows: int
+    corrected: int
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeData:
     """The rows of a node: training cells, feature digests, the next block and the holdout.
 
@@ -27,6 +41,7 @@ class NodeData:
     `decide.states.STATES`, as far as can be told before a fit is made; `gate_until` is the moment (in
     microseconds) of the newest row that the gate fit learns from. `sample` (fold scheme only) are the
     smallest `SAMPLE` hashes of labelled rows with key and label, ascending: all of them where there are fewer.
+    `feedback` is what each batch of late labels did, by its number.
     """
 
     node: str
@@ -40,6 +55,7 @@ class NodeData:
     sample: tuple[int, ...] = ()
     states: Mapping[str, int] = field(default_factory=dict)
     gate_until: int | None = None
+    feedback: tuple[BatchCount, ...] = ()
 
     def slice_digest(self, left_out: LeftOut, first: int | None = None) -> str:
         """The digest of the cells that a fit learns from: the data's part of its fingerprint.
@@ -50,6 +66,7 @@ class NodeData:
 
     def to_json(self) -> dict[str, Json]:
         """The value as a document, for `node_data_from_json`."""
+        counts: list[Json] = [[c.batch, c.rows, c.corrected, c.waiting] for c in self.feedback]
         return {
             "node": self.node,
             "cells": [[c.part, c.known, c.rows, c.digest] for c in self.cells],
@@ -62,6 +79,7 @@ class NodeData:
             "sample": list(self.sample),
             "states": dict(self.states),
             "gate_until": self.gate_until,
+            **({"feedback": counts} if counts else {}),
         }
 
 
@@ -88,4 +106,8 @@ def node_data_from_json(doc: Mapping[str, Any]) -> NodeData:
         sample=tuple(doc.get("sample", ())),
         states=dict(doc.get("states", {})),
         gate_until=doc.get("gate_until"),
+        feedback=tuple(
+            BatchCount(batch=batch, rows=rows, corrected=corrected, waiting=waiting)
+            for batch, rows, corrected, waiting in doc.get("feedback", ())
+        ),
     )

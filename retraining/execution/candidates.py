@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retraining.data.rows import NodeRows
-from retraining.decide.fingerprints import CellDigests, Evidence
+from retraining.decide.fingerprints import ColumnDigests, Evidence
 from retraining.decide.fits import Before, Context, Folds, LeftOut, column_fit, fit_context
 from retraining.decide.lineage import FedCell, Handed
 from retraining.decide.recipes import Recipe, digest_of
@@ -78,7 +78,7 @@ class Candidate:
     base: Candidate | None = None
     told: tuple[str, str] | None = None  # a champion's lineage: its digest, and the pack that holds it
     inputs: dict[Context, tuple[InputSpec, ...]] = field(default_factory=dict)
-    digests: dict[tuple[Context, str], CellDigests] = field(default_factory=dict)
+    digests: dict[tuple[Context, str], ColumnDigests] = field(default_factory=dict)
     usable: dict[Context, NDArray[np.bool_]] = field(default_factory=dict)
     coverage: dict[str, float] = field(default_factory=dict)
     damaged: set[str] = field(default_factory=set)  # recorded fits whose stored model cannot be read

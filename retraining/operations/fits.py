@@ -25,9 +25,9 @@ from retraining.data.columns import (
     unite,
     usable_rows,
 )
+from retraining.data.conversion import from_column
 from retraining.data.evidence import RowEvidence
 from retraining.data.labels import Classes
-from retraining.data.tables import Column
 from retraining.decide.calendar import micros
 from retraining.decide.fits import Context, LeftOut, fit_context, parse_left_out
 from retraining.decide.lineage import Feed, Lineage, lineage_from_json
@@ -39,6 +39,7 @@ from retraining.graph.nodes import is_pool
 from retraining.manifest import load_manifest
 from retraining.manifest.values import Input, Json
 from retraining.operations.files import find_dataset_files
+from retraining.operations.labels import PinnedFeedback
 from retraining.operations.observe import Observation, observe
 from retraining.operations.session import parse_moment, store_url
 from retraining.store.documents import digest_of
@@ -111,15 +112,17 @@ def fit_rows(
             f"{url}: no version of {node} is released", "`retrain status` lists the released nodes"
         )
     document: dict[str, Any] = json.loads(read_blob(opened.objects, state.document))
-    begun = opened.read_json(run_key(state.run)).get("as_of")
-    if not isinstance(begun, str):
+    run = opened.read_json(run_key(state.run))
+    begun, through = run.get("as_of"), run.get("feedback_through", 0)
+    if not isinstance(begun, str) or not isinstance(through, int):
         raise NotFoundError(
             f"the store does not tell the moment of run {state.run}, which made {node}",
             f"make the version anew: retrain run --force '{node}'",
         )
     as_of = parse_moment(begun, loaded.timezone)
     files = find_dataset_files(loaded, data or {})
-    seen = observe(loaded, micros(as_of.astimezone(dt.UTC)), None, files)
+    feedback = PinnedFeedback(store=opened, through=through)
+    seen = observe(loaded, micros(as_of.astimezone(dt.UTC)), None, files, feedback=feedback)
     released = _Released(seen, opened, document, _lineages(opened, state.document.pack))
     return released.rows_of(_left_out(document, fit))
 
@@ -182,13 +185,13 @@ class _Released:
             name: values for one in inputs for name, values in zip(one.names, one.at(at).T, strict=True)
         }
         features = {name: pa.array(values, from_pandas=True) for name, values in handed.items()}
-        features |= {name: _arrow(table.columns[name].take(at)) for name in recipe.features}
+        features |= {name: from_column(table.columns[name].take(at)) for name in recipe.features}
         return FitRows(
             node=recipe.node,
             fit=str(left_out),
-            keys=pa.table({name: _arrow(table.columns[name].take(at)) for name in table.key}),
+            keys=pa.table({name: from_column(table.columns[name].take(at)) for name in table.key}),
             features=pa.table(features),
-            target=_arrow(table.columns[recipe.target.column].take(at)),
+            target=from_column(table.label(recipe.target.column).take(at)),
             weights=None if weights is None else pa.array(weights),
             estimator=recipe.estimator,
             parameters=dict(recipe.parameters),
@@ -288,17 +291,3 @@ def _columns(recipe: Recipe) -> set[str]:
     """The columns of its dataset that a recipe names, beside those of today's manifest."""
     optional = (recipe.target.known_at, recipe.weight.column, recipe.train_where)
     return {*recipe.features, recipe.target.column, *(name for name in optional if name is not None)}
-
-
-def _arrow(column: Column) -> pa.Array:
-    """A column's values as the data has them, null where they are missing."""
-    missing = column.missing()
-    if column.kind == "category":
-        texts = pa.array(column.categories, pa.string())
-        codes = pa.array(np.maximum(column.values.astype(np.int64), 0), mask=missing)
-        return texts.take(codes) if len(texts) else pa.nulls(len(missing), pa.string())
-    if column.kind == "timestamp":
-        return pa.array(column.values.astype("datetime64[us]"), pa.timestamp("us", tz="UTC"), mask=missing)
-    if column.kind == "bool":
-        return pa.array(np.nan_to_num(column.values.astype(np.float64)).astype(bool), mask=missing)
-    return pa.array(column.values, mask=missing)

@@ -11,8 +11,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pyarrow as pa
+
 from retraining.data.conversion import column_kind
 from retraining.data.edges import Link, LinkKey, link_key, link_rows
+from retraining.data.feedback import Records, with_feedback
 from retraining.data.files import DataFile
 from retraining.data.labels import Classes
 from retraining.data.reading import read_schema
@@ -36,6 +39,7 @@ from retraining.operations.datasets import (
 from retraining.operations.files import DatasetFiles, find_dataset_files, is_racy, signature_of, stamps_of
 from retraining.operations.folds import check_enough, fold_values, with_folds
 from retraining.operations.forecast import foresee_states
+from retraining.operations.labels import NO_FEEDBACK, PinnedFeedback
 from retraining.operations.links import linked_nodes
 from retraining.operations.notes import notes_of
 from retraining.operations.partitions import Skipped, check_classes, check_slices, partitions_of
@@ -46,7 +50,8 @@ from retraining.store.log import Store
 class Observation:
     """What a manifest's data looks like at `as_of` (microseconds UTC).
 
-    `data` and `recipes` are by node. The tables are read when they are first needed.
+    `data` and `recipes` are by node. The tables are read when they are first needed, with the late labels of
+    `feedback`.
     """
 
     manifest: Manifest
@@ -63,7 +68,9 @@ class Observation:
     since: int = 0  # from here on, and before `until`, time alone changes nothing of it
     until: int | None = None
     trusted: bool = False  # the files were old enough to be known again by their metadata
+    feedback: PinnedFeedback = NO_FEEDBACK
     _tables: dict[str, Table] = field(default_factory=dict)
+    _records: dict[str, Records] | None = None
     _rows: dict[tuple[str, str, Classes], NodeRows] = field(default_factory=dict)
     _links: dict[tuple[str, str, LinkKey], Link] = field(default_factory=dict)
 
@@ -80,12 +87,19 @@ class Observation:
             )
             table = self._tables.get(name)
             if table is None or not wanted <= table.columns.keys():
-                self._tables[name] = read_dataset(dataset, self.files[name], wanted, self.manifest.timezone)
+                table = read_dataset(dataset, self.files[name], wanted, self.manifest.timezone)
+                self._tables[name] = with_feedback(table, self.records().get(name), self.as_of)
                 read = True
         # a plan that was made from a hint must not be carried out on other rows
         if read and signature_of(self.manifest, stamps_of(self.files)) != self.signature:
             raise _changed()
         return self._tables
+
+    def records(self) -> Mapping[str, Records]:
+        """The late labels by dataset."""
+        if self._records is None:
+            self._records = self.feedback.records(self.datasets)
+        return self._records
 
     def rows(self, recipe: Recipe, classes: Classes) -> NodeRows:
         """The rows of a node under a recipe."""
@@ -118,19 +132,21 @@ def observe(
     store: Store | None = None,
     found: DatasetFiles | None = None,
     sources: Mapping[str, str] | None = None,
+    feedback: PinnedFeedback = NO_FEEDBACK,
 ) -> Observation:
     """What the manifest's data looks like, in the files of `found` (None: those that the manifest names).
 
-    `sources` maps estimators of the user's own to the digests of their modules.
+    `sources` maps estimators of the user's own to the digests of their modules. `feedback` are the late labels
+    that are seen.
 
     Raises `ManifestError` with every problem that the data shows, or `DataError`.
     """
     found = found or find_dataset_files(manifest, {})
     datasets, files, stamps, signature = found.datasets, found.files, found.stamps, found.signature
     hint = store.read_hint(_hint_key(manifest)) if store is not None else None
-    if hint is not None and _valid(hint, signature, as_of):
-        return _from_hint(hint, manifest, as_of, datasets, files, signature, sources or {})
-    seen, changes_at = _look(manifest, as_of, datasets, files, signature, sources or {})
+    if hint is not None and _valid(hint, signature, as_of, feedback.through):
+        return _from_hint(hint, manifest, as_of, datasets, files, signature, sources or {}, feedback)
+    seen, changes_at = _look(manifest, as_of, datasets, files, signature, sources or {}, feedback)
     if stamps_of(files) != stamps:
         raise _changed()
     seen.since, seen.until, seen.trusted = as_of, changes_at, not is_racy(stamps)
@@ -155,10 +171,11 @@ def _changed() -> DataError:
     return DataError("a dataset changed while it was read", "run again when the files are complete")
 
 
-def _valid(hint: Mapping[str, Any], signature: str, as_of: int) -> bool:
+def _valid(hint: Mapping[str, Any], signature: str, as_of: int, feedback_through: int) -> bool:
     until = hint.get("changes_at")
     return (
         hint.get("signature") == signature
+        and hint.get("feedback_through", 0) == feedback_through
         and hint.get("as_of", 0) <= as_of
         and (until is None or as_of < until)
     )
@@ -174,6 +191,7 @@ def _to_hint(seen: Observation, changes_at: int | None) -> dict[str, Any]:
         links.setdefault(model, {}).setdefault(edge.column, []).append([edge.upstream, edge.downstream])
     return {
         "signature": seen.signature,
+        "feedback_through": seen.feedback.through,
         "as_of": seen.as_of,
         "changes_at": changes_at,
         "partitions": partitions,
@@ -197,6 +215,7 @@ def _from_hint(
     files: Mapping[str, tuple[DataFile, ...]],
     signature: str,
     sources: Mapping[str, str],
+    feedback: PinnedFeedback,
 ) -> Observation:
     manifest = with_folds(manifest, {column: tuple(v) for column, v in hint["folds"].items()})
     partitions = {model: [tuple(v) for v in values] for model, values in hint["partitions"].items()}
@@ -225,6 +244,7 @@ def _from_hint(
         since=hint["as_of"],
         until=hint["changes_at"],
         trusted=True,
+        feedback=feedback,
     )
 
 
@@ -235,17 +255,32 @@ def _look(
     files: Mapping[str, tuple[DataFile, ...]],
     signature: str,
     sources: Mapping[str, str],
+    feedback: PinnedFeedback,
 ) -> tuple[Observation, int | None]:
     """Reads the data: the observation, and the next moment at which time alone would change it."""
+    records = feedback.records(datasets)
     schemas = {}
     for name, dataset in datasets.items():
         fields = read_schema(dataset, files[name])
-        schemas[name] = TableSchema(columns={f.name: column_kind(f.type) for f in fields})  # type: ignore[misc]
+        # a label column without a value yet is of the kind that its late labels have
+        late = {} if name not in records else records[name].labels
+        schemas[name] = TableSchema(
+            columns={
+                f.name: late[f.name].kind
+                if f.name in late and pa.types.is_null(f.type)
+                else column_kind(f.type)  # type: ignore[misc]
+                for f in fields
+            }
+        )
     problems = check_data(manifest, schemas)
     if problems:
         raise ManifestError(problems)
     tables = {
-        name: read_dataset(dataset, files[name], columns_used(manifest, dataset), manifest.timezone)
+        name: with_feedback(
+            read_dataset(dataset, files[name], columns_used(manifest, dataset), manifest.timezone),
+            records.get(name),
+            as_of,
+        )
         for name, dataset in datasets.items()
     }
     for name, dataset in datasets.items():
@@ -268,13 +303,16 @@ def _look(
         datasets=datasets,
         files=files,
         signature=signature,
+        feedback=feedback,
         _tables=tables,
+        _records=records,
     )
     found: dict[str, NodeData] = {}
     classes: dict[str, Classes] = {}
     moments: list[int] = [
         next_visible(tables[name], dataset, as_of) for name, dataset in datasets.items() if dataset.time
     ]
+    moments += [moment for late in records.values() if (moment := late.next_after(as_of)) is not None]
     by_model: dict[str, list[Recipe]] = {}
     for recipe in recipes.values():
         by_model.setdefault(recipe.model, []).append(recipe)

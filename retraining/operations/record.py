@@ -53,6 +53,7 @@ def run_record(
         "started": iso_of(started),
         "ended": iso_of(ended),
         "as_of": session.plan.as_of,
+        "feedback_through": session.observation.feedback.through,
         "manifest": {
             "name": session.manifest.name,
             "file": session.manifest.file.name,

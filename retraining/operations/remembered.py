@@ -37,7 +37,8 @@ _ROOMS = ("data", "decide", "graph", "manifest", "operations", "release")
 class Inputs:
     """All that a plan is made from, as digests and texts.
 
-    `asked` are the selections of the request, `code` the digests of the user's own modules.
+    `asked` are the selections of the request, `code` the digests of the user's own modules, `feedback_through`
+    is the number of the last batch of late labels.
     """
 
     data: str
@@ -46,6 +47,7 @@ class Inputs:
     code: Mapping[str, str]
     asked: Sequence[Sequence[str]]
     as_of: int
+    feedback_through: int = 0
 
     def key(self) -> str:
         """The digest that is equal where a plan must be equal; time is left to the caller."""
@@ -58,6 +60,7 @@ class Inputs:
                 "environment": self.environment,
                 "code": dict(self.code),
                 "asked": [list(words) for words in self.asked],
+                "feedback_through": self.feedback_through,
             }
         )
 

@@ -159,6 +159,8 @@ def carry_out(
     """What became of a plan that has work; errors as `run`."""
     # before anything is paid for that such a store could lose
     store.objects.verify_exclusion()
+    # nor on labels that a power cut can take back
+    store.objects.settle("feedback/")
     run_id = new_run_id(int(started * 1000), os.urandom(4))
     with backend_for(session, store, options, watcher) as open_backend:
         index = load_results(store.objects, _results_base(session.head), store.keys)
@@ -314,6 +316,7 @@ def _commit(
         now=now,
         start=session.head,
         results=results,
+        feedback_through=session.observation.feedback.through,
     )
 
 
@@ -399,6 +402,7 @@ def _run_document(session: Session, run_id: str, started: float) -> dict[str, Js
         "python": platform.python_version(),
         "manifest": {"name": session.manifest.name, "digest": session.manifest.digest},
         "as_of": session.plan.as_of,
+        "feedback_through": session.observation.feedback.through,
         "started": iso_of(started),
         "plan": session.plan.to_json(),
     }

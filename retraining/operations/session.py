@@ -28,11 +28,13 @@ from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.manifest.values import Manifest
 from retraining.operations.code import check_callables, source_digests
 from retraining.operations.files import DatasetFiles, find_dataset_files
+from retraining.operations.labels import NO_FEEDBACK, PinnedFeedback
 from retraining.operations.observe import Observation, leave_hint, observe
 from retraining.operations.partitions import Skipped
 from retraining.operations.remembered import Inputs, recall, remember
 from retraining.release.values import BlobPointer, NodeState
 from retraining.store import packs
+from retraining.store.feedback import newest_batch
 from retraining.store.log import Head, LogEntry, Store, open_store
 
 
@@ -163,7 +165,10 @@ def _holds(session: Session) -> tuple[int, int | None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Begun:
-    """What is known before any node and any data is read; `entry` is the newest of the log."""
+    """What is known before any node and any data is read; `entry` is the newest of the log.
+
+    `feedback` are the late labels that are seen, up to a batch that is there now.
+    """
 
     manifest: Manifest
     as_of: int
@@ -174,6 +179,7 @@ class _Begun:
     code: Mapping[str, str]
     permissions: Permissions
     environment: str
+    feedback: PinnedFeedback
 
 
 def _begin(request: Request, now: dt.datetime) -> _Begun:
@@ -187,17 +193,27 @@ def _begin(request: Request, now: dt.datetime) -> _Begun:
     except NotFoundError:
         store = None
     permissions = request.permissions or permitted()
+    entry = store.newest_entry() if store is not None else None
     return _Begun(
         manifest=manifest,
         as_of=micros(as_of),
         url=url,
         store=store,
-        entry=store.newest_entry() if store is not None else None,
+        entry=entry,
         files=find_dataset_files(manifest, request.data),
         code=source_digests(manifest, permissions),
         permissions=permissions,
         environment=environment_digest(),
+        feedback=_pinned(store, entry),
     )
+
+
+def _pinned(store: Store | None, entry: LogEntry | None) -> PinnedFeedback:
+    """All late labels that are there, by one listing from the batch that the newest entry names."""
+    if store is None:
+        return NO_FEEDBACK
+    known = 0 if entry is None else entry.feedback_through
+    return PinnedFeedback(store=store, through=newest_batch(store, known))
 
 
 def _inputs(begun: _Begun, request: Request) -> Inputs | None:
@@ -211,6 +227,7 @@ def _inputs(begun: _Begun, request: Request) -> Inputs | None:
         code=begun.code,
         asked=(request.select, request.exclude, request.force, request.compare),
         as_of=begun.as_of,
+        feedback_through=begun.feedback.through,
     )
 
 
@@ -221,7 +238,7 @@ def _as_of_text(as_of: int) -> str:
 def _session(begun: _Begun, request: Request, create_store: bool) -> Session:
     manifest, store, environment = begun.manifest, begun.store, begun.environment
     head = store.read_head_at(begun.entry) if store is not None else Head()
-    observation = observe(manifest, begun.as_of, store, begun.files, begun.code)
+    observation = observe(manifest, begun.as_of, store, begun.files, begun.code, begun.feedback)
     facts = _facts(observation, head.nodes, store)
     asked = (*request.select, *request.exclude, *request.force, *request.compare)
     states = selection_states(observation, facts, head.nodes) if any("state:" in one for one in asked) else {}
@@ -278,13 +295,13 @@ def store_url(manifest: Manifest, given: str | None) -> str:
     return str(manifest.directory / manifest.store)
 
 
-def parse_moment(text: str, timezone: str) -> dt.datetime:
+def parse_moment(text: str, timezone: str, option: str = "--as-of") -> dt.datetime:
     """An ISO 8601 moment or date; without a zone it is meant in the manifest's."""
     try:
         found = dt.datetime.fromisoformat(text.strip())
     except ValueError as error:
         raise InputError(
-            f"--as-of {text!r} is not an ISO 8601 moment",
+            f"{option} {text!r} is not an ISO 8601 moment",
             "write a date (2013-07-01) or a moment (2013-07-01T06:00:00Z)",
         ) from error
     return found if found.tzinfo is not None else found.replace(tzinfo=ZoneInfo(timezone))

@@ -38,9 +38,7 @@ _DOCUMENT = "restore this pack from a backup, or `retrain rollback` to a release
 _BESIDE = "restore this pack from a backup, or leave it: what releases need of it is whole; do not delete it"
 _CACHE = "delete this object: what a run needs of it is made again"
 _HISTORY = "delete this object: only a release that is no longer kept, or no longer current, named it"
-_LABELS = (
-    "restore this object from a backup, or add its labels again; until it is whole no run can tell what is known"
-)
+_LABELS = "restore this object from a backup, or add its labels again; until it is whole no run can tell what is known"
 _RECORD = "restore this object from a backup, or delete it: only reports about that run need it"
 
 
@@ -201,9 +199,7 @@ class _Check:
     def feedback(self, entries: Sequence[LogEntry]) -> None:
         """Read all batches of late labels: those that are there, and those that a release says it saw."""
         numbers = [entry.feedback_through for entry in entries]
-        numbers += [
-            number for info in self._objects.list("feedback/") if (number := batch_number(info.key))
-        ]
+        numbers += [number for info in self._objects.list("feedback/") if (number := batch_number(info.key))]
         for number in range(1, max(numbers, default=0) + 1):
             place = _Place(key=batch_key(number), kind="feedback", remedy=_LABELS)
             found = self._try(place, read_batch, self._store, number)

@@ -135,14 +135,14 @@ def test_the_digest_of_a_cell_depends_on_the_values_of_its_rows_alone(rows):
     part = np.array([row[0] for row in rows], np.int32)
     known = np.array([row[1] for row in rows], np.int32)
     values = np.array([row[2] for row in rows]).reshape(-1, 1)
-    digests = column_digests(values, part, known)
+    digests = column_digests(values, part, known).cells
     assert set(digests) == set(zip(part.tolist(), known.tolist(), strict=True))
     for cell, digest in digests.items():
         own = (part == cell[0]) & (known == cell[1])
-        assert column_digests(values[own] * 1.0 + 0.0, part[own], known[own]) == {cell: digest}
+        assert column_digests(values[own] * 1.0 + 0.0, part[own], known[own]).cells == {cell: digest}
         changed = values.copy()
         changed[np.flatnonzero(own)[0]] = 9.0
-        assert column_digests(changed, part, known)[cell] != digest
+        assert column_digests(changed, part, known).cells[cell] != digest
 
 
 AS_OF = Input(upstream="up", column="up", match=(("k", "f"),), as_of=True)

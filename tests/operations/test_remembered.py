@@ -101,6 +101,7 @@ def test_a_remembered_plan_is_the_plan_and_reads_neither_data_nor_nodes(released
         "log/_hint",
         "log/",
         "log/00000000000000000001.json",
+        "feedback/",
         "hints/plans/bench",
     }
 
