@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from retraining.data.conversion import to_column
 from retraining.data.tables import NO_MOMENT, Column, ColumnKind, LateLabels, Table, match_codes
+from retraining.decide.snapshots import BatchCount
 from retraining.errors import DataError
 from retraining.manifest.values import Dataset
 
@@ -28,6 +29,7 @@ __all__ = [
     "UPSERT",
     "Current",
     "Records",
+    "batch_counts",
     "current",
     "emptied",
     "missing_column",
@@ -306,3 +308,24 @@ def _joined(columns: Sequence[Column], dataset: Dataset, name: str) -> Column:
             kind=kind, values=np.concatenate([_recoded(c, shared) for c in columns]), categories=shared
         )
     return Column(kind=kind, values=np.concatenate([column.values for column in columns]))
+
+
+def batch_counts(late: LateLabels, labelled: Bools, learnable: Bools) -> tuple[BatchCount, ...]:
+    """What each batch did to some rows, by the batch that a row has its label from.
+
+    A label that came counts where the newest fit may learn from it (`learnable`) and waits till then; one that was
+    replaced or taken away is missing from the fits at once.
+    """
+    gone = late.labels.missing()
+    touched = (late.batch > 0) & (labelled | gone)
+    changed = late.replaced | gone
+    counted = changed | learnable
+    numbers, place = np.unique(late.batch[touched], return_inverse=True)
+    rows, corrected, waiting = (
+        np.bincount(place, chosen[touched], len(numbers)).astype(int).tolist()
+        for chosen in (counted, changed, ~counted)
+    )
+    return tuple(
+        BatchCount(batch=number, rows=rows[at], corrected=corrected[at], waiting=waiting[at])
+        for at, number in enumerate(numbers.tolist())
+    )

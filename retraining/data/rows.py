@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from retraining.data.feedback import batch_counts
 from retraining.data.labels import Classes, encode_labels, label_classes
+from retraining.data.moments import first_moments, known_moments, label_delay
 from retraining.data.tables import NO_MOMENT, Table, key_hash, mix
 from retraining.decide.calendar import NEVER, Calendar
 from retraining.decide.fits import Before, Cell, LeftOut, in_slice
@@ -24,8 +26,6 @@ from retraining.manifest.values import Dataset, FoldScheme, TimeScheme
 
 #: Buckets of a fold's rows, so that `data: {share: ...}` can tell how much of a fold changed.
 FOLD_BUCKETS = 16
-#: Share of labels that must be known before a block counts as mature where labels have their own moments.
-MATURE_QUANTILE = 0.98
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +163,7 @@ def describe(recipe: Recipe, table: Table, found: NodeRows, classes: Classes) ->
         holdout=found.holdout,
         counts=_counts(found),
         sample=sample,
-        feedback=_feedback(recipe, table, found),
+        feedback=_batch_counts(recipe, table, found),
     )
 
 
@@ -269,7 +269,7 @@ def _time_rows(
 ) -> NodeRows:
     calendar = Calendar(recipe.timezone, scheme.block_days)
     decided = table.columns[dataset.time or ""].values[rows].astype(np.int64, copy=False)
-    known_at = _known_at(recipe, table, dataset, rows, decided)
+    known_at = known_moments(recipe, table, dataset, rows, decided)
     labelled = labelled & (known_at != NO_MOMENT)
     part = calendar.blocks_of(decided)
     embargo = int(scheme.embargo.total_seconds() * 1_000_000)
@@ -280,7 +280,7 @@ def _time_rows(
     current = calendar.block_at(as_of)
     newest = int(part.max()) if len(part) else current
     known_now = labelled & (known_at <= as_of)
-    delay = _label_delay(recipe, decided, _first_known(recipe, table, dataset, rows, decided), known_now)
+    delay = label_delay(recipe, decided, first_moments(recipe, table, dataset, rows, decided), known_now)
     return NodeRows(
         rows=rows,
         part=part,
@@ -308,68 +308,6 @@ def _aging(recipe: Recipe, calendar: Calendar, decided: NDArray[np.int64]) -> Ag
         window=None if window is None else microseconds(window),
         half_life=None if half_life is None else microseconds(half_life),
     )
-
-
-def _known_at(
-    recipe: Recipe,
-    table: Table,
-    dataset: Dataset,
-    rows: NDArray[np.intp],
-    decided: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """When each row's label was known, late labels by what feedback says and no earlier than the manifest allows."""
-    known = _stated(recipe, table, rows, decided)
-    late = table.late.get(recipe.target.column)
-    if late is not None:
-        known = np.maximum(known, late.known[rows])
-    return _seen(known, table, dataset, rows)
-
-
-def _first_known(
-    recipe: Recipe,
-    table: Table,
-    dataset: Dataset,
-    rows: NDArray[np.intp],
-    decided: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """When a label of each row was known first: one that is corrected later was there nonetheless."""
-    known = _stated(recipe, table, rows, decided)
-    late = table.late.get(recipe.target.column)
-    if late is not None:
-        own = ~table.columns[recipe.target.column].take(rows).missing() & (known != NO_MOMENT)
-        known = np.where(own, known, np.maximum(known, late.first[rows]))
-    return _seen(known, table, dataset, rows)
-
-
-def _stated(
-    recipe: Recipe, table: Table, rows: NDArray[np.intp], decided: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """When the manifest says that labels are known."""
-    if recipe.target.known_at is not None:
-        return table.columns[recipe.target.known_at].values[rows].astype(np.int64, copy=False)
-    delay = recipe.target.known_after
-    return decided + int(delay.total_seconds() * 1_000_000 if delay is not None else 0)
-
-
-def _seen(
-    known: NDArray[np.int64], table: Table, dataset: Dataset, rows: NDArray[np.intp]
-) -> NDArray[np.int64]:
-    """The moments, none before its row existed."""
-    if dataset.ingested is None:
-        return known
-    seen = table.columns[dataset.ingested].values[rows].astype(np.int64, copy=False)
-    return np.where(known == NO_MOMENT, NO_MOMENT, np.maximum(known, seen))
-
-
-def _label_delay(
-    recipe: Recipe, decided: NDArray[np.int64], known_at: NDArray[np.int64], known_now: NDArray[np.bool_]
-) -> int | None:
-    """How long after the end of a block its labels are known (microseconds); None: no label is known yet."""
-    if recipe.target.known_after is not None:
-        return int(recipe.target.known_after.total_seconds() * 1_000_000)
-    if not known_now.any():
-        return None
-    return max(int(np.quantile((known_at - decided)[known_now], MATURE_QUANTILE, method="higher")), 0)
 
 
 def _holdout(
@@ -443,32 +381,14 @@ def _sample(found: NodeRows, words: list[NDArray[np.uint64]], table: Table) -> t
     return tuple(hashes[:SAMPLE].tolist())
 
 
-def _feedback(recipe: Recipe, table: Table, found: NodeRows) -> tuple[BatchCount, ...]:
-    """What each batch of late labels did to the node's rows.
-
-    A label that came counts where the newest fit may learn from it, and waits till then; one that was replaced or
-    taken away is missing from the fits at once.
-    """
+def _batch_counts(recipe: Recipe, table: Table, found: NodeRows) -> tuple[BatchCount, ...]:
+    """What each batch of late labels did to the node's rows that are not left out of training."""
     late = table.late.get(recipe.target.column)
     if late is None:
         return ()
-    own = late.take(found.rows)
-    touched = own.batch > 0
-    if found.excluded is not None:
-        touched &= ~found.excluded
-    gone = own.labels.missing()
-    touched &= found.labelled | gone
-    changed = own.replaced | gone
-    learnt = changed | (found.known <= found.next_block if found.next_block is not None else True)
-    numbers, place = np.unique(own.batch[touched], return_inverse=True)
-    counts = [
-        np.bincount(place, chosen[touched], len(numbers)).astype(int).tolist()
-        for chosen in (learnt, changed, ~learnt)
-    ]
-    return tuple(
-        BatchCount(batch=number, rows=rows, corrected=corrected, waiting=waiting)
-        for number, rows, corrected, waiting in zip(numbers.tolist(), *counts, strict=True)
-    )
+    learnable = found.labelled & (True if found.next_block is None else found.known <= found.next_block)
+    own = np.ones(len(found.rows), bool) if found.excluded is None else ~found.excluded
+    return batch_counts(late.take(found.rows[own]), found.labelled[own], learnable[own])
 
 
 def _digest(columns: Sequence[NDArray[np.generic]]) -> str:

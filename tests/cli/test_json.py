@@ -17,12 +17,12 @@ WORDS = re.compile(r"`([a-z_]+)`")
 def told() -> Mapping[str, set[str]]:
     """The fields that the page's table gives for each verb."""
     rows = re.findall(
-        r"^\| ((?:`[a-z]+`(?:, )?)+)?(?: \(.*\))?(?:any, when it fails)? \| (.*) \|$", PAGE, re.MULTILINE
+        r"^\| ((?:`[a-z ]+`(?:, )?)+)?(?: \(.*\))?(?:any, when it fails)? \| (.*) \|$", PAGE, re.MULTILINE
     )
     return {
         verb: set(WORDS.findall(fields))
         for verbs, fields in rows
-        for verb in (WORDS.findall(verbs) or ["error"])
+        for verb in (re.findall(r"`([a-z ]+)`", verbs) or ["error"])
         if verb != "format"
     }
 
@@ -40,6 +40,9 @@ def beginnings(text: str) -> set[str]:
         ["run", "--backend", "serial"],
         ["predict", "progression", "--data", "diabetes.csv", "-o", "out.csv"],
         ["export", "-o", "exported"],
+        ["feedback add", "late.csv"],
+        ["feedback list"],
+        ["feedback show", "--key", "patient=1"],
         ["pin", "examination", "--because", "audited"],
         ["status"],
         ["releases"],
@@ -58,9 +61,13 @@ def beginnings(text: str) -> set[str]:
 def test_the_page_names_exactly_the_fields_of_a_document(
     arguments: list[str], own_copy: Path, type_: Type
 ) -> None:
-    document = type_(*arguments, "--format", "json").document
+    verb, *rest = arguments
+    if verb.startswith("feedback"):
+        Path("late.csv").write_text("patient,progression\n1,160\n")
+        type_("feedback", "add", "late.csv")
+    document = type_(*verb.split(), *rest, "--format", "json").document
     assert document.pop("format") == 1
-    assert set(document) == told()[arguments[0]]
+    assert set(document) == told()[verb]
 
 
 def test_the_page_names_exactly_the_fields_of_an_error_and_of_its_problems(

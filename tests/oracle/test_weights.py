@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
-from retraining.data.rows import MATURE_QUANTILE
+from retraining.data.moments import MATURE_QUANTILE
 
 from .trips import MANIFEST, block_of, naive, trips
 from .workbench import folds_by_key, numbers
