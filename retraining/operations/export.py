@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from retraining.errors import InputError
 from retraining.learn.persistence import JOBLIB_FORMAT
 from retraining.manifest.values import Json
 from retraining.prediction.exporting import check_place, export_files, write_export
 from retraining.prediction.releases import open_store
 from retraining.release.values import BlobPointer
+from retraining.store.cloud.addresses import is_bucket_url
 
 __all__ = ["ExportSummary", "export"]
 
@@ -60,6 +62,11 @@ def export(
     Nothing of a model is run, so nothing need be allowed. Raises InputError for names and places, StoreError for
     the store.
     """
+    if is_bucket_url(str(output)):
+        raise InputError(
+            f"{output}: an export is a folder or a .zip here, not in a bucket",
+            "write -o RELEASE.zip and copy it there",
+        )
     path = Path(output)
     check_place(path)
     releases = open_store(store)

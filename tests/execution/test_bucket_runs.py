@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from oracle.trips import MANIFEST, trips
 from store.flaky_proxy import flaky_proxy
@@ -19,6 +20,7 @@ from store.s3_server import SECRET
 
 from retraining.cli.entry import run_command
 from retraining.operations.run import RunOptions, Watcher, run
+from retraining.prediction.exported import load_exported
 from retraining.store.log import open_store
 from retraining.store.objects import open_objects
 
@@ -92,6 +94,8 @@ def test_every_verb_reads_from_a_bucket(s3_url, tmp_path, monkeypatch, capsys):
         (["explain", "progression"], "progression"),
         (["predict", "progression", "--data", "diabetes.csv"], "release"),
         (["report", "-o", "page.html"], "page.html"),
+        (["export", "-o", "release.zip"], "3 nodes"),
+        (["export", "progression", "-o", "progression"], "progression of release 1"),
         (["ls", "diabetes.yaml"], "progression"),
         (["verify"], "everything is as its record says"),
         (["gc"], "dry run"),
@@ -101,6 +105,11 @@ def test_every_verb_reads_from_a_bucket(s3_url, tmp_path, monkeypatch, capsys):
     ]:
         assert run_command([*words, "--store", s3_url]) == 0, words
         assert said in capsys.readouterr().out, words
+    model = load_exported(tmp_path / "release.zip", "progression")
+    expected = model.predict(tmp_path / "diabetes.csv")
+    np.testing.assert_array_equal(load_exported(tmp_path / "progression").predict("diabetes.csv"), expected)
+    assert run_command(["export", "--store", s3_url, "-o", f"{s3_url}/release.zip"]) == 2
+    assert "an export is a folder or a .zip here" in capsys.readouterr().err
     assert s3_url in (tmp_path / "page.html").read_text().replace("<wbr>", "")
     assert not (tmp_path / "store").exists()
 
