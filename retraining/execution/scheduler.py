@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from retraining.execution.tasks import Batch, BatchResult, Task, TaskResult
+from retraining.store.packs import pack_key
 
 #: Longest and shortest batch, in estimated seconds.
 MAX_BATCH_SECONDS = 2.0
@@ -262,5 +263,6 @@ class Scheduler:
             if cost is None or entry.alone:
                 break
         self._batches += 1
-        name = f"{self._batches:06d}"
-        return Batch(id=name, tasks=tuple(tasks), pack=f"packs/{self.run}/{name}-1")
+        return Batch(
+            id=f"{self._batches:06d}", tasks=tuple(tasks), pack=pack_key(self.run, self._batches, attempt=1)
+        )

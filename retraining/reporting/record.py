@@ -7,14 +7,14 @@ nothing in here raises but for a record of another format.
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from retraining.errors import RetrainingError, SelectionError
 from retraining.graph.nodes import is_pool, parse_node_name
 from retraining.manifest.values import Json
 from retraining.reporting.outcomes import order_of_outcome, tally
+from retraining.reporting.parts import Part
 from retraining.reporting.text import format_number
 from retraining.reporting.view import (
     Bar,
@@ -39,57 +39,6 @@ from retraining.reporting.view import (
 __all__ = ["partition_label", "read_record"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One mapping of the record, read without surprises."""
-
-    raw: Mapping[str, Json]
-
-    def text(self, key: str) -> str:
-        value = self.raw.get(key)
-        if isinstance(value, str):
-            return value
-        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
-
-    def number(self, key: str) -> float | None:
-        return _finite(self.raw.get(key))
-
-    def count(self, key: str) -> int | None:
-        value = self.number(key)
-        return None if value is None else int(value)
-
-    def flag(self, key: str) -> bool | None:
-        value = self.raw.get(key)
-        return value if isinstance(value, bool) else None
-
-    def part(self, key: str) -> _Part:
-        value = self.raw.get(key)
-        return _Part(value if isinstance(value, dict) else {})
-
-    def parts(self, key: str) -> tuple[_Part, ...]:
-        value = self.raw.get(key)
-        return (
-            tuple(_Part(item) for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
-        )
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self.raw.get(key)
-        return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
-
-    def numbers(self, key: str) -> dict[str, float]:
-        found = ((name, _finite(value)) for name, value in self.part(key).raw.items())
-        return {name: value for name, value in found if value is not None}
-
-
-def _finite(value: Json) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
-
-
 def read_record(record: Mapping[str, Json]) -> RunView:
     """The view of a run record; missing parts are empty.
 
@@ -104,7 +53,7 @@ def read_record(record: Mapping[str, Json]) -> RunView:
             f"the run record has format {version!r}, this version of retraining reads format 1",
             "use the version of retraining that wrote the run",
         )
-    part = _Part(record)
+    part = Part(record)
     nodes = _by_model(_node(item) for item in part.parts("nodes"))
     manifest, release, fits = part.part("manifest"), part.part("release"), part.part("fits")
     return RunView(
@@ -149,14 +98,14 @@ def _or_sum(value: int | None, parts: Iterable[int]) -> int:
     return value if value is not None else sum(parts)
 
 
-def _counts(part: _Part, nodes: tuple[NodeView, ...]) -> tuple[tuple[str, int], ...]:
+def _counts(part: Part, nodes: tuple[NodeView, ...]) -> tuple[tuple[str, int], ...]:
     if nodes:
         return tally(node.outcome for node in nodes)
     counts = ((word, int(number)) for word, number in part.numbers("counts").items() if number >= 1)
     return tuple(sorted(counts, key=lambda item: order_of_outcome(item[0])))
 
 
-def _total_seconds(part: _Part) -> float | None:
+def _total_seconds(part: Part) -> float | None:
     total = part.part("seconds").number("total")
     if total is not None:
         return total
@@ -167,7 +116,7 @@ def _total_seconds(part: _Part) -> float | None:
         return None
 
 
-def _timeline(part: _Part) -> tuple[Bar, ...]:
+def _timeline(part: Part) -> tuple[Bar, ...]:
     bars = []
     for item in part.parts("timeline"):
         start, end = item.number("start"), item.number("end")
@@ -210,7 +159,7 @@ def _by_model(nodes: Iterable[NodeView]) -> tuple[NodeView, ...]:
     return tuple(replace(node, place=place) for place, node in enumerate(found))
 
 
-def _node(item: _Part) -> NodeView:
+def _node(item: Part) -> NodeView:
     name = item.text("node")
     model = item.text("model") or name.partition("[")[0]
     decision, fits = item.part("decision"), item.part("fits")
@@ -257,7 +206,7 @@ def _node(item: _Part) -> NodeView:
     )
 
 
-def _error(item: _Part) -> str:
+def _error(item: Part) -> str:
     error = item.part("error")
     if not error.raw:
         return item.text("error")
@@ -265,7 +214,7 @@ def _error(item: _Part) -> str:
     return "\n".join(filter(None, [head, error.text("traceback")]))
 
 
-def _verdict(part: _Part) -> VerdictView:
+def _verdict(part: Part) -> VerdictView:
     metric = part.text("metric")
     champion = part.numbers("champion")
     return VerdictView(
@@ -286,11 +235,11 @@ def _verdict(part: _Part) -> VerdictView:
     )
 
 
-def _pool(part: _Part) -> PoolView:
+def _pool(part: Part) -> PoolView:
     return PoolView(model=part.text("model"), nodes=part.count("nodes") or 0, verdict=_verdict(part))
 
 
-def _slice(part: _Part) -> SliceView:
+def _slice(part: Part) -> SliceView:
     return SliceView(
         name=f"{part.text('column')}={part.text('value') or '(missing)'}",
         rows=part.count("rows") or 0,
@@ -306,7 +255,7 @@ def _slice(part: _Part) -> SliceView:
     )
 
 
-def _check(part: _Part) -> CheckView:
+def _check(part: Part) -> CheckView:
     bounds = [("at least", part.number("min")), ("at most", part.number("max"))]
     allowed = " and ".join(f"{word} {format_number(bound)}" for word, bound in bounds if bound is not None)
     return CheckView(
@@ -319,7 +268,7 @@ def _check(part: _Part) -> CheckView:
     )
 
 
-def _period(part: _Part) -> Period:
+def _period(part: Part) -> Period:
     return Period(
         start=part.text("from"),
         end=part.text("to"),
@@ -329,7 +278,7 @@ def _period(part: _Part) -> Period:
     )
 
 
-def _difference(part: _Part, metric: str, reference: float | None, key: str = "value") -> Difference | None:
+def _difference(part: Part, metric: str, reference: float | None, key: str = "value") -> Difference | None:
     value = part.number(key)
     if value is None:
         return None
@@ -344,7 +293,7 @@ def _difference(part: _Part, metric: str, reference: float | None, key: str = "v
     )
 
 
-def _edge(node: str, model: str, part: _Part) -> EdgeView:
+def _edge(node: str, model: str, part: Part) -> EdgeView:
     metric = part.text("metric")
     return EdgeView(
         node=node,
@@ -358,7 +307,7 @@ def _edge(node: str, model: str, part: _Part) -> EdgeView:
     )
 
 
-def _pair(node: str, part: _Part) -> PairView:
+def _pair(node: str, part: Part) -> PairView:
     difference = part.part("difference")
     metric = difference.text("metric")
     before = part.part("before").number(metric)
@@ -378,7 +327,7 @@ def _pair(node: str, part: _Part) -> PairView:
     )
 
 
-def _skew(part: _Part) -> SkewView:
+def _skew(part: Part) -> SkewView:
     return SkewView(
         column=part.text("column"),
         psi=part.number("psi"),
@@ -389,7 +338,7 @@ def _skew(part: _Part) -> SkewView:
     )
 
 
-def _leaf(part: _Part) -> LeafView:
+def _leaf(part: Part) -> LeafView:
     metric, before = part.text("metric"), part.number("before")
     return LeafView(
         node=part.text("node"),

@@ -8,18 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retraining.errors import SelectionError
-from retraining.graph.graph import Graph, build_graph
-from retraining.graph.nodes import PartitionValue, parse_node_name
-from retraining.graph.selection import (
+from retraining.graph.expressions import (
     Intersection,
     ModelAtom,
     StateAtom,
     TagAtom,
     Union,
     parse_selection,
-    resolve_selection,
-    select,
 )
+from retraining.graph.graph import Graph, build_graph
+from retraining.graph.nodes import PartitionValue, parse_node_name
+from retraining.graph.selection import resolve_selection, select
 from retraining.manifest.values import Manifest
 
 from .graphs import flights, manifest, model, random_graphs, reached, states_of
