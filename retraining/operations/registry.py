@@ -107,7 +107,7 @@ def export_to_mlflow(
     asked = _asked(chosen, target)
     server = _without_credentials(uri)
     _check_reachable(uri, server)
-    with _told(mlflow, server):
+    with _told(mlflow, server), _tracking(mlflow, uri):
         client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         manifest = dict(head.entry.manifest) if head.entry is not None else {}
         registry = _Registry(
@@ -377,3 +377,14 @@ def _told(mlflow: Any, server: str) -> Iterator[None]:
             f"the MLflow server {server} refused: {text}",
             "check its rights and its version, and run it again",
         ) from error
+
+
+@contextlib.contextmanager
+def _tracking(mlflow: Any, uri: str) -> Iterator[None]:
+    """While MLflow 2 is at work: its client asks the process, and not itself, for the server of artifacts."""
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
