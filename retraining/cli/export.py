@@ -5,11 +5,17 @@ from __future__ import annotations
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from retraining.cli.options import format_option, manifest_and, manifest_option, store_option
+from retraining.cli.options import (
+    format_option,
+    history_option,
+    manifest_and,
+    manifest_option,
+    store_option,
+)
 from retraining.cli.output import write_json, write_text
 from retraining.cli.places import find_manifest
 from retraining.cli.verb import Verb
@@ -42,6 +48,7 @@ __all__ = ["command"]
 @click.option(
     "--release", metavar="N", type=click.IntRange(min=1), help="Another release than the current one."
 )
+@history_option
 @manifest_option
 @store_option
 @format_option
@@ -50,6 +57,7 @@ def command(
     path: str | None,
     mlflow: str | None,
     release: int | None,
+    history: Literal["recorded", "shipped"],
     manifest: Path | None,
     store: str | None,
     output: str,
@@ -81,7 +89,7 @@ def command(
         from retraining.operations.registry import export_to_mlflow
 
         with redirect_stdout(sys.stderr):  # MLflow tells each run's address there
-            found = export_to_mlflow(url, mlflow, target, release)
+            found = export_to_mlflow(url, mlflow, target, release, history=history)
         if output == "json":
             nodes: list[Json] = [one.node for one in found.registered]
             write_json(
@@ -91,7 +99,7 @@ def command(
             write_text(f"{found.text()}\n")
         return
     assert path is not None
-    summary = export(url, path, target, release)
+    summary = export(url, path, target, release, history=history)
     if output == "json":
         write_json(summary.to_json())
     else:

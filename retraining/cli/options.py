@@ -22,6 +22,7 @@ __all__ = [
     "compare_option",
     "data_option",
     "format_option",
+    "history_option",
     "manifest_and",
     "manifest_argument",
     "manifest_option",
@@ -51,6 +52,17 @@ def store_option(command: Decorated) -> Decorated:
         "--store",
         metavar="URL",
         help="The store, instead of the manifest's `store`: a folder, s3://BUCKET/PREFIX, gs:// or az://.",
+    )(command)
+
+
+def history_option(command: Decorated) -> Decorated:
+    """Adds `--history`."""
+    return click.option(
+        "--history",
+        type=click.Choice(["recorded", "shipped"]),
+        default="recorded",
+        show_default=True,
+        help="Rows from before a version's cut: as recorded then, or as the released model predicts them.",
     )(command)
 
 

@@ -12,6 +12,7 @@ from retraining.cli.options import (
     allow_joblib_option,
     allow_option,
     format_option,
+    history_option,
     manifest_and,
     manifest_option,
     store_option,
@@ -53,6 +54,7 @@ __all__ = ["command"]
     show_default=True,
     help="What becomes of rows whose partition value is no node.",
 )
+@history_option
 @allow_option
 @allow_joblib_option
 @manifest_option
@@ -64,6 +66,7 @@ def command(
     file: str | None,
     release: int | None,
     unknown: Literal["error", "null"],
+    history: Literal["recorded", "shipped"],
     allow: tuple[str, ...],
     allow_joblib: bool,
     manifest: Path | None,
@@ -90,6 +93,7 @@ def command(
         file,
         release,
         unknown=unknown,
+        history=history,
         allow=allow,
         allow_joblib=allow_joblib,
     )

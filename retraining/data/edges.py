@@ -116,6 +116,11 @@ class Newest:
             found[reads[old]] = -1
         return found
 
+    def within(self, positions: Rows, readers: Rows) -> NDArray[np.bool_]:
+        """True where a reader finds the upstream row at a position of the order young enough to be read."""
+        age = self.decided[readers] - self.moments[self.groups.order[positions]]
+        return np.asarray(age <= self.tolerance) if self.tolerance is not None else np.ones(len(age), bool)
+
 
 LinkKey: TypeAlias = tuple[tuple[tuple[str, str], ...], str, dt.timedelta | None]
 #: None: the same row; rows: for each reader row an upstream row (-1: none); groups: several; newest: one of several.
@@ -161,6 +166,31 @@ def link_words(item: Input) -> list[Json]:
     """`link_key` as JSON, for the names of arrays."""
     match, kind, tolerance = link_key(item)
     return [[list(pair) for pair in match], kind, None if tolerance is None else tolerance.total_seconds()]
+
+
+def reached_rows(link: Link, readers: NDArray[np.bool_], n_upstream: int) -> NDArray[np.bool_]:
+    """True for upstream rows that some of the chosen reader rows may read, `(n_upstream,)`."""
+    reached = np.zeros(n_upstream, bool)
+    if link is None:
+        return readers.copy()
+    if not isinstance(link, Groups | Newest):
+        found = link[readers]
+        reached[found[found >= 0]] = True
+        return reached
+    groups = link.groups if isinstance(link, Newest) else link
+    reads = np.flatnonzero(readers & (groups.end > groups.start))
+    earliest = link.decided[reads] if isinstance(link, Newest) else reads
+    reads = reads[np.lexsort((earliest, groups.end[reads]))]
+    places = np.arange(len(groups.order))
+    # the first reader whose range ends behind a row, if it begins before it, finds the row youngest
+    first = np.searchsorted(groups.end[reads], places, side="right")
+    places = places[first < len(reads)]
+    first = reads[first[first < len(reads)]]
+    hit = groups.start[first] <= places
+    if isinstance(link, Newest):
+        hit &= link.within(places, first)
+    reached[groups.order[places[hit]]] = True
+    return reached
 
 
 def check_folds(
@@ -303,11 +333,8 @@ def _newest_pairs(link: Newest, upper: NDArray[np.int64], lower: NDArray[np.int6
     for rows in np.split(reads, np.flatnonzero(changes) + 1) if len(reads) else []:
         ends = np.maximum.accumulate(groups.end[rows])
         places = np.arange(groups.start[rows[0]], ends[-1])
-        if link.tolerance is not None:
-            # the first reader that finds a row there finds it youngest
-            first = rows[np.searchsorted(ends, places, side="right")]
-            age = link.decided[first] - link.moments[groups.order[places]]
-            places = places[age <= link.tolerance]
+        # the first reader that finds a row there finds it youngest
+        places = places[link.within(places, rows[np.searchsorted(ends, places, side="right")])]
         reader = int(lower[rows[0]])
         found |= {(owner, reader) for owner in np.unique(owners[places]).tolist() if owner >= 0}
     return np.array(sorted(found), np.int64).reshape(-1, 2)

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from retraining.data.identities import Identities
 from retraining.data.rows import NodeRows
 from retraining.decide.fingerprints import ColumnDigests, Evidence
 from retraining.decide.fits import Before, Context, Folds, LeftOut, column_fit, fit_context
@@ -21,6 +22,7 @@ from retraining.decide.recipes import Recipe, digest_of
 from retraining.decide.snapshots import NodeData
 from retraining.execution.tasks import FitKind, FitTask, InputSpec, Piece
 from retraining.manifest.values import FoldScheme, TimeScheme
+from retraining.release.recorded import NOTHING_RECORDED, Recorded
 from retraining.release.values import BlobPointer
 from retraining.store.packs import Action, StoredRecord
 
@@ -77,9 +79,11 @@ class Candidate:
     recorded: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     base: Candidate | None = None
     told: tuple[str, str] | None = None  # a champion's lineage: its digest, and the pack that holds it
+    told_column: Recorded = NOTHING_RECORDED  # what its document tells of recorded columns
     inputs: dict[Context, tuple[InputSpec, ...]] = field(default_factory=dict)
     digests: dict[tuple[Context, str], ColumnDigests] = field(default_factory=dict)
     usable: dict[Context, NDArray[np.bool_]] = field(default_factory=dict)
+    identities: Identities | None = None  # of its rows; time scheme, once its inputs are prepared
     coverage: dict[str, float] = field(default_factory=dict)
     damaged: set[str] = field(default_factory=set)  # recorded fits whose stored model cannot be read
     remade: set[str] = field(default_factory=set)  # recorded fits in whose place today's were made

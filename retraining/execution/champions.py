@@ -15,6 +15,7 @@ from retraining.decide.recipes import Recipe, recipe_from_json
 from retraining.execution.candidates import Candidate, Fed, Side, Source, block_days
 from retraining.execution.study import Study
 from retraining.manifest.values import FoldScheme, TimeScheme
+from retraining.release.recorded import recorded_of
 from retraining.release.values import BlobPointer
 
 
@@ -94,6 +95,7 @@ def _recorded(
     candidate = study.new_candidate(node, side, recipe, data, document["cut_block"], sources)
     if isinstance(document.get("lineage"), str):
         candidate.told = (document["lineage"], pointer.pack)
+    candidate.told_column = recorded_of(document)
     if classes == tuple(data.classes):
         candidate.recorded = document["fits"]  # else its models have other outputs: they are made again
     return candidate

@@ -82,6 +82,7 @@ def _rewired(study: Study, node: str, new: frozenset[str], check: PairCheck) -> 
     column = study.column_name(node, Fed(new))
     checked = set(state.checked) - check.columns.keys() if check.learnt else {*state.checked, *check.columns}
     return Rewired(
+        candidate=study.fed[(node, new)],
         wiring=study.wiring_under(node, new),
         column=column,
         checked=() if column == state.version else tuple(sorted(checked)),

@@ -21,6 +21,7 @@ from retraining.data.columns import (
 )
 from retraining.data.edges import Groups, Newest, edge_kind, link_words
 from retraining.data.evidence import fed_cells, unite_origins
+from retraining.data.identities import Identities, read_identities, row_identities, unite_identities
 from retraining.decide.calendar import Calendar
 from retraining.decide.fits import Context, Folds, LeftOut
 from retraining.decide.recipes import Recipe, digest_of
@@ -53,6 +54,7 @@ def prepare(study: Study, candidate: Candidate, context: Context) -> Flow:
     found = dict(zip(keys, (yield tuple(keys)), strict=True))
     specs: list[InputSpec] = []
     columns: list[UpstreamColumn] = []
+    read: list[Identities] = []
     for item in candidate.recipe.inputs:
         parts = [
             (name, side, found[ColumnOf(node=name, side=side, context=context)])
@@ -61,9 +63,12 @@ def prepare(study: Study, candidate: Candidate, context: Context) -> Flow:
         broken = next((f"{name}: {part.error}" for name, _, part in parts if part.error), None)
         if broken is not None:
             return f"an upstream column could not be made: {broken}"
+        parts.sort(key=lambda one: is_pool(one[0]))  # a pool fills what the others leave
         spec, column, united = _assembled(study, candidate, item, parts, context)
         specs.append(spec)
         columns.append(column)
+        if context is None:
+            read.append(_read_identities(study, candidate, item, parts, column))
         values = column.at(candidate.rows.rows)
         candidate.digests[(context, item.column)] = column_digests(
             values, candidate.rows.part, candidate.rows.known
@@ -73,6 +78,9 @@ def prepare(study: Study, candidate: Candidate, context: Context) -> Flow:
             return error
     candidate.usable[context] = usable_rows(candidate.rows.rows, columns)
     candidate.inputs[context] = tuple(specs)
+    if context is None:
+        table = study.world.tables[candidate.recipe.dataset]
+        candidate.identities = row_identities(candidate.recipe, table, candidate.rows.rows, read)
     return None
 
 
@@ -95,15 +103,10 @@ def _assembled(
     context: Context,
 ) -> tuple[InputSpec, UpstreamColumn, Floats]:
     """The column that an input gives the reader, and the union of its upstream nodes over the rows of their dataset."""
-    parts = sorted(parts, key=lambda one: is_pool(one[0]))  # a pool fills what the others leave
     upstream = _upstream_recipe(study, item, parts)
     classes = _upstream_classes(study, parts)
     names = output_names(item.column, upstream.task if upstream else "regression", classes)
-    versions: list[Json] = [
-        [name, side == "challenger", study.column_name(name, side)] for name, side, _ in parts
-    ]
-    context_name: Json = None if context is None else [*sorted(context)]
-    key = digest_of(["column", item.upstream, versions, context_name])
+    key = _column_key(study, item, parts, context)
     dataset = upstream.dataset if upstream else candidate.recipe.dataset
     if key not in study.arrays:
         task = upstream.task if upstream else "regression"
@@ -132,6 +135,39 @@ def _assembled(
         column,
         united,
     )
+
+
+def _column_key(
+    study: Study, item: Input, parts: Sequence[tuple[str, Side, ColumnValues]], context: Context
+) -> str:
+    """The name of what some upstream nodes make together."""
+    versions: list[Json] = [
+        [name, side == "challenger", study.column_name(name, side)] for name, side, _ in parts
+    ]
+    context_name: Json = None if context is None else [*sorted(context)]
+    return digest_of(["column", item.upstream, versions, context_name])
+
+
+def _read_identities(
+    study: Study,
+    candidate: Candidate,
+    item: Input,
+    parts: Sequence[tuple[str, Side, ColumnValues]],
+    column: UpstreamColumn,
+) -> Identities:
+    """What each of the candidate's rows reads of an input, as one word (time scheme)."""
+    key = _column_key(study, item, parts, None)
+    if key not in study.identities:
+        n_rows = len(study.arrays[key])
+        sources = [
+            (part.rows, part.values, _identities(study, name, side))
+            for name, side, part in parts
+            if len(part.rows)
+        ]
+        study.identities[key] = unite_identities(n_rows, sources)
+    link = study.world.link(candidate.recipe.dataset, item)
+    through = link if isinstance(link, Groups) else column.join
+    return read_identities(through, study.identities[key])[candidate.rows.rows]
 
 
 def _note_origin(
@@ -232,6 +268,14 @@ def _upstream_classes(study: Study, parts: Sequence[tuple[str, Side, ColumnValue
 def _side_classes(study: Study, name: str, side: Side) -> tuple[object, ...]:
     found = study.candidate(name, side)
     return tuple(found.data.classes) if found is not None else ()
+
+
+def _identities(study: Study, name: str, side: Side) -> Identities:
+    """The identities of an upstream's rows."""
+    found = study.candidate(name, side)
+    assert found is not None
+    assert found.identities is not None
+    return found.identities
 
 
 def thin_inputs(study: Study, candidate: Candidate) -> str:

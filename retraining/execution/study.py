@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retraining.data.edges import Link
+from retraining.data.identities import Identities
 from retraining.data.labels import Classes
 from retraining.data.rows import NodeRows
 from retraining.data.tables import Table
@@ -180,9 +181,11 @@ class NodeResult:
 class Rewired:
     """A champion that is released with other upstream columns: `wiring` names them, `column` its own then.
 
-    Of the upstreams `checked` it reads a column that it did not learn from.
+    Of the upstreams `checked` it reads a column that it did not learn from. `candidate` is the champion as it
+    is fed then.
     """
 
+    candidate: Candidate
     wiring: Mapping[str, str]
     column: str
     checked: tuple[str, ...]
@@ -250,7 +253,9 @@ class Study:
         self.put_array = put_array
         self.made = made
         self.arrays: dict[str, NDArray[np.generic]] = {}
-        self.origins: dict[str, NDArray[np.int64]] = {}  # of united columns, by the key of their values
+        # of united columns, by the key of their values: which piece each row comes from, and what it is
+        self.origins: dict[str, NDArray[np.int64]] = {}
+        self.identities: dict[str, Identities] = {}
         self.columns = RecentColumns()
         self.challengers: dict[str, Candidate] = {}
         self.champions: dict[str, Candidate | None] = {}

@@ -22,10 +22,12 @@ from retraining.operations.documents import (
     version_document,
     write_documents,
 )
+from retraining.operations.recording import record_columns
+from retraining.release.recorded import recorded_of
 from retraining.release.update import Update
 from retraining.release.values import Attempt, BlobPointer, NodeState
 from retraining.store.objects import Objects
-from retraining.store.packs import read_document
+from retraining.store.packs import read_document, read_documents
 from retraining.store.results import ResultIndex
 
 _RECORDED = ("promoted", "rejected", "insufficient", "waiting", "pending", "failed")
@@ -67,6 +69,7 @@ def conclude(
     documents = _documents(recorded, outcomes, chosen, waits, states, index, objects, declarations, run, now)
     lineages = Lineages(index, objects)
     name_lineages(documents, results, states, lineages)
+    _name_columns(documents, recorded, outcomes, chosen, states, index, objects, run)
     pointers = write_documents(documents, lineages, objects, run)
     rows: dict[str, NodeState] = {}
     attempts: dict[str, Attempt] = {}
@@ -301,6 +304,43 @@ def _documents(
             "checks": [*(checks if isinstance(checks, list) else []), told][-MOST_CHECKS:],
         }
     return documents
+
+
+def _name_columns(
+    documents: Mapping[tuple[str, str], dict[str, Json]],
+    recorded: Mapping[str, NodeResult],
+    outcomes: Mapping[str, tuple[str, str]],
+    chosen: ReleaseSet,
+    states: Mapping[str, NodeState],
+    index: ResultIndex,
+    objects: Objects,
+    run: str,
+) -> None:
+    """What is released, now or by a person's approval, tells of the columns that were recorded for it."""
+    served = {"promoted", "pending"}
+    candidates = {
+        ("version", node): result.candidate
+        for node, result in recorded.items()
+        if outcomes[node][0] in served and result.candidate is not None
+    }
+    candidates |= {("champion", node): rewired.candidate for node, rewired in chosen.rewired.items()}
+    candidates |= {("pending", node): rewired.candidate for node, rewired in chosen.pending_rewired.items()}
+    pointers = {
+        pointer for _, node in candidates if node in states and (pointer := states[node].document) is not None
+    }
+    before = {
+        pointer.digest: recorded_of(document) for pointer, document in read_documents(objects, pointers)
+    }
+    told = record_columns(candidates, before, index, objects, run)
+    for what, columns in told.items():
+        if what in documents:
+            documents[what]["recorded"] = columns.to_json()
+    for document in documents.values():
+        held = document.get("held")
+        readers = held.get("readers") if isinstance(held, dict) else None
+        for name, reader in readers.items() if isinstance(readers, dict) else ():
+            if isinstance(reader, dict) and ("pending", name) in told:
+                reader["recorded"] = told[("pending", name)].to_json()
 
 
 def _listed(names: list[str]) -> str:

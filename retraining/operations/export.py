@@ -9,6 +9,7 @@ from retraining.errors import InputError
 from retraining.learn.persistence import JOBLIB_FORMAT
 from retraining.manifest.values import Json
 from retraining.prediction.exporting import check_place, export_files, write_export
+from retraining.prediction.past import History
 from retraining.prediction.releases import open_store
 from retraining.release.values import BlobPointer
 from retraining.store.cloud.addresses import is_bucket_url
@@ -55,12 +56,17 @@ class ExportSummary:
 
 
 def export(
-    store: str, output: str | Path, target: str | None = None, release: int | None = None
+    store: str,
+    output: str | Path,
+    target: str | None = None,
+    release: int | None = None,
+    *,
+    history: History = "recorded",
 ) -> ExportSummary:
     """Writes the release (None: the newest) to a new folder or .zip, or of it a model or node and what it reads.
 
-    Nothing of a model is run, so nothing need be allowed. Raises InputError for names and places, StoreError for
-    the store.
+    With `history="shipped"` recorded columns and block fits stay behind. Nothing of a model is run, so nothing need
+    be allowed. Raises InputError for names and places, StoreError for the store.
     """
     if is_bucket_url(str(output)):
         raise InputError(
@@ -71,7 +77,7 @@ def export(
     check_place(path)
     releases = open_store(store)
     chosen = releases.current() if release is None else releases.release(release)
-    files = export_files(chosen, target)
+    files = export_files(chosen, target, history)
     write_export(files, path)
     nodes = tuple(chosen.versions(target))
     return ExportSummary(

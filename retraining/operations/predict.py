@@ -10,6 +10,7 @@ from pathlib import Path
 from retraining.errors import InputError
 from retraining.manifest.values import Json
 from retraining.prediction.answer import Prediction
+from retraining.prediction.past import History
 from retraining.prediction.releases import open_store
 from retraining.prediction.routing import UnknownPolicy
 from retraining.prediction.writing import check_output, csv_text, write_predictions
@@ -55,6 +56,7 @@ def predict(
     release: int | None = None,
     *,
     unknown: UnknownPolicy = "error",
+    history: History = "recorded",
     allow: Sequence[str] = (),
     allow_joblib: bool = False,
 ) -> PredictionSummary:
@@ -62,7 +64,9 @@ def predict(
 
     `data` maps datasets to paths, or lists them as `DATASET=PATH`; one bare path stands for the only
     dataset that is needed. `output` ends in .parquet or .csv; `release` is a number (None: the newest). Paths
-    may be in a bucket. `unknown` says what becomes of rows whose partition is no node: an error, or nulls.
+    may be in a bucket. `unknown` says what becomes of rows whose partition is no node: an error, or nulls;
+    `history` what rows from before a version's cut get: what its column has for them, or what the shipped model
+    says of them.
     `allow` and `allow_joblib` are those of `open_store`.
     """
     frames = data_files(data)
@@ -70,7 +74,7 @@ def predict(
         check_output(output, frames.values() if isinstance(frames, dict) else [frames])
     releases = open_store(store, allow=allow, allow_joblib=allow_joblib)
     chosen = releases.current() if release is None else releases.release(release)
-    prediction = chosen.predict(target, frames, unknown=unknown)
+    prediction = chosen.predict(target, frames, unknown=unknown, history=history)
     if output is not None:
         write_predictions(prediction.table, output)
     return PredictionSummary(prediction=prediction, output=output)

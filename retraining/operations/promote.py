@@ -282,11 +282,15 @@ def _write(
         pointer = now[name].document
         assert pointer is not None
         document = read_document(store, pointer)
-        check = next(
+        reader = next(
             one["held"]["readers"][name] for one in documents.values() if name in one["held"]["readers"]
         )
-        told = {"run": word.run, "time": word.time, **check["check"]}
-        new[("champion", name)] = {**document, "checks": [*document.get("checks", []), told][-MOST_CHECKS:]}
+        told = {"run": word.run, "time": word.time, **reader["check"]}
+        new[("champion", name)] = {
+            **document,
+            "checks": [*document.get("checks", []), told][-MOST_CHECKS:],
+            "recorded": reader.get("recorded"),
+        }
         _take_along(lineages, document, pointer)
     return {
         name: pointer

@@ -22,6 +22,7 @@ from retraining.errors import InputError, StoreError
 from retraining.learn.permitted import permitted
 from retraining.manifest.values import Json
 from retraining.prediction.exporting import export_files, write_export
+from retraining.prediction.past import History
 from retraining.prediction.predictor import Release
 from retraining.release.values import BlobPointer, NodeState
 from retraining.store.log import Store, open_store
@@ -92,7 +93,12 @@ class RegistrySummary:
 
 
 def export_to_mlflow(
-    store: str, uri: str, target: str | None = None, release: int | None = None
+    store: str,
+    uri: str,
+    target: str | None = None,
+    release: int | None = None,
+    *,
+    history: History = "recorded",
 ) -> RegistrySummary:
     """Registers the nodes of a release (None: the newest), or those of one model or node, on an MLflow server.
 
@@ -111,7 +117,11 @@ def export_to_mlflow(
         client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         manifest = dict(head.entry.manifest) if head.entry is not None else {}
         registry = _Registry(
-            client=client, release=chosen, manifest=manifest.get("name", "retraining"), store=opened
+            client=client,
+            release=chosen,
+            manifest=manifest.get("name", "retraining"),
+            store=opened,
+            history=history,
         )
         found = [registry.champion(node) for node in asked]
         current = head.release == newest.release
@@ -136,11 +146,14 @@ def _asked(release: Release, target: str | None) -> list[str]:
 class _Registry:
     """One export's dealings with the server."""
 
-    def __init__(self, *, client: MlflowClient, release: Release, manifest: str, store: Store) -> None:
+    def __init__(
+        self, *, client: MlflowClient, release: Release, manifest: str, store: Store, history: History
+    ) -> None:
         self.client = client
         self.release = release
         self.manifest = manifest
         self._store = store
+        self._history = history
         self._experiment = self._experiment_id()
 
     def champion(self, node: str) -> Registered:
@@ -244,7 +257,7 @@ class _Registry:
         for key, number in _metrics(document).items():
             self.client.log_metric(run_id, key, number)
         with tempfile.TemporaryDirectory() as folder:
-            self.client.log_artifacts(run_id, str(_save(release, node, Path(folder))), "model")
+            self.client.log_artifacts(run_id, str(_save(release, node, Path(folder), self._history)), "model")
         self.client.set_terminated(run_id)
         return run_id
 
@@ -279,14 +292,14 @@ class _Registry:
         return str(found.experiment_id)
 
 
-def _save(release: Release, node: str, folder: Path) -> Path:
+def _save(release: Release, node: str, folder: Path, history: History) -> Path:
     """An MLflow model of a node and its ancestors: its pyfunc flavour loads it without the store."""
     import mlflow.pyfunc
 
     from retraining import __version__
 
     exported = folder / "export"
-    write_export(export_files(release, node), exported)
+    write_export(export_files(release, node, history), exported)
     model = folder / "model"
     mlflow.pyfunc.save_model(
         path=str(model),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from retraining.errors import InputError
 from retraining.manifest.values import Json
 from retraining.prediction.evaluation import NodeValues
 from retraining.prediction.frames import ServedTable
+from retraining.prediction.past import PastRows
 from retraining.prediction.routing import Routing, counted
 from retraining.prediction.versions import ServedVersion
 
@@ -35,7 +36,8 @@ class Prediction:
     `outputs` are the numbers behind it, `(n_rows, n_outputs)`: values, or probabilities in the order of
     `classes`. `nodes` counts the predicted rows by node, `missing` the rows without an upstream column,
     `unusable` those that therefore have no prediction, `unknown` those of partitions that are no node,
-    and `left_out` those of other partitions than the node that was asked.
+    and `left_out` those of other partitions than the node that was asked. `earlier` says by node how rows from
+    before its cut were predicted: of an asked node its own, of an upstream those that may have been read.
     """
 
     target: str
@@ -48,6 +50,7 @@ class Prediction:
     unusable: int = 0
     unknown: Mapping[str, int] = field(default_factory=dict)
     left_out: int = 0
+    earlier: Mapping[str, PastRows] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -74,6 +77,7 @@ class Prediction:
             "unusable": self.unusable,
             "unknown_partitions": dict(self.unknown),
             "left_out": self.left_out,
+            "earlier": {node: rows.to_json() for node, rows in self.earlier.items()},
         }
 
     def summary(self) -> str:
@@ -95,7 +99,28 @@ class Prediction:
             )
         if self.left_out:
             lines.append(f"  {self.left_out:,} rows of other partitions are left out")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._earlier()])
+
+    def _earlier(self) -> list[str]:
+        """What is to be said of rows from before a cut."""
+        lines = []
+        own = _added(rows for node, rows in self.earlier.items() if node in self.nodes)
+        then = own.recorded + own.block_fit
+        if then:
+            lines.append(f"  {then:,} rows from before the cut have their predictions of that time")
+        if own.shipped:
+            lines.append(
+                f"  {own.shipped:,} rows from before the cut are predicted by the released model, which may have "
+                "learnt from them: nothing is recorded for them as they are"
+            )
+        read = {node: rows.shipped for node, rows in self.earlier.items() if node not in self.nodes}
+        stand_in = {node: rows for node, rows in read.items() if rows}
+        if stand_in:
+            lines.append(
+                f"  {sum(stand_in.values()):,} upstream rows from before a cut are predicted by the released model, as "
+                f"nothing is recorded for them as they are: {counted(stand_in)}"
+            )
+        return lines
 
 
 def compose(
@@ -103,6 +128,7 @@ def compose(
     served: ServedTable,
     routing: Routing,
     found: Mapping[str, NodeValues],
+    earlier: Mapping[str, PastRows],
 ) -> Prediction:
     """The answer for the caller's rows, in the caller's order; `found` has what each of `routing.nodes` predicts.
 
@@ -132,7 +158,16 @@ def compose(
         unusable=int(((owner >= 0) & ~usable).sum()),
         unknown=routing.unknown,
         left_out=len(place) - len(kept),
+        earlier=dict(sorted(earlier.items())),
     )
+
+
+def _added(counts: Iterable[PastRows]) -> PastRows:
+    added = [(one.recorded, one.block_fit, one.shipped, one.none) for one in counts]
+    recorded, block_fit, shipped, none = (
+        (sum(column) for column in zip(*added, strict=True)) if added else (0,) * 4
+    )
+    return PastRows(recorded=recorded, block_fit=block_fit, shipped=shipped, none=none)
 
 
 def _common_classes(routing: Routing) -> Classes:

@@ -7,39 +7,33 @@ is parsed.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from retraining.errors import DataError, InputError, IntegrityError
+from retraining.errors import DataError, InputError
 from retraining.graph.nodes import is_pool, parse_node_name
-from retraining.learn.fitting import FittedModel
 from retraining.learn.permitted import permitted
-from retraining.learn.persistence import Artifact, load_parts
 from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.prediction.answer import Prediction
-from retraining.prediction.exporting import FORMAT, INDEX, write_export
+from retraining.prediction.contents import Contents, Files, read_files
+from retraining.prediction.exporting import write_export
 from retraining.prediction.frames import Frame, to_arrow
 from retraining.prediction.serving import Served
 from retraining.prediction.targets import listed
-from retraining.prediction.versions import ServedVersion, version_from
+from retraining.prediction.versions import ServedVersion
 from retraining.release.values import NodeState
 
 __all__ = ["Exported", "ExportedClassifier", "ExportedRegressor", "load_exported", "open_export"]
 
-Files: TypeAlias = Mapping[str, bytes]
 _ROW = "__row__"
-_REMEDY = "export it again"
 
 
 def load_exported(
@@ -54,23 +48,25 @@ def load_exported(
     `target` names the model or node where the export is of a whole release. `allow` and `allow_joblib` are those of
     `open_store`. Raises InputError for a place that holds no export, IntegrityError for damage.
     """
-    return open_export(_read_files(Path(path)), target, permitted(allow, joblib=allow_joblib))
+    return open_export(read_files(Path(path)), target, permitted(allow, joblib=allow_joblib))
 
 
 def open_export(files: Files, target: str | None, permissions: Permissions = NOTHING) -> Exported:
     """The estimator of an export's files; errors as `load_exported`."""
-    index = _index(files)
-    chosen = target or index["target"]
+    contents = Contents.of(files, permissions)
+    states = contents.states()
+    chosen = target or contents.target
     if chosen is None:
         raise InputError(
-            f"this is an export of a whole release, with {listed(sorted(index['nodes']))}",
+            f"this is an export of a whole release, with {listed(sorted(states))}",
             "say which model or node: load_exported(path, 'NODE')",
         )
     served = Served(
-        number=int(index["release"]),
-        states=_states(index),
-        read_version=lambda state: version_from(state, _file(files, index, state.node, "version.json")),
-        read_model=lambda version: _model(files, index, version.node, permissions),
+        number=contents.release,
+        states=states,
+        read_version=contents.version,
+        read_model=contents.model,
+        past=contents,
     )
     classification = served.asked(chosen)[0].recipe.task == "classification"
     kind = ExportedClassifier if classification else ExportedRegressor
@@ -322,93 +318,3 @@ class ExportedClassifier(Exported):
         from sklearn.metrics import accuracy_score
 
         return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
-
-
-def _read_files(path: Path) -> Files:
-    """The files of a folder or .zip, those that its index names."""
-    try:
-        if path.is_dir():
-            index = (path / INDEX).read_bytes()
-            return {INDEX: index} | {
-                name: (path / name).read_bytes() for name in _names(_index({INDEX: index}))
-            }
-        with zipfile.ZipFile(path) as archive:
-            index = archive.read(INDEX)
-            sizes = _names(_index({INDEX: index}))
-            for name, size in sizes.items():
-                if archive.getinfo(name).file_size != size:
-                    raise IntegrityError(f"{name} of the export has not the size that {INDEX} says", _REMEDY)
-            return {INDEX: index} | {name: archive.read(name) for name in sizes}
-    except FileNotFoundError as error:
-        what = f"lacks {Path(error.filename).name}" if path.is_dir() else "does not exist"
-        raise InputError(f"{path} {what}", "name the folder or .zip that `retrain export` wrote") from error
-    except (OSError, KeyError, zipfile.BadZipFile, EOFError) as error:
-        raise InputError(
-            f"{path} is no export that can be read: {error}",
-            "name the folder or .zip that `retrain export` wrote",
-        ) from error
-
-
-def _index(files: Files) -> dict[str, Any]:
-    try:
-        index = json.loads(files[INDEX])
-        if index["kind"] != "retraining-export":
-            raise ValueError("it is of another kind")
-        if index["format"] != FORMAT:
-            raise ValueError(f"format {index['format']!r}, this version reads format {FORMAT}")
-        return cast("dict[str, Any]", index)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise IntegrityError(f"{INDEX} is not that of an export: {error}", _REMEDY) from error
-
-
-def _names(index: Mapping[str, Any]) -> dict[str, int]:
-    """Every file that loading may read, and its size; none of them lies elsewhere."""
-    try:
-        names = {
-            f"{entry['folder']}/{name}": int(told["bytes"])
-            for entry in index["nodes"].values()
-            for name, told in entry["files"].items()
-        }
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise IntegrityError(f"{INDEX} lists no files: {error}", _REMEDY) from error
-    for name in names:
-        parts = name.split("/")
-        if len(parts) != 3 or parts[0] != "nodes" or ".." in parts or "\\" in name or "" in parts:
-            raise IntegrityError(f"{INDEX} names a file outside its folder: {name}", _REMEDY)
-    return names
-
-
-def _states(index: Mapping[str, Any]) -> dict[str, NodeState]:
-    try:
-        return {
-            node: NodeState(
-                node=node,
-                version=str(entry["version"]),
-                time=str(entry["made"]),
-                orphaned=bool(entry["orphaned"]),
-            )
-            for node, entry in index["nodes"].items()
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise IntegrityError(f"{INDEX} describes no nodes: {error}", _REMEDY) from error
-
-
-def _file(files: Files, index: Mapping[str, Any], node: str, name: str) -> bytes:
-    """A node's file, after its digest was compared."""
-    try:
-        entry = index["nodes"][node]
-        data, digest = files[f"{entry['folder']}/{name}"], entry["files"][name]["sha256"]
-    except (KeyError, TypeError) as error:
-        raise IntegrityError(f"the export lacks {name} of {node}", _REMEDY) from error
-    if hashlib.sha256(data).hexdigest() != digest:
-        raise IntegrityError(f"{name} of {node} is not what was exported (wrong digest)", _REMEDY)
-    return data
-
-
-def _model(files: Files, index: Mapping[str, Any], node: str, permissions: Permissions) -> FittedModel:
-    names = [
-        name for name in index["nodes"][node]["files"] if name.startswith("model.") and name != "model.json"
-    ]
-    header = json.loads(_file(files, index, node, "model.json"))
-    payload = _file(files, index, node, names[0] if names else "model.skops")
-    return load_parts(Artifact(header=header, payload=payload), permissions, f"the model of {node}")

@@ -7,12 +7,15 @@
     nodes/NAME/model.json   what surrounds it: encoding of the features, classes, seed
     nodes/NAME/version.json the version document, as it lies in the store
     nodes/NAME/metrics.json what the gate measured
+    nodes/NAME/column.parquet  the recorded column: block, a word for each row, its prediction
+    nodes/NAME/fit-BLOCK.*  the block fits that were kept, as model.*
     README.md, SHA256SUMS   for people, and for `sha256sum -c SHA256SUMS`
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -22,17 +25,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet as pq
+
 from retraining.errors import InputError
 from retraining.learn.persistence import open_artifact
 from retraining.manifest.values import Json
+from retraining.prediction.past import History, gathered
+from retraining.prediction.versions import ServedVersion
 
 if TYPE_CHECKING:
     from retraining.prediction.predictor import Release
 
-__all__ = ["FORMAT", "INDEX", "check_place", "export_files", "write_export"]
+__all__ = ["COLUMN", "FORMAT", "INDEX", "check_place", "export_files", "write_export"]
 
 FORMAT = 1
 INDEX = "export.json"
+COLUMN = "column.parquet"
 _SUFFIX = {"skops": "skops", "xgboost": "ubj", "joblib": "joblib"}
 _UNPLAIN = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST = 80
@@ -40,9 +48,12 @@ _LONGEST = 80
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def export_files(release: Release, target: str | None = None) -> dict[str, bytes]:
+def export_files(
+    release: Release, target: str | None = None, history: History = "recorded"
+) -> dict[str, bytes]:
     """The files of an export by path: a model's or node's and its ancestors', or without a target every node's.
 
+    With `history="shipped"` without the recorded columns and the block fits, for rows from the cuts on.
     Equal releases give equal files. Raises InputError for a name that is not released, StoreError for the store.
     """
     versions = release.versions(target)
@@ -51,6 +62,8 @@ def export_files(release: Release, target: str | None = None) -> dict[str, bytes
     nodes: dict[str, Json] = {}
     for node, version in versions.items():
         own = _node_files(release, node)
+        if history == "recorded":
+            own |= _past_files(release, gathered(versions)[node])
         at = f"nodes/{folders[node]}"
         files |= {f"{at}/{name}": data for name, data in own.items()}
         state = release.state(node)
@@ -72,6 +85,7 @@ def export_files(release: Release, target: str | None = None) -> dict[str, bytes
         "release": release.number,
         "manifest": dict(entry.manifest) if entry is not None else {},
         "target": target,
+        "history": history,
         "needs": {name: list(columns) for name, columns in release.needs(target).items()} if target else {},
         "nodes": nodes,
     }
@@ -123,6 +137,21 @@ def _node_files(release: Release, node: str) -> dict[str, bytes]:
         "version.json": document,
         "metrics.json": _pretty(_metrics(json.loads(document))),
     }
+
+
+def _past_files(release: Release, version: ServedVersion) -> dict[str, bytes]:
+    """The recorded column of a node and its kept block fits; nothing where there are none."""
+    found: dict[str, bytes] = {}
+    column = release.recorded_column(version)
+    if column.num_rows:
+        sink = io.BytesIO()
+        pq.write_table(column, sink, compression="zstd")
+        found[COLUMN] = sink.getvalue()
+    for block in sorted(version.kept):
+        artifact = open_artifact(release.kept_fit(version, block))
+        found[f"fit-{block}.{_SUFFIX[artifact.kind]}"] = artifact.payload
+        found[f"fit-{block}.json"] = _pretty(artifact.header)
+    return found
 
 
 def _metrics(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,8 +53,11 @@ class Source:
     files: tuple[DataFile, ...] = ()
     arrow: pa.Table | None = None
 
-    def read(self, columns: Collection[str]) -> ServedTable:
-        """The rows with these columns; DataError for values of another type, and for bad keys."""
+    def read(self, columns: Collection[str], required: Collection[str] | None = None) -> ServedTable:
+        """The rows with these columns; DataError for values of another type, and for bad keys.
+
+        A moment may be missing where it is not among the `required` columns (None: all are).
+        """
         declared = self.declaration.dataset
         types = {name: kind for name, kind in declared.types.items() if name in columns}
         dataset = replace(declared, types=types, format=_format(declared, self.files))
@@ -63,7 +66,8 @@ class Source:
         else:
             arrow = cast_columns(dataset, "the given table", self.arrow.select(sorted(columns)))
         table = to_table(dataset, arrow, columns, self.declaration.timezone)
-        _check_moments(dataset, table)
+        if required is None or dataset.time in required:
+            _check_moments(dataset, table)
         order = np.asarray(key_order(dataset, arrow), np.intp)
         return ServedTable(table=table, keys=arrow.select(list(dataset.key)), order=order)
 

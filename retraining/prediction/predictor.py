@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from retraining.errors import IntegrityError, NotFoundError
 from retraining.learn.fitting import FittedModel
 from retraining.learn.persistence import JOBLIB_FORMAT, load
@@ -16,6 +18,7 @@ from retraining.learn.storable import joblib_refused
 from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.prediction.answer import Prediction
 from retraining.prediction.frames import Frame
+from retraining.prediction.past import History, StoredPast, column_table
 from retraining.prediction.routing import UnknownPolicy
 from retraining.prediction.serving import Served
 from retraining.prediction.targets import released
@@ -44,11 +47,13 @@ class Release:
         self.head = head
         self._objects = store.objects
         self._permissions = permissions
+        self._past = StoredPast(objects=store.objects, load=self._load_fit)
         self._served = Served(
             number=head.release,
             states=head.nodes,
             read_version=lambda state: read_version(store.objects, state),
             read_model=self._read_model,
+            past=self._past,
         )
 
     def __repr__(self) -> str:
@@ -59,27 +64,35 @@ class Release:
         return self._served.needs(target)
 
     def predict(
-        self, target: str, frames: Mapping[str, Frame] | Frame, *, unknown: UnknownPolicy = "error"
+        self,
+        target: str,
+        frames: Mapping[str, Frame] | Frame,
+        *,
+        unknown: UnknownPolicy = "error",
+        history: History = "recorded",
     ) -> Prediction:
         """The predictions of a released model (each row by the node of its partition) or of one node.
 
         `frames` maps dataset names to tables or paths; a single one stands for the only dataset that is
         needed. Rows of a model's partitions that are no node raise a `DataError` that counts them, or get
         nulls with `unknown="null"`; a row that lacks an upstream prediction gets none where training
-        would have dropped it. Raises InputError for names and data, StoreError for the store.
+        would have dropped it. Rows from before a version's cut, the asked ones and those that they read, get what
+        the version's column has for them; with `history="shipped"` the released models predict them too.
+        Raises InputError for names and data, StoreError for the store.
         """
-        return self._served.predict(target, frames, unknown=unknown)
+        return self._served.predict(target, frames, unknown=unknown, history=history)
 
-    def export(self, target: str) -> Exported:
+    def export(self, target: str, *, history: History = "recorded") -> Exported:
         """A node (or a model with all its nodes) and its ancestors as one estimator that needs no store.
 
         It predicts as scikit-learn's do, and `save` writes it to a folder or a .zip that
-        `retraining.load_exported` reads anywhere.
+        `retraining.load_exported` reads anywhere. With `history="shipped"` it leaves the recorded columns
+        behind, and is smaller: for rows from the cuts on.
         """
         from retraining.prediction.exported import open_export
         from retraining.prediction.exporting import export_files
 
-        return open_export(export_files(self, target), target, self._permissions)
+        return open_export(export_files(self, target, history), target, self._permissions)
 
     def asked(self, target: str) -> tuple[str, ...]:
         """The nodes that a model's or a node's name asks for; InputError for a name that is not released."""
@@ -102,6 +115,14 @@ class Release:
         """The shipped model of a node, as it was stored; its digest was compared."""
         return self._blob(node, self.head.nodes[node].artifact, "model")
 
+    def recorded_column(self, version: ServedVersion) -> pa.Table:
+        """The recorded column of a version as `past.gathered` has it: `block`, `row` and `output.N` of each row."""
+        return column_table(self._past.read(version, self._past.blocks(version)), version.width)
+
+    def kept_fit(self, version: ServedVersion, block: int) -> bytes:
+        """The stored model of the fit that predicts a block before a version's cut."""
+        return self._blob(version.node, version.kept[block], f"fit before block {block}")
+
     def _blob(self, node: str, pointer: BlobPointer | None, what: str) -> bytes:
         if pointer is None:
             raise IntegrityError(
@@ -117,6 +138,13 @@ class Release:
 
     def _read_model(self, version: ServedVersion) -> FittedModel:
         what, pointer = f"the model of {version.node}", self.head.nodes[version.node].artifact
+        self._check_format(pointer, what)
+        return load(self.artifact(version.node), self._permissions, what)
+
+    def _load_fit(self, pointer: BlobPointer, what: str) -> FittedModel:
+        self._check_format(pointer, what)
+        return load(read_blob(self._objects, pointer), self._permissions, what)
+
+    def _check_format(self, pointer: BlobPointer | None, what: str) -> None:
         if pointer is not None and pointer.format == JOBLIB_FORMAT and not self._permissions.joblib:
             raise joblib_refused(what)
-        return load(self.artifact(version.node), self._permissions, what)

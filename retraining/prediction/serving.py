@@ -24,6 +24,7 @@ from retraining.prediction.frames import (
     open_source,
     require_columns,
 )
+from retraining.prediction.past import History, Past, gathered
 from retraining.prediction.routing import UnknownPolicy, route
 from retraining.prediction.targets import find_nodes
 from retraining.prediction.versions import ServedVersion, needed_columns
@@ -32,12 +33,13 @@ from retraining.release.values import NodeState
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Served:
-    """The nodes of one release, `number`, by name; how a version and its model are read is the caller's."""
+    """The nodes of one release, `number`, by name; how a version, its model and its past are read is the caller's."""
 
     number: int
     states: Mapping[str, NodeState]
     read_version: Callable[[NodeState], ServedVersion]
     read_model: Callable[[ServedVersion], FittedModel]
+    past: Past
     _versions: dict[str, ServedVersion] = field(default_factory=dict)
     _models: dict[str, FittedModel] = field(default_factory=dict)
 
@@ -51,11 +53,16 @@ class Served:
         return _of_one_task([self._version(name) for name in names], self.states)
 
     def predict(
-        self, target: str, frames: Mapping[str, Frame] | Frame, *, unknown: UnknownPolicy = "error"
+        self,
+        target: str,
+        frames: Mapping[str, Frame] | Frame,
+        *,
+        unknown: UnknownPolicy = "error",
+        history: History = "recorded",
     ) -> Prediction:
         """The predictions of a model or node; see `Release.predict`."""
-        if unknown not in get_args(UnknownPolicy):
-            raise InputError(f"unknown={unknown!r}; expected 'error' or 'null'", "write one of the two")
+        _one_of("unknown", unknown, get_args(UnknownPolicy))
+        _one_of("history", history, get_args(History))
         first = self.asked(target)
         versions = self.with_upstreams(find_nodes(target, self.states))
         needed = _by_dataset(_wanted(versions))
@@ -64,18 +71,21 @@ class Served:
         sources = {name: open_source(frame, declarations[name]) for name, frame in named.items()}
         home = first[0].dataset
         _require_routing(sources, first, versions, target)
-        served = {home: _read(sources[home], needed[home])}
+        times = {version.dataset: version.declaration.dataset.time for version in versions.values()}
+        served = {home: _read(sources[home], needed[home], times[home])}
         whole = not parse_node_name(target)[1] and not is_pool(target)
         routing = route(target, first, served[home].table, whole=whole, unknown=unknown)
         active = {name: versions[name] for name in upstream_order(routing.nodes, versions)}
         wanted = [*_wanted(active)]
         require_columns(sources, wanted, target)
         for name in {name for name, _ in wanted} - {home}:
-            served[name] = _read(sources[name], needed[name])
+            served[name] = _read(sources[name], needed[name], times[name])
         tables = {name: one.table for name, one in served.items()}
+        past = self.past if history == "recorded" else None
+        evaluation = Evaluation(versions=gathered(active), tables=tables, load=self.model, past=past)
         with one_thread():
-            found = Evaluation(versions=active, tables=tables, load=self.model).run(routing.nodes)
-        return compose(self.number, served[home], routing, found)
+            found = evaluation.run(routing.nodes)
+        return compose(self.number, served[home], routing, found, evaluation.earlier)
 
     def with_upstreams(self, nodes: Sequence[str]) -> dict[str, ServedVersion]:
         """The versions of some nodes and of all that they read."""
@@ -149,6 +159,17 @@ def _require_routing(
         require_columns(sources, _wanted(versions), target)
 
 
-def _read(source: Source, columns: Collection[str]) -> ServedTable:
-    """The rows with the columns that are there: which of the others are needed is asked when rows are routed."""
-    return source.read({name for name in columns if name in source.names})
+def _one_of(name: str, value: object, words: Sequence[str]) -> None:
+    if value not in words:
+        raise InputError(
+            f"{name}={value!r}; expected {' or '.join(map(repr, words))}", "write one of the two"
+        )
+
+
+def _read(source: Source, columns: Collection[str], time: str | None) -> ServedTable:
+    """The rows with the columns that are there: which of the others are needed is asked when rows are routed.
+
+    The moments are read where they are given, though not needed: they say which rows lie before a cut.
+    """
+    wanted = {*columns} if time is None else {*columns, time}
+    return source.read({name for name in wanted if name in source.names}, required=columns)

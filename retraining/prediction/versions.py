@@ -7,15 +7,17 @@ its dataset, and the shipped model lies where the head of the log says.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from retraining.data.declarations import Declaration, declaration_from_json
 from retraining.data.labels import Classes
+from retraining.decide.fits import Before, parse_left_out
 from retraining.decide.recipes import Recipe, recipe_from_json
 from retraining.errors import IntegrityError
 from retraining.manifest.catalog import estimators, gives_probabilities
-from retraining.release.values import NodeState
+from retraining.release.recorded import NOTHING_RECORDED, Recorded, recorded_of
+from retraining.release.values import BlobPointer, NodeState
 from retraining.store.documents import parse_document
 from retraining.store.objects import Objects
 from retraining.store.packs import read_blob
@@ -27,7 +29,9 @@ class ServedVersion:
 
     `classes` are in the order of the model's outputs, empty for regression; `graded` is True where a
     classifier gives probabilities. `sources` maps each input's column to the nodes that the version
-    learnt it from; `made` is the moment of its release (ISO, UTC).
+    learnt it from; `made` is the moment of its release (ISO, UTC). `cut` is the block before which its fit
+    ends (None in the fold scheme), `recorded` what its document tells of recorded columns, and `kept` are
+    the stored models of its block fits by block.
     """
 
     node: str
@@ -38,6 +42,9 @@ class ServedVersion:
     sources: Mapping[str, tuple[str, ...]]
     declaration: Declaration
     made: str
+    cut: int | None = None
+    recorded: Recorded = NOTHING_RECORDED
+    kept: Mapping[int, BlobPointer] = field(default_factory=dict)
 
     @property
     def dataset(self) -> str:
@@ -111,7 +118,25 @@ def _version(state: NodeState, document: Mapping[str, Any]) -> ServedVersion:
         sources={column: tuple(names) for column, names in document["sources"].items()},
         declaration=declaration_from_json(recipe.dataset, document["datasets"][recipe.dataset]),
         made=state.time,
+        cut=document["cut_block"],
+        recorded=recorded_of(document),
+        kept=_kept(document["fits"], document["cut_block"]),
     )
+
+
+def _kept(fits: Mapping[str, Any], cut: int | None) -> dict[int, BlobPointer]:
+    """The stored models of the fits that predict the blocks before the cut."""
+    found: dict[int, BlobPointer] = {}
+    for name, fit in fits.items():
+        left_out = parse_left_out(name)
+        if (
+            fit["model"] is not None
+            and cut is not None
+            and isinstance(left_out, Before)
+            and left_out.block < cut
+        ):
+            found[left_out.block] = BlobPointer.from_json(fit["model"])
+    return found
 
 
 def _graded(recipe: Recipe) -> bool:

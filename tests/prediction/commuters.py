@@ -103,6 +103,16 @@ def release_twice(folder: Path) -> str:
     return str(folder / "store")
 
 
+def until(as_of: str) -> dict[str, pd.DataFrame]:
+    """All rows that exist at a run's moment, as a caller might have them: in any order."""
+    end = pd.Timestamp(as_of)
+    frames = {"hours": (hours(), "hour"), "trips": (trips(), "at")}
+    return {
+        name: frame[frame[column] <= end].sample(frac=1.0, random_state=6).reset_index(drop=True)
+        for name, (frame, column) in frames.items()
+    }
+
+
 def newest_week(as_of: str) -> dict[str, pd.DataFrame]:
     """The rows of the block that `as_of` lies in, as far as they exist then."""
     end = pd.Timestamp(as_of)
