@@ -9,6 +9,7 @@ from pathlib import Path
 from retraining.errors import InputError
 from retraining.manifest.catalog import EstimatorInfo, estimators
 from retraining.manifest.document import MAX_BYTES, read_document
+from retraining.manifest.given import given_path
 from retraining.manifest.including import join_files
 from retraining.manifest.problems import Problems
 from retraining.manifest.resolve import resolve
@@ -24,7 +25,7 @@ def load_manifest(path: str | os.PathLike[str]) -> Manifest:
 
     Raises InputError if the file cannot be read, ManifestError with every problem of its content.
     """
-    file = Path(path)
+    file = given_path(path, "the manifest")
     try:
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)

@@ -13,6 +13,7 @@ from functools import cache
 from retraining.data.files import DataFile, FileSignature, ObjectSignature, Signature, find_files, signatures
 from retraining.decide.recipes import digest_of
 from retraining.errors import InputError
+from retraining.manifest.given import a_kind
 from retraining.manifest.values import Dataset, Json, Manifest
 from retraining.store.buckets import open_bucket
 from retraining.store.cloud.addresses import is_bucket_url
@@ -66,7 +67,7 @@ def find_dataset_files(manifest: Manifest, overrides: Mapping[str, object]) -> D
 def _path(name: str, place: object) -> str:
     if not isinstance(place, str | os.PathLike):
         raise InputError(
-            f"the data of {name} is a {type(place).__name__}; expected a path",
+            f"the data of {name} is {a_kind(place)}; expected a path",
             "write it to a Parquet or CSV file and give the file's path",
         )
     return str(place)

@@ -37,6 +37,7 @@ from retraining.execution.predictions import piece_classes
 from retraining.execution.work import array_from
 from retraining.graph.nodes import is_pool
 from retraining.manifest import load_manifest
+from retraining.manifest.given import given_data, given_text
 from retraining.manifest.values import Input, Json
 from retraining.operations.files import find_dataset_files
 from retraining.operations.labels import PinnedFeedback
@@ -103,9 +104,10 @@ def fit_rows(
     DataError
         If the data are no longer those that the fit learnt from.
     """
-    loaded = load_manifest(Path(manifest))
+    loaded = load_manifest(manifest)
     url = store_url(loaded, store)
     opened = open_store(url)
+    node = given_text(node, "the node", "its name, as `retrain status` lists it")
     state = opened.read_head().nodes.get(node)
     if state is None or state.version is None or state.document is None:
         raise NotFoundError(
@@ -120,7 +122,7 @@ def fit_rows(
             f"make the version anew: retrain run --force '{node}'",
         )
     as_of = parse_moment(begun, loaded.timezone)
-    files = find_dataset_files(loaded, data or {})
+    files = find_dataset_files(loaded, given_data(data))
     feedback = PinnedFeedback(store=opened, through=through)
     seen = observe(loaded, micros(as_of.astimezone(dt.UTC)), None, files, feedback=feedback)
     released = _Released(seen, opened, document, _lineages(opened, state.document.pack))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from retraining.decide.plan import Plan
 from retraining.learn.permitted import permitted
+from retraining.manifest.given import given_data, given_moment, given_path, given_text, given_texts
 from retraining.operations.session import Request, open_plan
 
 
@@ -15,7 +16,7 @@ def plan(
     manifest: str | Path,
     *,
     store: str | None = None,
-    as_of: str | None = None,
+    as_of: str | dt.date | None = None,
     select: tuple[str, ...] = (),
     exclude: tuple[str, ...] = (),
     force: tuple[str, ...] = (),
@@ -30,13 +31,13 @@ def plan(
     Raises `InputError` for the manifest, the arguments and the data, `StoreError` for the store.
     """
     request = Request(
-        manifest=Path(manifest),
-        store=store,
-        select=select,
-        exclude=exclude,
-        force=force,
-        as_of=as_of,
-        data=data or {},
+        manifest=given_path(manifest, "the manifest"),
+        store=None if store is None else given_text(store, "the store"),
+        select=given_texts(select, "select"),
+        exclude=given_texts(exclude, "exclude"),
+        force=given_texts(force, "force"),
+        as_of=given_moment(as_of, "as_of"),
+        data=given_data(data),
         permissions=permitted(allow),
     )
     return open_plan(request, dt.datetime.now(dt.UTC), create_store=False).plan

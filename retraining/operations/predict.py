@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from retraining.errors import InputError
+from retraining.manifest.given import given_text, given_texts
 from retraining.manifest.values import Json
 from retraining.prediction.answer import Prediction
 from retraining.prediction.past import History
@@ -70,6 +72,7 @@ def predict(
     `allow` and `allow_joblib` are those of `open_store`.
     """
     frames = data_files(data)
+    output = None if output is None else given_text(output, "the output", "a path")
     if output is not None:
         check_output(output, frames.values() if isinstance(frames, dict) else [frames])
     releases = open_store(store, allow=allow, allow_joblib=allow_joblib)
@@ -84,7 +87,7 @@ def data_files(data: Mapping[str, str] | Sequence[str]) -> dict[str, str] | str:
     """The paths by dataset, or the one bare path; InputError where bare paths and names are mixed."""
     if isinstance(data, Mapping):
         return dict(data)
-    entries = [data] if isinstance(data, str) else list(data)
+    entries = given_texts(os.fspath(data) if isinstance(data, os.PathLike) else data, "data")
     named: dict[str, str] = {}
     bare: list[str] = []
     for entry in entries:

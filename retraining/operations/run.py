@@ -24,6 +24,7 @@ from retraining.execution.driver import Driver, Execution, Progress
 from retraining.execution.journal import Journal, Pace
 from retraining.execution.study import NodeResult, World
 from retraining.learn.permitted import permitted
+from retraining.manifest.given import given_data, given_moment, given_path, given_text, given_texts
 from retraining.manifest.values import Json
 from retraining.operations.backend import backend_for
 from retraining.operations.conclude import Conclusion, conclude
@@ -103,7 +104,7 @@ def run(
     manifest: str | Path,
     *,
     store: str | None = None,
-    as_of: str | None = None,
+    as_of: str | dt.date | None = None,
     select: tuple[str, ...] = (),
     exclude: tuple[str, ...] = (),
     force: tuple[str, ...] = (),
@@ -124,14 +125,14 @@ def run(
     """
     options, watcher = options or RunOptions(), watcher or Watcher()
     request = Request(
-        manifest=Path(manifest),
-        store=store,
-        select=select,
-        exclude=exclude,
-        force=force,
-        compare=compare_inputs,
-        as_of=as_of,
-        data=data or {},
+        manifest=given_path(manifest, "the manifest"),
+        store=None if store is None else given_text(store, "the store"),
+        select=given_texts(select, "select"),
+        exclude=given_texts(exclude, "exclude"),
+        force=given_texts(force, "force"),
+        compare=given_texts(compare_inputs, "compare_inputs"),
+        as_of=given_moment(as_of, "as_of"),
+        data=given_data(data),
         permissions=permitted(options.allow, joblib=options.allow_joblib),
         max_fits=max_fits,
     )

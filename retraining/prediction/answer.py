@@ -104,23 +104,28 @@ class Prediction:
     def _earlier(self) -> list[str]:
         """What is to be said of rows from before a cut."""
         lines = []
-        own = _added(rows for node, rows in self.earlier.items() if node in self.nodes)
-        then = own.recorded + own.block_fit
+        own = [rows for node, rows in self.earlier.items() if node in self.nodes]
+        then, now = sum(one.recorded + one.block_fit for one in own), sum(one.shipped for one in own)
         if then:
             lines.append(f"  {then:,} rows from before the cut have their predictions of that time")
-        if own.shipped:
+        if now:
             lines.append(
-                f"  {own.shipped:,} rows from before the cut are predicted by the released model, which may have "
-                "learnt from them: nothing is recorded for them as they are"
+                f"  {now:,} rows from before the cut are predicted by the released model, which may have learnt from "
+                f"them: no prediction of that time is recorded{_changed(own)}"
             )
-        read = {node: rows.shipped for node, rows in self.earlier.items() if node not in self.nodes}
-        stand_in = {node: rows for node, rows in read.items() if rows}
-        if stand_in:
+        read = {node: rows for node, rows in self.earlier.items() if node not in self.nodes and rows.shipped}
+        if read:
+            counts = {node: rows.shipped for node, rows in read.items()}
             lines.append(
-                f"  {sum(stand_in.values()):,} upstream rows from before a cut are predicted by the released model, as "
-                f"nothing is recorded for them as they are: {counted(stand_in)}"
+                f"  {sum(counts.values()):,} upstream rows from before a cut are predicted by the released model, as "
+                f"no prediction of that time is recorded{_changed(read.values())}: {counted(counts)}"
             )
         return lines
+
+
+def _changed(rows: Iterable[PastRows]) -> str:
+    changed = sum(one.changed for one in rows)
+    return f" ({changed:,} of them are new or have changed since)" if changed else ""
 
 
 def compose(
@@ -160,14 +165,6 @@ def compose(
         left_out=len(place) - len(kept),
         earlier=dict(sorted(earlier.items())),
     )
-
-
-def _added(counts: Iterable[PastRows]) -> PastRows:
-    added = [(one.recorded, one.block_fit, one.shipped, one.none) for one in counts]
-    recorded, block_fit, shipped, none = (
-        (sum(column) for column in zip(*added, strict=True)) if added else (0,) * 4
-    )
-    return PastRows(recorded=recorded, block_fit=block_fit, shipped=shipped, none=none)
 
 
 def _common_classes(routing: Routing) -> Classes:

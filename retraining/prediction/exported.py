@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from retraining.errors import DataError, InputError
 from retraining.graph.nodes import is_pool, parse_node_name
 from retraining.learn.permitted import permitted
+from retraining.manifest.given import given_path
 from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.prediction.answer import Prediction
 from retraining.prediction.contents import Contents, Files, read_files
@@ -48,7 +49,9 @@ def load_exported(
     `target` names the model or node where the export is of a whole release. `allow` and `allow_joblib` are those of
     `open_store`. Raises InputError for a place that holds no export, IntegrityError for damage.
     """
-    return open_export(read_files(Path(path)), target, permitted(allow, joblib=allow_joblib))
+    return open_export(
+        read_files(given_path(path, "the export")), target, permitted(allow, joblib=allow_joblib)
+    )
 
 
 def open_export(files: Files, target: str | None, permissions: Permissions = NOTHING) -> Exported:

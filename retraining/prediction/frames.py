@@ -22,6 +22,7 @@ from retraining.data.files import DataFile, find_files
 from retraining.data.reading import cast_columns, column_names, key_order, read_arrow, to_table
 from retraining.data.tables import Table
 from retraining.errors import DataError, InputError
+from retraining.manifest.given import a_kind
 from retraining.manifest.values import Dataset, FileFormat
 from retraining.prediction.targets import listed, nearest
 
@@ -127,7 +128,7 @@ def require_columns(sources: Mapping[str, Source], wanted: Iterable[tuple[str, s
     if not lacking:
         return
     texts = [
-        f"{name} lacks {', '.join(columns)} (it has {listed(sources[name].names)})"
+        f"{name} lacks {', '.join(columns)} (it has {listed(sources[name].names) or 'no column'})"
         for name, columns in lacking.items()
     ]
     first, columns = next(iter(lacking.items()))
@@ -161,7 +162,7 @@ def to_arrow(dataset: str, frame: Frame) -> pa.Table:
             "give each column values of one type",
         ) from error
     raise DataError(
-        f"dataset {dataset}: a {type(frame).__name__} is not a table",
+        f"dataset {dataset}: {a_kind(frame)} is not a table",
         "give a path, a pandas DataFrame or a pyarrow Table",
     )
 

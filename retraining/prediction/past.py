@@ -55,12 +55,14 @@ class RecordedRows:
 class PastRows:
     """How rows from before a node's cut were predicted: from the record, by a fit of their time, or by the shipped one.
 
-    `none` lie before the first block that could be predicted.
+    Of those by the shipped one `changed` are new or otherwise than recorded; of the blocks of the others nothing
+    is recorded. `none` lie before the first block that could be predicted.
     """
 
     recorded: int = 0
     block_fit: int = 0
     shipped: int = 0
+    changed: int = 0
     none: int = 0
 
     def to_json(self) -> dict[str, Json]:
@@ -69,6 +71,7 @@ class PastRows:
             "recorded": self.recorded,
             "block_fit": self.block_fit,
             "shipped": self.shipped,
+            "changed": self.changed,
             "none": self.none,
         }
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
-from retraining.errors import InputError
 from retraining.learn.permitted import permitted
+from retraining.manifest.given import given_number
 from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.prediction.predictor import Release
 from retraining.store.log import Store
@@ -33,15 +34,17 @@ class Releases:
 
     def release(self, number: int) -> Release:
         """The release with this number; UnknownReleaseError where there is none, InputError for what is no number."""
-        if not isinstance(number, int):
-            raise InputError(f"release {number!r} is no whole number", "`retrain releases` lists them")
+        number = given_number(number, "release", "`retrain releases`")
         return Release(self._store, self._store.read_release(number), self._permissions)
 
 
-def open_store(url: str, *, allow: Iterable[str] = (), allow_joblib: bool = False) -> Releases:
+def open_store(
+    url: str | os.PathLike[str], *, allow: Iterable[str] = (), allow_joblib: bool = False
+) -> Releases:
     """The releases of the store at a URL or folder; NotFoundError where there is no store.
 
     `allow` names packages whose classes a model of one's own may hold, `allow_joblib` lets joblib load what was
     stored by it; both add to RETRAINING_ALLOW and RETRAINING_ALLOW_JOBLIB.
     """
-    return Releases(open_log(url), permitted(allow, joblib=allow_joblib))
+    permissions = permitted(allow, joblib=allow_joblib)
+    return Releases(open_log(url), permissions)

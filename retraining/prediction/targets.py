@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from retraining.errors import InputError
 from retraining.graph.nodes import is_pool, parse_node_name
+from retraining.manifest.given import given_text
 from retraining.release.values import NodeState
 
 _SHOWN = 8
@@ -27,7 +28,7 @@ def find_nodes(target: str, states: Mapping[str, NodeState]) -> tuple[str, ...]:
     cut along the same columns as those that stayed; a pool that left it does not. InputError for a name that
     nothing released has.
     """
-    model, pairs = parse_node_name(target)
+    model, pairs = parse_node_name(given_text(target, "what is asked for", "the name of a model or node"))
     nodes = [name for name in released(states) if parse_node_name(name)[0] == model]
     if is_pool(target):
         if target in nodes:

@@ -20,6 +20,7 @@ from retraining.errors import (
     StoreError,
     UnknownReleaseError,
 )
+from retraining.manifest.given import given_text
 from retraining.manifest.values import Json
 from retraining.release import fields
 from retraining.release.update import Requirement, Update
@@ -48,7 +49,7 @@ _STORE = "store.json"
 _MAX_HINT_DIGITS = 18
 
 
-def open_store(url: str, *, create: bool = False) -> Store:
+def open_store(url: str | os.PathLike[str], *, create: bool = False) -> Store:
     """The store at a URL (`./folder`, file:///folder, or a bucket and prefix: s3://, gs://, az://).
 
     `create` makes a store where there is none yet: the place must be missing or empty. Else a
@@ -56,7 +57,8 @@ def open_store(url: str, *, create: bool = False) -> Store:
     come from the environment (docs/security.md).
     """
     keys = read_keys(os.environ)
-    return store_on(open_objects(url, create=create), create=create, keys=keys)
+    place = given_text(url, "the store", "a folder or the URL of a bucket")
+    return store_on(open_objects(place, create=create), create=create, keys=keys)
 
 
 def store_on(objects: Objects, *, create: bool = False, keys: Keys = NO_KEYS) -> Store:
