@@ -7,11 +7,10 @@ like decides nothing. Every column that is missing is named at once.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 import pyarrow as pa
@@ -26,10 +25,12 @@ from retraining.manifest.given import a_kind
 from retraining.manifest.values import Dataset, FileFormat
 from retraining.prediction.targets import listed, nearest
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 #: A path (file, folder or glob), or a table: pyarrow, pandas, or anything else that speaks Arrow.
 Frame: TypeAlias = object
 
-_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _SUFFIXES = (".parquet", ".pq", ".csv", ".jsonl", ".ndjson")
 
 
@@ -94,8 +95,10 @@ def name_frames(
         near = next((name for other in extra if (name := nearest(other, lacking))), None)
         given = f", and was given {listed(extra)}" if extra else ""
         raise InputError(
-            f"{target} needs the dataset {listed(lacking)}{given}",
-            f"did you mean `{near}`?" if near else f"pass --data {lacking[0]}=FILE",
+            f"{target} needs the dataset{'s' if len(lacking) > 1 else ''} {listed(lacking)}{given}",
+            f"did you mean `{near}`?"
+            if near
+            else "pass " + " ".join(f"--data {name}=FILE" for name in lacking),
         )
     return {name: frames[name] for name in wanted}
 
@@ -110,12 +113,7 @@ def open_source(frame: Frame, declaration: Declaration) -> Source:
     else:
         arrow = to_arrow(dataset.name, frame)
         source = Source(declaration=declaration, names=tuple(arrow.column_names), arrow=arrow)
-    twice = sorted({name for name in source.names if source.names.count(name) > 1})
-    if twice:
-        raise DataError(
-            f"dataset {dataset.name}: the given rows have more than one column {listed(twice)}",
-            "give each column its own name",
-        )
+    _check_once(dataset.name, source.names)
     return source
 
 
@@ -150,8 +148,7 @@ def to_arrow(dataset: str, frame: Frame) -> pa.Table:
     """A table in memory as Arrow's; DataError for what is none."""
     try:
         if type(frame).__module__.split(".")[0] == "pandas" and hasattr(frame, "columns"):
-            arrow = pa.Table.from_pandas(frame)
-            return arrow.select([name for name in arrow.column_names if not _PANDAS_INDEX.fullmatch(name)])
+            return _from_pandas(dataset, cast("pd.DataFrame", frame))
         if isinstance(frame, pa.RecordBatch):
             return pa.Table.from_batches([frame])
         if hasattr(frame, "__arrow_c_stream__") and not _is_series(frame):
@@ -165,6 +162,25 @@ def to_arrow(dataset: str, frame: Frame) -> pa.Table:
         f"dataset {dataset}: {a_kind(frame)} is not a table",
         "give a path, a pandas DataFrame or a pyarrow Table",
     )
+
+
+def _from_pandas(dataset: str, frame: pd.DataFrame) -> pa.Table:
+    """A DataFrame as Arrow's table; levels of the index that have a name are columns too."""
+    index = [name for name in frame.index.names if name is not None and name not in frame.columns]
+    if index:
+        frame = frame.reset_index(level=index)
+    names = [str(name) for name in frame.columns]
+    _check_once(dataset, names)
+    return pa.Table.from_pandas(frame.set_axis(names, axis=1), preserve_index=False)
+
+
+def _check_once(dataset: str, names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"dataset {dataset}: the given rows have more than one column {listed(twice)}",
+            "give each column its own name",
+        )
 
 
 def _is_series(frame: Frame) -> bool:

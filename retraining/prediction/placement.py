@@ -20,6 +20,8 @@ Rows = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 Blocks = NDArray[np.int32]
 
+_CENTURY = 36_525 * 86_400 * 1_000_000
+
 
 @dataclass(slots=True, kw_only=True)
 class Placement:
@@ -53,14 +55,19 @@ class Placement:
         """The blocks of rows; `NEVER` where no moment tells: it is not given, or there is none (fold scheme)."""
         scheme, table = version.recipe.scheme, self.tables[version.dataset]
         time = version.declaration.dataset.time
-        if not isinstance(scheme, TimeScheme) or time is None or time not in table.columns:
+        if not isinstance(scheme, TimeScheme) or version.cut is None or time not in table.columns:
             return np.full(len(rows), NEVER, np.int32)
+        assert time is not None
         key = (version.dataset, version.recipe.timezone, scheme.block_days)
         if key not in self._blocks:
+            calendar = Calendar(version.recipe.timezone, scheme.block_days)
             moments = table.columns[time].values.astype(np.int64, copy=False)
             known = moments != NO_MOMENT
             blocks = np.full(len(moments), NEVER, np.int32)
-            blocks[known] = Calendar(version.recipe.timezone, scheme.block_days).blocks_of(moments[known])
+            # a year that somebody mistyped has no blocks of its own
+            middle = calendar.start(version.cut)
+            near = np.clip(moments[known], middle - _CENTURY, middle + _CENTURY)
+            blocks[known] = calendar.blocks_of(near)
             self._blocks[key] = blocks
         return self._blocks[key][rows]
 

@@ -53,8 +53,9 @@ def route(
     lost = np.flatnonzero(owner < 0)
     strangers = _partitions(versions[0], table, lost) if len(lost) else {}
     if strangers and whole and unknown == "error":
+        has = f"{len(versions)} node{'' if len(versions) == 1 else 's'}"
         raise DataError(
-            f"{target} has no released node for {counted(strangers)}; it has {len(versions)} nodes",
+            f"{target} has no released node for {counted(strangers)}; it has {has}",
             "leave these rows out, or ask for nulls in their place (unknown='null', --unknown null)",
         )
     if len(lost) == table.n_rows and strangers and not whole:
