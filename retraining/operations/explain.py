@@ -18,6 +18,7 @@ from retraining.manifest.values import Json
 from retraining.operations.listing import states_of
 from retraining.operations.session import Session, read_document
 from retraining.operations.stored import Stored
+from retraining.release.recorded import recorded_of
 from retraining.release.values import BlobPointer, NodeState
 from retraining.reporting.record import read_record
 from retraining.reporting.story import Making, Story
@@ -183,6 +184,7 @@ _BULK = ("cells", "features", "rows")
 
 
 def _shortened(document: Mapping[str, Any]) -> dict[str, Json]:
-    """The document without the digest of every cell and fit."""
+    """The document without the digest of every cell and fit; of the recorded column the blocks."""
     data = {key: value for key, value in document["data"].items() if key not in _BULK}
-    return {**document, "data": data, "fits": len(document["fits"])}
+    recorded = sorted(recorded_of(document).own)
+    return {**document, "data": data, "fits": len(document["fits"]), "recorded": recorded}

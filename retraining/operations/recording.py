@@ -174,7 +174,7 @@ class _Writer:
         self._packs += 1
         key = f"packs/{self._run}/rows-{self._packs}"
         blobs = tuple(Blob(role="rows", format="u8", data=data) for data in self._waiting.values())
-        body, (stored,) = build_pack(key, [Record(action="version", fingerprint="rows", blobs=blobs)])
+        body, (stored,) = build_pack(key, [Record(action="rows", fingerprint=key, blobs=blobs)])
         self._objects.put(key, body)
         self._places |= {pointer.digest: pointer for pointer in stored.blobs}
         self._waiting, self._bytes = {}, 0

@@ -33,7 +33,7 @@ __all__ = [
     "read_footer",
 ]
 
-Action: TypeAlias = Literal["fit", "column", "score", "version", "run"]
+Action: TypeAlias = Literal["fit", "column", "score", "version", "run", "rows"]
 
 _ACTIONS: Mapping[str, Action] = {
     "fit": "fit",
@@ -41,6 +41,7 @@ _ACTIONS: Mapping[str, Action] = {
     "score": "score",
     "version": "version",
     "run": "run",
+    "rows": "rows",
 }
 _FRAME = Frame(magic=b"RTPK1")
 _FIRST_READ = 64 * 1024

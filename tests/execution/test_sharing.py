@@ -76,8 +76,9 @@ def test_segments_events_and_a_sign_of_life_are_written_while_the_run_goes_on(re
 def test_a_run_on_a_quiet_clock_writes_one_segment_that_names_all_its_packs(ready):
     started(ready, NEVER)
     assert len(keys(ready, "results/")) == 1
-    # the documents are written after it; the next run takes them up, and reads no footer again
-    assert [key.rpartition("/")[2] for key in load_results(ready.store().objects).loose] == ["documents-1"]
+    # the documents and what they name are written after it; the next run takes them up, and reads no footer again
+    loose = [key.rpartition("/")[2] for key in load_results(ready.store().objects).loose]
+    assert loose == ["documents-1", "rows-1"]
 
 
 @pytest.mark.parametrize("turns", [2, 7, 12])
