@@ -6,9 +6,9 @@ again until something changes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from retraining.decide.fits import Cell, LeftOut, slice_cells
 from retraining.decide.recipes import Recipe
@@ -24,11 +24,12 @@ _SHAPING = frozenset({"features", "target", "validation", "timezone", "partition
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataChange:
-    """How much training data changed: blocks (time scheme), rows, and their share of the rows before."""
+    """How much training data changed: blocks (or folds, as `part` says), rows, and their share of the rows before."""
 
     blocks: int
     rows: int
     share: float
+    part: Literal["block", "fold"] = "block"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +111,11 @@ def _data_change(
 
     Cells that only left the window (`first` is its first block) are no change of the data.
     """
+    part: Literal["block", "fold"] = "fold" if data.next_block is None else "block"
     now = {(cell.part, cell.known): cell for cell in slice_cells(data.cells, shipped, first)}
     if before is None:
         rows = sum(cell.rows for cell in now.values())
-        return DataChange(blocks=len({known for _, known in now}), rows=rows, share=1.0)
+        return DataChange(blocks=len(_blocks(now, part)), rows=rows, share=1.0, part=part)
     old_cells = (
         before.cells
         if before.next_block is None
@@ -124,17 +126,23 @@ def _data_change(
     grown = sum(cell.rows for cell in now.values()) - total
     if not comparable:
         rows = abs(grown)
-        return DataChange(blocks=0, rows=rows, share=rows / total if total else 1.0) if rows else None
+        share = rows / total if total else 1.0
+        return DataChange(blocks=0, rows=rows, share=share, part=part) if rows else None
     changed = [
         key
         for key in now.keys() | old.keys()
         if key not in old or key not in now or old[key].digest != now[key].digest
     ]
-    blocks = {known if data.next_block is not None else part for part, known in changed}
     rows = sum(_changed_rows(old.get(key), now.get(key)) for key in changed)
     if data.sample and before.sample:
         rows = max(_sampled_rows(data.sample, before.sample, total, grown), 1)
-    return DataChange(blocks=len(blocks), rows=rows, share=rows / total if total else 1.0)
+    share = rows / total if total else 1.0
+    return DataChange(blocks=len(_blocks(changed, part)), rows=rows, share=share, part=part)
+
+
+def _blocks(cells: Iterable[tuple[int, int]], part: Literal["block", "fold"]) -> set[int]:
+    """The blocks in which the labels of some cells became known, or the folds that they lie in."""
+    return {fold if part == "fold" else known for fold, known in cells}
 
 
 def _changed_rows(old: Cell | None, now: Cell | None) -> int:

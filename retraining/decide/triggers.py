@@ -151,7 +151,7 @@ def _data_reasons(condition: DataCondition, change: DataChange | None) -> tuple[
     if change is None:
         return ()
     if condition.blocks is not None:
-        fired, text = change.blocks >= condition.blocks, counted(change.blocks, "new or changed block")
+        fired, text = change.blocks >= condition.blocks, counted(change.blocks, f"new or changed {change.part}")
     elif condition.rows is not None:
         fired, text = change.rows >= condition.rows, counted(change.rows, "new or changed row")
     else:
@@ -161,7 +161,7 @@ def _data_reasons(condition: DataCondition, change: DataChange | None) -> tuple[
         )
     if not fired:
         return ()
-    evidence: dict[str, Json] = {"blocks": change.blocks, "rows": change.rows, "share": change.share}
+    evidence: dict[str, Json] = {f"{change.part}s": change.blocks, "rows": change.rows, "share": change.share}
     if condition.rows is None:
         text += f", {counted(change.rows, 'row')}"
     return (Reason(kind="data", text=text, evidence=evidence),)

@@ -248,9 +248,12 @@ def _reasons(decisions: Sequence[Decision]) -> list[tuple[str, str]]:
 
 def _merged(kind: str, reasons: Sequence[Reason], decisions: Sequence[Decision]) -> list[str]:
     if kind == "data":
-        blocks, rows, share = ([reason.evidence.get(key) for reason in reasons] for key in _DATA)
+        part = "fold" if all("folds" in reason.evidence for reason in reasons) else "block"
+        parts, rows, share = (
+            [reason.evidence.get(key) for reason in reasons] for key in (f"{part}s", "rows", "share")
+        )
         return [
-            f"{_span(blocks, 'new or changed block')}, {_span(rows, 'row')} ({_span_of_shares(share)})"
+            f"{_span(parts, f'new or changed {part}')}, {_span(rows, 'row')} ({_span_of_shares(share)})"
             f"{' each' if len(reasons) > 1 else ''}"
         ]
     names = {name: None for reason in reasons for name in _names(reason.evidence)}
@@ -260,9 +263,6 @@ def _merged(kind: str, reasons: Sequence[Reason], decisions: Sequence[Decision])
         verb = "a new version" if all(decision.direct for decision in decisions) else "retraining"
         return [f"{verb} of {list_nodes(names)}"] if names else counted_texts(r.text for r in reasons)
     return counted_texts(reason.text for reason in reasons)
-
-
-_DATA = ("blocks", "rows", "share")
 
 
 def _names(evidence: Mapping[str, Json]) -> list[str]:
