@@ -91,6 +91,27 @@ def _moments(dataset: Dataset, name: str, array: pa.Array, timezone: str) -> np.
     return to_numpy(whole, NO_MOMENT)
 
 
+#: Seconds since 1970 at the begin of 1980 and of 2200: whole numbers of a unit that is taken for another lie outside.
+_PLAUSIBLE = (315_532_800, 7_258_118_400)
+_UNITS = {"s": ("seconds", 1), "ms": ("milliseconds", 10**3), "ns": ("nanoseconds", 10**9)}
+
+
+def check_unit(dataset: Dataset, name: str, column: pa.ChunkedArray) -> None:
+    """Raises where whole numbers that are read as microseconds since 1970 count something else by the look of them."""
+    newest = pc.max(column).as_py()
+    first, last = _PLAUSIBLE
+    if newest is None or first * 10**6 <= newest < last * 10**6:
+        return
+    fits = [(code, word) for code, (word, by) in _UNITS.items() if first * by <= newest < last * by]
+    code, word = fits[0] if fits else ("s", "")
+    as_it_is = f"they look like {word}" if fits else "the newest is in no year from 1980 to 2199"
+    raise DataError(
+        f"dataset {dataset.name}: column {name} holds whole numbers, which count as microseconds since 1970, "
+        f"and {as_it_is} ({newest})",
+        f"write moments into the file, for example with pandas.to_datetime(frame.{name}, unit={code!r}, utc=True)",
+    )
+
+
 def _parse_moments(array: pa.Array, timezone: str) -> pa.Array:
     """Texts as moments: with a zone as they say, else in `timezone`; dates are midnights."""
     encoded = array.dictionary_encode()

@@ -19,7 +19,7 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 
-from retraining.data.conversion import column_kind, to_column, to_numpy
+from retraining.data.conversion import check_unit, column_kind, to_column, to_numpy
 from retraining.data.files import SUFFIXES, DataFile, content, head, told_of
 from retraining.data.objects import ObjectFile
 from retraining.data.tables import Table
@@ -339,6 +339,8 @@ def cast_columns(dataset: Dataset, source: str, table: pa.Table) -> pa.Table:
             continue
         if kind in ("date", "timestamp") and column_kind(column.type) in ("category", "timestamp", "date"):
             continue  # parsed in `_moments`, with the manifest's time zone
+        if kind in ("date", "timestamp") and pa.types.is_integer(column.type):
+            check_unit(dataset, name, column)
         try:
             table = table.set_column(index, name, column.cast(wanted))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

@@ -357,3 +357,20 @@ def test_reading_loads_no_pandas():
         "sys.exit(sorted({'pandas', 'ray', 'sklearn'} & set(sys.modules)) != [])"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("unit", "told"), [("s", "seconds"), ("ms", "milliseconds"), ("ns", "nanoseconds")])
+def test_whole_numbers_that_count_no_microseconds_are_no_moments(tmp_path, unit, told):
+    moments = np.array(["2024-05-20T14:00", "2024-05-21T14:00"], f"datetime64[{unit}]").astype(np.int64)
+    pq.write_table(pa.table({"id": [1, 2], "x": moments}), tmp_path / "d.parquet")
+    with pytest.raises(DataError, match=f"they look like {told}") as caught:
+        read(tmp_path / "d.parquet", types={"x": "timestamp"})
+    assert f"unit='{unit}'" in caught.value.next_step
+
+
+def test_whole_numbers_of_microseconds_are_moments(tmp_path):
+    moment = np.datetime64("2024-05-20T14:00", "us")
+    pq.write_table(pa.table({"id": [1], "x": moment.astype(np.int64)[None]}), tmp_path / "d.parquet")
+    assert read(tmp_path / "d.parquet", types={"x": "timestamp"}).columns["x"].values == [
+        micros(str(moment) + "Z")
+    ]
