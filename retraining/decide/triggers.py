@@ -151,7 +151,10 @@ def _data_reasons(condition: DataCondition, change: DataChange | None) -> tuple[
     if change is None:
         return ()
     if condition.blocks is not None:
-        fired, text = change.blocks >= condition.blocks, counted(change.blocks, f"new or changed {change.part}")
+        fired, text = (
+            change.blocks >= condition.blocks,
+            counted(change.blocks, f"new or changed {change.part}"),
+        )
     elif condition.rows is not None:
         fired, text = change.rows >= condition.rows, counted(change.rows, "new or changed row")
     else:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+from retraining.manifest.allowed import Allowed
 from retraining.manifest.installed import EstimatorFacts, estimator_facts
 from retraining.manifest.values import Json
 
@@ -37,7 +38,7 @@ class EstimatorInfo:
 
     `module` is the public one from which `name` can be imported. `probabilities` is meant with
     default parameters; see `gives_probabilities`. `defaults` holds the default of each parameter
-    whose default JSON can write.
+    whose default JSON can write, `allowed` what the library declares that it takes, where it does.
     """
 
     name: str
@@ -49,6 +50,7 @@ class EstimatorInfo:
     probabilities: bool
     takes_weights: bool
     defaults: Mapping[str, Json] = field(default_factory=dict)
+    allowed: Mapping[str, Allowed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +209,7 @@ def _info(facts: EstimatorFacts) -> EstimatorInfo:
         probabilities=facts["probabilities"],
         takes_weights=facts["takes_weights"],
         defaults=facts["defaults"],
+        allowed=facts["allowed"],
     )
 
 

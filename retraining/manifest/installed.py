@@ -18,7 +18,9 @@ import warnings
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
+
+from retraining.manifest.allowed import Allowed, Range
 
 if TYPE_CHECKING:
     from retraining.manifest.values import Json
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["EstimatorFacts", "cache_file", "estimator_facts", "generate_facts"]
 
 # Raise it whenever the meaning of a cached field changes.
-_FORMAT = 2
+_FORMAT = 3
 
 # Each would be usable by its tags, and is not by what it does.
 _LEFT_OUT = frozenset(
@@ -70,6 +72,7 @@ class EstimatorFacts(TypedDict):
     probabilities: bool
     takes_weights: bool
     defaults: dict[str, Json]
+    allowed: dict[str, Allowed]
 
 
 def estimator_facts() -> list[EstimatorFacts]:
@@ -205,6 +208,71 @@ def _facts(
         probabilities=hasattr(estimator, "predict_proba"),
         takes_weights=has_fit_parameter(estimator, "sample_weight"),
         defaults={name: cast("Json", value) for name, value in sorted(written.items()) if _is_json(value)},
+        allowed=_allowed(getattr(type(estimator), "_parameter_constraints", {})),
+    )
+
+
+def _allowed(constraints: dict[str, Any]) -> dict[str, Allowed]:
+    """What scikit-learn declares of each parameter, but for those of which only it can tell."""
+    found = {}
+    for name, declared in sorted(constraints.items()):
+        allowed = _allowed_of(declared) if isinstance(declared, list) else None
+        if allowed is not None:
+            found[name] = allowed
+    return found
+
+
+#: What a constraint takes of JSON's types; those that are not here and no range take objects.
+_TYPES_OF = {
+    "_NoneConstraint": ["null"],
+    "_Booleans": ["bool"],
+    "_ArrayLikes": ["list"],
+    "_RandomStates": ["null"],
+    "_VerboseHelper": ["bool"],
+    "_Callables": [],
+    "HasMethods": [],
+}
+
+_NUMBERS_OF = {
+    "_RandomStates": [Range(whole=True, left=0, right=2**32 - 1, with_left=True, with_right=True)],
+    "_VerboseHelper": [Range(whole=True, left=0, right=None, with_left=True, with_right=False)],
+}
+
+
+def _allowed_of(declared: list[Any]) -> Allowed | None:
+    from sklearn.utils._param_validation import make_constraint
+
+    allowed = Allowed(types=[], texts=[], ranges=[])
+    for constraint in map(make_constraint, declared):
+        kind = type(constraint).__name__
+        if kind == "Interval":
+            allowed["ranges"].append(_range(constraint))
+        elif kind == "StrOptions":
+            allowed["texts"] += sorted(constraint.options)
+        elif kind == "_InstancesOf":
+            asked = constraint.type
+            allowed["types"] += [
+                one.__name__ for one in (str, int, float, list, dict) if issubclass(one, asked)
+            ]
+            allowed["types"] += ["list"] if asked.__name__ in ("ndarray", "tuple") else []
+        elif kind in _TYPES_OF:
+            allowed["types"] += _TYPES_OF[kind]
+            allowed["ranges"] += _NUMBERS_OF.get(kind, [])
+        else:
+            return None
+    return allowed
+
+
+def _range(interval: Any) -> Range:
+    def end(value: float | None) -> float | None:
+        return None if value is None or math.isinf(value) else float(value)
+
+    return Range(
+        whole=interval.type.__name__ == "Integral",
+        left=end(interval.left),
+        right=end(interval.right),
+        with_left=interval.closed in ("left", "both"),
+        with_right=interval.closed in ("right", "both"),
     )
 
 

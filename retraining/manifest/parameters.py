@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from retraining.manifest.allowed import is_allowed, told
 from retraining.manifest.catalog import METRICS, SHORT_NAMES, EstimatorInfo, Task, canonical_metric
 from retraining.manifest.grammar import Estimators, Models, Targets
 from retraining.manifest.nodes import MappingNode, Node, ScalarNode, child_path, shortened
@@ -140,6 +141,7 @@ def _check_parameters(info: EstimatorInfo, written: Reading, problems: Problems)
     node = written.nodes.get(Estimators.PARAMETERS.name)
     if not isinstance(node, MappingNode):
         return
+    values = written.value(Estimators.PARAMETERS) or {}
     for entry in node.entries:
         name = entry.key.text
         path = child_path(written.at(Estimators.PARAMETERS), name)
@@ -155,7 +157,15 @@ def _check_parameters(info: EstimatorInfo, written: Reading, problems: Problems)
         elif name in _REFUSED and not null:
             reason, step = _REFUSED[name]
             problems.add(entry.key, path, f"`{name}` of {info.name} {reason}", step)
+        elif name in values and name in info.allowed and not is_allowed(values[name], info.allowed[name]):
+            takes = told(info.allowed[name])
+            found = f"`{name}` of {info.name} cannot be {shortened(_written(values[name]))}"
+            problems.add(entry.node, path, found, f"it takes {takes}{_default(info, name)}")
+
+
+def _written(value: Json) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _default(info: EstimatorInfo, parameter: str) -> str:
-    return f" (default {info.defaults[parameter]})" if parameter in info.defaults else ""
+    return f" (default {_written(info.defaults[parameter])})" if parameter in info.defaults else ""

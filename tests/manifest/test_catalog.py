@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from retraining.manifest import installed
+from retraining.manifest.allowed import is_allowed, told
 from retraining.manifest.catalog import (
     DEFAULT_METRIC,
     METRIC_HINTS,
@@ -81,6 +82,29 @@ def test_known_families(catalog):
     assert catalog["RandomForestRegressor"].defaults["n_estimators"] == 100
     for wrapper in ("StackingRegressor", "MultiTaskLasso", "IsotonicRegression", "CCA", "VotingClassifier"):
         assert wrapper not in catalog
+
+
+def test_values_of_parameters_are_allowed_where_scikit_learn_allows_them(catalog):
+    from sklearn.utils._param_validation import make_constraint
+
+    values = [-1, 0, 0.5, 1, 1.0, 2, 10**6, True, None, "auto", "sqrt", "many", [1, 2]]
+    known = 0
+    for info in catalog.values():
+        if info.module == "xgboost":
+            continue
+        declared = getattr(importlib.import_module(info.module), info.name)._parameter_constraints
+        for name, allowed in info.allowed.items():
+            constraints = [make_constraint(one) for one in declared[name]]
+            known += 1
+            for value in values:
+                by_library = any(one.is_satisfied_by(value) for one in constraints)
+                assert is_allowed(value, allowed) == by_library, (info.name, name, value, told(allowed))
+        assert all(
+            is_allowed(value, info.allowed[name])
+            for name, value in info.defaults.items()
+            if name in info.allowed
+        )
+    assert known > 600
 
 
 def test_short_names_lead_to_estimators(catalog):
