@@ -57,7 +57,8 @@ class NodeRows:
     `rows` are positions in the dataset's table; `part` is the block or fold; `known` the first block
     that may learn from the label (`NEVER` without one) or the bucket of the fold scheme; `target` is
     float64 (NaN: no label) or the class's index (-1: no label); `known_now` is True where the label is
-    known at `as_of`; `cluster` is the day or the leak group. `changes_at` is the next moment at which
+    known at `as_of`; `cluster` is the day or the leak group. `mature` are the blocks whose labels count as known
+    (by folds: all), oldest first; the `holdout` is the last of them. `changes_at` is the next moment at which
     time alone would change any of this (None: never). `weight` is how much a row counts (None: all the
     same), and `aging` how fits forget (None: they do not). A row that `train_where` leaves out is `excluded` (None:
     there are none) and has no label. `hidden` counts the rows of the node that do not exist yet;
@@ -72,6 +73,7 @@ class NodeRows:
     known_now: NDArray[np.bool_]
     cluster: NDArray[np.int64]
     next_block: int | None
+    mature: tuple[int, ...]
     holdout: tuple[int, ...]
     changes_at: int | None
     weight: NDArray[np.float64] | None = None
@@ -143,8 +145,13 @@ def classes_of(recipes: Sequence[Recipe], table: Table, dataset: Dataset, as_of:
     return label_classes(recipes[0], column.take(rows))
 
 
-def describe(recipe: Recipe, table: Table, found: NodeRows, classes: Classes) -> NodeData:
-    """The evidence of a node's rows for planning: cells with their digests, and counts by state."""
+def describe(
+    recipe: Recipe, table: Table, found: NodeRows, classes: Classes, *, measured: bool = False
+) -> NodeData:
+    """The evidence of a node's rows for planning: cells with their digests, and counts by state.
+
+    Of a `measured` node also the digests of the labels that are known now.
+    """
     inputs = [table.columns[name].take(found.rows).words() for name in recipe.features]
     # by value, not by position: another order of classes is no change of the data
     label = table.label(recipe.target.column).take(found.rows).words()
@@ -164,6 +171,7 @@ def describe(recipe: Recipe, table: Table, found: NodeRows, classes: Classes) ->
         counts=_counts(found),
         sample=sample,
         feedback=_batch_counts(recipe, table, found),
+        labels=_label_digests(found, label, table) if measured else {},
     )
 
 
@@ -250,6 +258,7 @@ def _fold_rows(
         known_now=labelled,
         cluster=group.view(np.int64),
         next_block=None,
+        mature=tuple(range(scheme.folds)),
         holdout=(),
         changes_at=None,
         weight=weight,
@@ -281,6 +290,7 @@ def _time_rows(
     newest = int(part.max()) if len(part) else current
     known_now = labelled & (known_at <= as_of)
     delay = label_delay(recipe, decided, first_moments(recipe, table, dataset, rows, decided), known_now)
+    mature = _mature(calendar, part, delay, as_of)
     return NodeRows(
         rows=rows,
         part=part,
@@ -290,7 +300,8 @@ def _time_rows(
         known_now=known_now,
         cluster=calendar.days_of(decided),
         next_block=min(current, newest + 1),
-        holdout=_holdout(scheme, calendar, part, delay, as_of),
+        mature=mature,
+        holdout=mature[-scheme.holdout :] if len(mature) >= scheme.holdout else (),
         changes_at=_changes_at(calendar, part, known_at[labelled], delay, as_of),
         weight=weight,
         aging=_aging(recipe, calendar, decided),
@@ -310,14 +321,12 @@ def _aging(recipe: Recipe, calendar: Calendar, decided: NDArray[np.int64]) -> Ag
     )
 
 
-def _holdout(
-    scheme: TimeScheme, calendar: Calendar, part: NDArray[np.int32], delay: int | None, as_of: int
-) -> tuple[int, ...]:
-    """The last mature blocks that hold rows, oldest first; none where there are fewer than asked for."""
+def _mature(calendar: Calendar, part: NDArray[np.int32], delay: int | None, as_of: int) -> tuple[int, ...]:
+    """The mature blocks that hold rows, oldest first."""
     if delay is None:
         return ()
-    mature = [block for block in np.unique(part).tolist() if calendar.start(block + 1) + delay <= as_of]
-    return tuple(mature[-scheme.holdout :]) if len(mature) >= scheme.holdout else ()
+    blocks: list[int] = np.unique(part).tolist()
+    return tuple(block for block in blocks if calendar.start(block + 1) + delay <= as_of)
 
 
 def _changes_at(
@@ -369,6 +378,17 @@ def _feature_digests(found: NodeRows, words: list[NDArray[np.uint64]], table: Ta
         int(value): _digest([word[start:end] for word in sorted_words])
         for value, start, end in zip(parts, starts.tolist(), ends, strict=True)
     }
+
+
+def _label_digests(found: NodeRows, label: NDArray[np.uint64], table: Table) -> dict[int, str]:
+    """For each mature block (or fold) the digest of what is known of its labels, with their weights."""
+    identity = key_hash([table.columns[name].take(found.rows) for name in table.key])
+    weights = [] if found.weight is None else [(found.weight + 0.0).view(np.uint64)]
+    digests = {}
+    for part in found.mature:
+        at = np.flatnonzero((found.part == part) & found.labelled & found.known_now)
+        digests[part] = _digest([words[at] for words in (identity, label, *weights)])
+    return digests
 
 
 def _sample(found: NodeRows, words: list[NDArray[np.uint64]], table: Table) -> tuple[int, ...]:

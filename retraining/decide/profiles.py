@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 
 from retraining.manifest.values import Json
 
-__all__ = ["MOST_BINS", "Bins", "NumberBins", "Profile", "WordBins", "merge", "number_bins", "word_bins"]
+__all__ = [
+    "MOST_BINS",
+    "Bins",
+    "NumberBins",
+    "Profile",
+    "WordBins",
+    "bins_from_json",
+    "merge",
+    "number_bins",
+    "word_bins",
+]
 
 Counts: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
@@ -183,7 +193,7 @@ class Profile:
         head: Mapping[str, Any] = json.loads(line)
         if head["format"] != _FORMAT:
             raise ValueError(f"a profile of format {head['format']}, and this version reads {_FORMAT}")
-        bins = _bins(head["bins"])
+        bins = bins_from_json(head["bins"])
         counts = np.frombuffer(body, "<i8").astype(np.int64).reshape(len(head["days"]), bins.count)
         return cls(
             bins=bins,
@@ -244,7 +254,8 @@ def _read(text: str) -> Fraction:
     return Fraction(int(above, 16), int(below, 16))
 
 
-def _bins(doc: Mapping[str, Any]) -> Bins:
+def bins_from_json(doc: Mapping[str, Any]) -> Bins:
+    """The inverse of both kinds' `to_json`."""
     if "words" in doc:
         return WordBins(words=tuple(doc["words"]))
     return NumberBins(edges=tuple(map(float.fromhex, doc["edges"])))

@@ -20,6 +20,7 @@ ReasonKind: TypeAlias = Literal[
     "upstream",
     "age",
     "schedule",
+    "performance",
     "pair check",
 ]
 

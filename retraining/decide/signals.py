@@ -10,6 +10,8 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from retraining.decide.performance import Track
+
 __all__ = ["Signals"]
 
 
@@ -21,7 +23,8 @@ class Signals:
     champion, looked at the world (None: it was never tried); whatever has no cursor begins there. `age` is that of
     what the champion learnt from (None: no champion). `cursors` are the node's, `timezone` the manifest's.
     `through` is the moment up to which instants of schedules are known: later than `as_of` only where a tick makes
-    up for instants that were missed, one after the other.
+    up for instants that were missed, one after the other. `track` is what measures say of the champion (None: no rule
+    asks for it, or there is none).
     """
 
     as_of: int
@@ -30,6 +33,7 @@ class Signals:
     age: dt.timedelta | None = None
     cursors: Mapping[str, int] = field(default_factory=dict)
     through: int | None = None
+    track: Track | None = None
 
     @property
     def known_through(self) -> int:

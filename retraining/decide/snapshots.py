@@ -42,6 +42,7 @@ class NodeData:
     microseconds) of the newest row that the gate fit learns from. `sample` (fold scheme only) are the
     smallest `SAMPLE` hashes of labelled rows with key and label, ascending: all of them where there are fewer.
     `feedback` is what each batch of late labels did, by its number.
+    `labels` has, of a node whose champion is measured, the digest of the known labels of each mature block (or fold).
     """
 
     node: str
@@ -56,6 +57,7 @@ class NodeData:
     states: Mapping[str, int] = field(default_factory=dict)
     gate_until: int | None = None
     feedback: tuple[BatchCount, ...] = ()
+    labels: Mapping[int, str] = field(default_factory=dict)
 
     def slice_digest(self, left_out: LeftOut, first: int | None = None) -> str:
         """The digest of the cells that a fit learns from: the data's part of its fingerprint.
@@ -80,6 +82,12 @@ class NodeData:
             "states": dict(self.states),
             "gate_until": self.gate_until,
             **({"feedback": counts} if counts else {}),
+            # only of nodes that are measured: most are not, and there may be very many
+            **(
+                {"labels": [[part, text] for part, text in sorted(self.labels.items())]}
+                if self.labels
+                else {}
+            ),
         }
 
 
@@ -110,4 +118,5 @@ def node_data_from_json(doc: Mapping[str, Any]) -> NodeData:
             BatchCount(batch=batch, rows=rows, corrected=corrected, waiting=waiting)
             for batch, rows, corrected, waiting in doc.get("feedback", ())
         ),
+        labels=dict(doc.get("labels", ())),
     )

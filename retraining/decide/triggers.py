@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from retraining.decide.changes import Change, DataChange
+from retraining.decide.performance import performance_cursor, performance_reason
 from retraining.decide.reasons import Reason
 from retraining.decide.schedules import next_instant, schedule_cursor, schedule_reasons
 from retraining.decide.signals import Signals
@@ -23,6 +24,7 @@ from retraining.manifest.values import (
     DataCondition,
     DefinitionCondition,
     Json,
+    PerformanceCondition,
     Rule,
     ScheduleCondition,
     UpstreamCondition,
@@ -106,6 +108,11 @@ def evaluate(condition: Condition, change: Change, signals: Signals) -> Fired:
         name, stands = schedule_cursor(condition, signals)
         cursors = {} if stands is None else {name: stands}
         return Fired(reasons=schedule_reasons(condition, signals), cursors=cursors)
+    if isinstance(condition, PerformanceCondition):
+        reason = performance_reason(condition, signals.track, signals.cursors)
+        return Fired(
+            reasons=() if reason is None else (reason,), cursors=performance_cursor(condition, signals.track)
+        )
     assert_never(condition)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from retraining.errors import StoreError
 from retraining.execution.backends import Backend
 from retraining.execution.engine import open_flow
-from retraining.execution.flows import Flows
+from retraining.execution.flows import Flows, Key
 from retraining.execution.journal import Journal
 from retraining.execution.scheduler import (
     Added,
@@ -28,7 +28,17 @@ from retraining.execution.scheduler import (
     Stopped,
     Submit,
 )
-from retraining.execution.study import Chosen, Done, NodeResult, ReleaseSet, Settle, Ship, Study, World
+from retraining.execution.study import (
+    Chosen,
+    Done,
+    MeasureOf,
+    NodeResult,
+    ReleaseSet,
+    Settle,
+    Ship,
+    Study,
+    World,
+)
 from retraining.execution.tasks import BatchResult, FitTask, ScoreTask, Task, TaskResult
 from retraining.manifest.values import Dataset, Json
 from retraining.store.results import ResultIndex
@@ -68,7 +78,7 @@ class Execution:
     """What a run did: each node's result, and what ran where.
 
     Of the fits made, `fits_again` had been begun before: by a run that was cut off, by a worker that
-    died, or in a pack that turned out to be damaged.
+    died, or in a pack that turned out to be damaged. `unmeasured` says why champions could not be measured.
     """
 
     results: dict[str, NodeResult] = field(default_factory=dict)
@@ -79,6 +89,7 @@ class Execution:
     fits_made: int = 0
     fits_again: int = 0
     slots: int = 0
+    unmeasured: dict[str, str] = field(default_factory=dict)
 
 
 class Driver:
@@ -129,11 +140,30 @@ class Driver:
     def run(self) -> Execution:
         """Runs until every node has its result, or until it is stopped."""
         nodes = [node.name for node in self._world.graph.nodes]
+        self._work([key for node in nodes for key in (Settle(node=node), Ship(node=node))] + [Chosen()])
+        for node in nodes:
+            key = Settle(node=node)
+            if key in self._flows and (
+                self._flows[key].outcome != "promoted" or Ship(node=node) in self._flows
+            ):
+                self.execution.results[node] = self._flows[key]
+        if Chosen() in self._flows:
+            self.execution.chosen = self._flows[Chosen()]
+        return self.execution
+
+    def measure(self) -> Execution:
+        """Measures the champions that the world has orders for, and decides nothing."""
+        self._work([MeasureOf(node=node) for node in self._world.orders])
+        for node in self._world.orders:
+            key = MeasureOf(node=node)
+            if key in self._flows and self._flows[key] is not None:
+                self.execution.unmeasured[node] = self._flows[key]
+        return self.execution
+
+    def _work(self, keys: Sequence[Key]) -> None:
         try:
-            for node in nodes:
-                self._flows.demand(Settle(node=node))
-                self._flows.demand(Ship(node=node))
-            self._flows.demand(Chosen())
+            for key in keys:
+                self._flows.demand(key)
             while self._turn():
                 pass
             self._note_judged()
@@ -144,15 +174,6 @@ class Driver:
             finally:
                 if self._backend is not None:
                     self._backend.close()
-        for node in nodes:
-            key = Settle(node=node)
-            if key in self._flows and (
-                self._flows[key].outcome != "promoted" or Ship(node=node) in self._flows
-            ):
-                self.execution.results[node] = self._flows[key]
-        if Chosen() in self._flows:
-            self.execution.chosen = self._flows[Chosen()]
-        return self.execution
 
     # -- what flows ask for ------------------------------------------------------------------------
 
@@ -309,13 +330,19 @@ class Driver:
 def _ran(task: Task, result: TaskResult) -> Ran:
     return Ran(
         node=task.node,
-        fit="score" if isinstance(task, ScoreTask) else str(task.left_out),
-        kind="score" if isinstance(task, ScoreTask) else task.kind,
+        fit=_kind(task) if not isinstance(task, FitTask) else str(task.left_out),
+        kind=_kind(task),
         worker=result.worker,
         started=result.started,
         ended=result.ended,
         error=result.error,
     )
+
+
+def _kind(task: Task) -> str:
+    if isinstance(task, FitTask):
+        return task.kind
+    return "score" if isinstance(task, ScoreTask) else "measure"
 
 
 __all__ = ["Driver", "Execution", "Progress", "Ran"]

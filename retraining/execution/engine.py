@@ -23,6 +23,7 @@ from retraining.execution.comparing import compare_inputs
 from retraining.execution.flows import Flow, Key
 from retraining.execution.inputs import prepare, thin_inputs
 from retraining.execution.judging import failed, judge_challenger, score_challenger
+from retraining.execution.measuring import measure
 from retraining.execution.pairs import check_pair
 from retraining.execution.pooling import is_judged_together, pool_of
 from retraining.execution.predictions import column, reader_columns
@@ -34,6 +35,7 @@ from retraining.execution.study import (
     Challenge,
     Chosen,
     ColumnOf,
+    MeasureOf,
     NodeResult,
     PairOf,
     PoolOf,
@@ -68,6 +70,8 @@ def open_flow(study: Study, key: Key) -> Flow | None:
             return column(study, key)
         case PairOf():
             return check_pair(study, key)
+        case MeasureOf(node=node):
+            return measure(study, node)
         case Chosen():
             return choose_release(study)
         case _:

@@ -57,6 +57,8 @@ class Journal:
         Packs that no segment names yet: the first segment takes them in.
     keys
         With keys, segments are signed, and those of others are taken only if they are.
+    events
+        Whether what happens is written down: not by a run that only measures, of which no other document tells.
     clock, monotonic
         Seconds since 1970, and seconds of a clock that never goes back.
     """
@@ -69,6 +71,7 @@ class Journal:
         pace: Pace | None = None,
         loose: Mapping[str, Sequence[StoredRecord]] | None = None,
         keys: Keys = NO_KEYS,
+        events: bool = True,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -79,6 +82,7 @@ class Journal:
         self._clock = clock
         self._monotonic = monotonic
         self._packs: dict[str, Sequence[StoredRecord]] = dict(loose or {})
+        self._tells = events
         self._events: list[dict[str, object]] = []
         self._under_way: frozenset[str] = frozenset()
         self._segments = self._event_objects = 0
@@ -166,6 +170,9 @@ class Journal:
             self._packs = {}
 
     def _write_events(self, under_way: frozenset[str]) -> None:
+        if not self._tells:
+            self._events = []
+            return
         first = {"format": FORMAT, "run": self._run, "under_way": sorted(under_way)}
         self._event_objects += 1
         with contextlib.suppress(StoreError):

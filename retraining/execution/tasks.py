@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from retraining.data.labels import Classes
 from retraining.decide.fits import LeftOut
+from retraining.decide.profiles import Bins
 from retraining.decide.recipes import Recipe
 from retraining.errors import StoreError
 from retraining.manifest.catalog import MetricInfo
@@ -116,7 +117,51 @@ class ScoreTask:
         return f"{self.node} score"
 
 
-Task: TypeAlias = FitTask | ScoreTask
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureTask:
+    """Add up a champion's honest column by block and day, and say what it is worth since its cut.
+
+    One entry of each array for each row of the blocks at hand: its block (or fold), its day (or fold), its label,
+    whether that counts, and its predictions `(n_rows, n_outputs)`, NaN without one. `records` are the fingerprints of
+    the blocks that are not in the store yet; of the `lost` ones there are no predictions any more. `reference`,
+    `judged` and `since` are blocks as `decide.measures.Measured` has them. `bins` None: those of the reference are
+    made and stored as `bins_key`. `worth` is the fingerprint of what it is worth; `compared` the metric that is held
+    against the gate's, within `margin`. `fit` names the shipped fit.
+    """
+
+    id: str
+    node: str
+    fit: str
+    metrics: tuple[str, ...]
+    task: Literal["regression", "classification"]
+    classes: Classes
+    part: NDArray[np.int32]
+    day: NDArray[np.int64]
+    target: NDArray[np.generic]
+    counted: NDArray[np.bool_]
+    prediction: NDArray[np.float64]
+    weights: NDArray[np.float64] | None
+    records: Mapping[int, str]
+    lost: tuple[int, ...]
+    mature: frozenset[int]
+    reference: frozenset[int]
+    judged: frozenset[int]
+    since: tuple[int, ...]
+    bins: Bins | None
+    bins_key: str
+    worth: str
+    compared: str | None
+    margin: Margin
+    seed: int
+    own_metrics: Mapping[str, MetricInfo] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The task's name for people."""
+        return f"{self.node} measure"
+
+
+Task: TypeAlias = FitTask | ScoreTask | MeasureTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,8 +26,9 @@ from retraining.data.rows import NodeRows, node_rows
 from retraining.data.tables import Table
 from retraining.decide.recipes import Recipe
 from retraining.errors import InputError, IntegrityError, NotFoundError, StoreError
+from retraining.execution.reducing import measure_records
 from retraining.execution.scoring import score_task
-from retraining.execution.tasks import Batch, BatchResult, FitTask, Task, TaskResult
+from retraining.execution.tasks import Batch, BatchResult, FitTask, MeasureTask, Task, TaskResult
 from retraining.learn.estimators import EstimatorSpec, FitError
 from retraining.learn.features import Features
 from retraining.learn.fitting import FittedModel, fit
@@ -149,6 +150,8 @@ def _attempt(task: Task, resources: Resources, cache: _Cache) -> tuple[TaskResul
     try:
         if isinstance(task, FitTask):
             records = _fit_records(task, resources, cache)
+        elif isinstance(task, MeasureTask):
+            records = measure_records(task, resources.permissions)
         else:
             scores = score_task(task, resources.permissions)
     except FitError as failure:

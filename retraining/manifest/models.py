@@ -12,6 +12,7 @@ from retraining.manifest.edges import check_edges
 from retraining.manifest.grammar import Datasets, Gates, Models, Partitioning, Targets, Weights
 from retraining.manifest.nodes import MappingNode, Node, SequenceNode
 from retraining.manifest.own import is_own, own_metric
+from retraining.manifest.performance import Performances, check_performance, performance_readings
 from retraining.manifest.problems import Problems
 from retraining.manifest.readings import ModelReading
 from retraining.manifest.records import Reading
@@ -48,6 +49,7 @@ def check_model(
         _check_metrics(model, estimator, probabilities, problems)
         _check_margin(model, estimator, problems)
         _check_sums(model, estimator, problems)
+        _check_performance(model, estimator, probabilities, isinstance(scheme, FoldScheme), problems)
 
 
 def _target(model: ModelReading) -> tuple[str | None, Reading | None]:
@@ -243,6 +245,31 @@ def _check_metrics(
             problems.add(*spot, found, "list it under `metrics`, which says how it is read")
         else:
             _check_metric(_info(own.get(name, name)), spot, estimator, probabilities, problems, step)
+
+
+def _check_performance(
+    model: ModelReading, estimator: EstimatorInfo, probabilities: bool, folds: bool, problems: Problems
+) -> None:
+    """Conditions name metrics, as limits do, and must mean something by the gate that they are held against."""
+    rule = model.source(Models.RETRAIN_WHEN)
+    if rule is None or model.value(Models.RETRAIN_WHEN) is None or model.refused(Models.METRICS):
+        return
+    written = model.value(Models.METRICS)
+    own = {one.type: one for one in written or () if isinstance(one, OwnMetric)}
+    deciding = _info(written[0] if written else DEFAULT_METRIC[estimator.task])
+    _, path = model.spot(Models.RETRAIN_WHEN)
+    for reading, condition in performance_readings(rule.nodes[Models.RETRAIN_WHEN.name], path):
+        name = condition.metric
+        where = reading.where(Performances.METRIC), reading.at(Performances.METRIC)
+        if name is not None and is_own(name) and name not in own:
+            found = f"{name} is measured here and is not among the metrics of `{model.name}`"
+            problems.add(*where, found, "list it under `metrics`, which says how it is read")
+            continue
+        info = deciding if name is None else _info(own.get(name, name))
+        if name is not None:
+            step = _fitting(estimator, probabilities)
+            _check_metric(info, where, estimator, probabilities, problems, step)
+        check_performance(reading, condition, info, deciding, folds, problems)
 
 
 def _info(metric: str | OwnMetric) -> MetricInfo:

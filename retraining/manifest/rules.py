@@ -11,6 +11,7 @@ from typing import Final
 
 from retraining.manifest.composites import ListOf
 from retraining.manifest.nodes import MappingNode, Node, ScalarNode, describe
+from retraining.manifest.performance import PerformanceShape
 from retraining.manifest.problems import Problems
 from retraining.manifest.records import Field, Reading, Record
 from retraining.manifest.refusals import LATER_CONDITIONS
@@ -21,7 +22,9 @@ from retraining.manifest.values import (
     Condition,
     DataCondition,
     DefinitionCondition,
+    PerformanceCondition,
     Rule,
+    ScheduleCondition,
     UpstreamCondition,
 )
 
@@ -105,11 +108,16 @@ SCHEDULE: Final = Field(
     shape=SCHEDULE_SHAPE,
     about="An instant of this cron text has come since the last attempt",
 )
+PERFORMANCE: Final = Field(
+    name="performance",
+    shape=PerformanceShape(),
+    about="The champion does badly on mature blocks that came after its cut",
+)
 _WORDS: Final = Choice(options=("definition", "upstream"))
 _CONDITIONS: Final = Record(
     name="conditions",
     what="retrain_when",
-    fields=(DEFINITION, UPSTREAM, DATA, AGE, SCHEDULE),
+    fields=(DEFINITION, UPSTREAM, DATA, AGE, SCHEDULE, PERFORMANCE),
     minimum=1,
     hints={**LATER_CONDITIONS, "not_within": "write the conditions as a list: {any: [...], not_within: 3d}"},
 )
@@ -119,6 +127,7 @@ _SETTINGS: Final = {
     "data": "{data: {rows: 1000}}",
     "age": "{age: 60d}",
     "schedule": '{schedule: "0 3 * * 1"}',
+    "performance": "{performance: {worse_than_gate: true}}",
 }
 
 
@@ -129,11 +138,9 @@ def _word(text: str) -> Condition:
 def _conditions(reading: Reading) -> tuple[Condition, ...]:
     found: list[Condition] = []
     for name in reading.values:
-        data, age, schedule = reading.value(DATA), reading.value(AGE), reading.value(SCHEDULE)
-        if name == "schedule" and schedule is not None:
-            found.append(schedule)
-        elif name == "data" and data is not None:
-            found.append(data)
+        value, age = reading.values[name], reading.value(AGE)
+        if isinstance(value, DataCondition | ScheduleCondition | PerformanceCondition):
+            found.append(value)
         elif name == "age" and age is not None:
             found.append(AgeCondition(age=age))
         else:

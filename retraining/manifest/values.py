@@ -263,8 +263,27 @@ class ScheduleCondition:
     limit: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerformanceCondition:
+    """Fires when a metric of the champion, over the mature blocks since its cut, is above `max` or below `min`.
+
+    With `worse_than_gate`, when it is worse than on the blocks that the gate judged it on, by more than the gate's
+    margin and surely so. Exactly one of the three is there. `metric` None: the model's first.
+    """
+
+    metric: str | None = None
+    max: float | None = None
+    min: float | None = None
+    worse_than_gate: bool = False
+
+
 Condition: TypeAlias = (
-    DefinitionCondition | UpstreamCondition | DataCondition | AgeCondition | ScheduleCondition
+    DefinitionCondition
+    | UpstreamCondition
+    | DataCondition
+    | AgeCondition
+    | ScheduleCondition
+    | PerformanceCondition
 )
 
 
@@ -278,6 +297,11 @@ class Rule:
     conditions: tuple[Condition, ...]
     at_least: int = 1
     not_within: dt.timedelta | None = None
+
+    @property
+    def measures(self) -> bool:
+        """True where a condition looks at what the champion was worth on blocks that came after it."""
+        return any(isinstance(one, PerformanceCondition) for one in self.conditions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,7 +112,8 @@ class Observation:
     def describe(self, recipe: Recipe, classes: Classes) -> NodeData:
         """The evidence of a node's rows under a recipe or with classes that are not today's (a champion's)."""
         table = self.tables()[recipe.dataset]
-        return describe(recipe, table, self.rows(recipe, classes), classes)
+        measured = self.manifest.models[recipe.model].retrain_when.measures
+        return describe(recipe, table, self.rows(recipe, classes), classes, measured=measured)
 
     def link(self, dataset: str, item: Input) -> Link:
         """What each row of a dataset may read through an input; None: the same row."""
@@ -326,7 +327,9 @@ def _look(
         check_slices(model, table)
         for recipe in own:
             rows = seen.rows(recipe, classes[model.name])
-            found[recipe.node] = describe(recipe, table, rows, classes[model.name])
+            found[recipe.node] = describe(
+                recipe, table, rows, classes[model.name], measured=model.retrain_when.measures
+            )
             if rows.changes_at is not None:
                 moments.append(rows.changes_at)
     seen.data = found

@@ -28,10 +28,11 @@ from retraining.manifest.given import given_data, given_moment, given_path, give
 from retraining.manifest.values import Json
 from retraining.operations.backend import backend_for
 from retraining.operations.conclude import Conclusion, conclude
+from retraining.operations.measuring import champion_columns, measure_champions
 from retraining.operations.people import because_of, named_briefly, refuse_half, who_am_i, word_of
 from retraining.operations.prune import prune as prune_orphans
 from retraining.operations.record import exit_code_of, run_record
-from retraining.operations.session import Quiet, Request, Session, open_plan, read_document
+from retraining.operations.session import Quiet, Request, Session, open_plan
 from retraining.release.update import Update, requirements
 from retraining.store.entries import ResultsBase
 from retraining.store.log import Head, Store
@@ -137,7 +138,12 @@ def run(
         max_fits=max_fits,
     )
     started = time.time()
-    session = open_plan(request, dt.datetime.now(dt.UTC), create_store=True)
+    session = open_plan(
+        request,
+        dt.datetime.now(dt.UTC),
+        create_store=True,
+        measure=lambda session: measure_champions(session, options, watcher),
+    )
     watcher.planned(session)
     if isinstance(session, Quiet) or session.plan.idle:
         outcome = _nothing_to_do(session, _consume(session), started)
@@ -191,7 +197,7 @@ def _execute(
         plan=session.plan,
         facts=session.facts,
         states=session.head.nodes,
-        tables=observation.tables(_champion_columns(session, store)),
+        tables=observation.tables(champion_columns(session.facts, store)),
         rows=observation.rows,
         describe=observation.describe,
         link=observation.link,
@@ -360,30 +366,6 @@ def _nothing_to_do(session: Session | Quiet, after: Head, started: float) -> Run
         seconds=time.time() - started,
         counts=counts,
     )
-
-
-def _champion_columns(session: Session, store: Store) -> dict[str, set[str]]:
-    """The columns that champions of changed recipes read: to be compared, or to go on feeding their readers."""
-    wanted: dict[str, set[str]] = {}
-    for facts in session.facts.values():
-        state = facts.state
-        if state is None or state.document is None or state.parts is None:
-            continue
-        if state.parts.recipe == facts.recipe.digest():
-            continue
-        definition = read_document(store, state.document)["recipe"]["definition"]
-        columns = wanted.setdefault(facts.recipe.dataset, set())
-        columns |= {*definition["features"], definition["target"]["column"]}
-        weight = definition.get("weight") or {}
-        optional = (
-            definition["target"]["known_at"],
-            weight.get("column"),
-            definition.get("train_where"),
-            definition["validation"].get("column"),
-        )
-        columns |= {name for name in optional if name is not None}
-        columns |= {own for item in definition["inputs"] for _, own in item["match"]}
-    return wanted
 
 
 def _declarations(session: Session) -> dict[str, Json]:

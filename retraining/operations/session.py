@@ -6,19 +6,18 @@ Read once at the start of `plan` and `run`; everything after is a function of th
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from retraining.decide.calendar import micros, moment
-from retraining.decide.facts import Baseline, Facts, shipped_left_out
+from retraining.decide.facts import Facts
 from retraining.decide.plan import MOST_FITS, Plan, make_plan
-from retraining.decide.signals import Signals
-from retraining.decide.snapshots import node_data_from_json
 from retraining.decide.triggers import is_timed, next_moment
 from retraining.errors import InputError, NotFoundError
+from retraining.execution.study import Order
 from retraining.graph.graph import Graph
 from retraining.graph.selection import resolve_selection
 from retraining.learn.environment import environment_digest
@@ -27,8 +26,10 @@ from retraining.manifest import load_manifest
 from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.manifest.values import Manifest
 from retraining.operations.code import check_callables, source_digests
+from retraining.operations.facts import node_facts
 from retraining.operations.files import DatasetFiles, find_dataset_files
 from retraining.operations.labels import NO_FEEDBACK, PinnedFeedback
+from retraining.operations.measures import NodeMeasures, measure_notes, stored_measures
 from retraining.operations.observe import Observation, leave_hint, observe
 from retraining.operations.partitions import Skipped
 from retraining.operations.remembered import Inputs, recall, remember
@@ -63,7 +64,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What a run knows when it starts."""
+    """What a run knows when it starts; `measures` are by node, of champions whose rules ask for them."""
 
     manifest: Manifest
     store_url: str
@@ -75,6 +76,13 @@ class Session:
     environment: str
     permissions: Permissions = NOTHING
     promoted: Mapping[str, str] = field(default_factory=dict)
+    measures: Mapping[str, NodeMeasures] = field(default_factory=dict)
+    selected: frozenset[str] = frozenset()
+
+    @property
+    def orders(self) -> dict[str, Order]:
+        """What is to be measured of champions before the triggers of selected nodes can be told all."""
+        return {node: one.order for node, one in self.measures.items() if one.due and node in self.selected}
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
@@ -83,8 +91,8 @@ class Session:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is worth saying of the manifest and its data."""
-        return self.observation.notes
+        """What is worth saying of the manifest, its data, and champions that are not measured."""
+        return (*self.observation.notes, *measure_notes(self.measures))
 
     @property
     def graph(self) -> Graph:
@@ -118,9 +126,17 @@ def open_session(request: Request, now: dt.datetime, *, create_store: bool) -> S
     return _session(_begin(request, now), request, create_store)
 
 
-def open_plan(request: Request, now: dt.datetime, *, create_store: bool) -> Session | Quiet:
+def open_plan(
+    request: Request,
+    now: dt.datetime,
+    *,
+    create_store: bool,
+    measure: Callable[[Session], Mapping[str, str]] | None = None,
+) -> Session | Quiet:
     """As `open_session`; where the plan of these very inputs is remembered, that and no more.
 
+    `measure` measures champions where triggers have to know more than the store does (`Session.orders`), and says
+    of which nodes that could not be done, and why; None: nothing is measured.
     Whoever asks for nodes that are kept (their rows, their facts) needs a session.
     """
     begun = _begin(request, now)
@@ -138,7 +154,10 @@ def open_plan(request: Request, now: dt.datetime, *, create_store: bool) -> Sess
                 notes=found.notes,
             )
     session = _session(begun, request, create_store)
-    if session.store is not None and inputs is not None and session.observation.trusted:
+    if measure is not None and session.orders:
+        session = _session(begun, request, create_store, session, measure(session))
+    known = not any(one.due or one.error for one in session.measures.values())
+    if session.store is not None and inputs is not None and session.observation.trusted and known:
         seen = session.observation
         since, until = _holds(session)
         remember(
@@ -235,11 +254,22 @@ def _as_of_text(as_of: int) -> str:
     return moment(as_of).isoformat().replace("+00:00", "Z")
 
 
-def _session(begun: _Begun, request: Request, create_store: bool) -> Session:
+def _session(
+    begun: _Begun,
+    request: Request,
+    create_store: bool,
+    before: Session | None = None,
+    unmeasured: Mapping[str, str] | None = None,
+) -> Session:
+    """The session; after the one `before`, what was measured since is taken in, but for what could not be."""
     manifest, store, environment = begun.manifest, begun.store, begun.environment
-    head = store.read_head_at(begun.entry) if store is not None else Head()
-    observation = observe(manifest, begun.as_of, store, begun.files, begun.code, begun.feedback)
-    facts = _facts(observation, head.nodes, store)
+    if before is None:
+        head = store.read_head_at(begun.entry) if store is not None else Head()
+        observation = observe(manifest, begun.as_of, store, begun.files, begun.code, begun.feedback)
+    else:
+        head, observation = before.head, before.observation
+    measures = stored_measures(observation, head, store, unmeasured or {})
+    facts = node_facts(observation, head.nodes, store, measures)
     asked = (*request.select, *request.exclude, *request.force, *request.compare)
     states = selection_states(observation, facts, head.nodes) if any("state:" in one for one in asked) else {}
     graph = observation.graph
@@ -278,6 +308,8 @@ def _session(begun: _Begun, request: Request, create_store: bool) -> Session:
         environment=environment,
         permissions=begun.permissions,
         promoted=request.promote,
+        measures=measures,
+        selected=frozenset(selected | forced),
     )
 
 
@@ -310,88 +342,6 @@ def parse_moment(text: str, timezone: str, option: str = "--as-of") -> dt.dateti
 def read_document(store: Store, pointer: BlobPointer) -> dict[str, Any]:
     """A version document; errors as `packs.read_document`."""
     return packs.read_document(store.objects, pointer)
-
-
-def _facts(
-    observation: Observation, states: Mapping[str, NodeState], store: Store | None
-) -> dict[str, Facts]:
-    models = observation.manifest.models
-    facts = {}
-    for node in observation.graph.nodes:
-        state = states.get(node.name)
-        recipe, data = observation.recipes[node.name], observation.data[node.name]
-        baseline = None
-        if state is not None and store is not None and _needs_baseline(observation, state, states):
-            baseline = _baseline(state, store)
-        facts[node.name] = Facts(
-            recipe=recipe,
-            data=data,
-            state=state,
-            baseline=baseline,
-            rule=models[node.model].retrain_when,
-            signals=_signals(state, observation),
-        )
-    return facts
-
-
-def _signals(state: NodeState | None, observation: Observation) -> Signals:
-    """What a node's triggers look at besides what changed."""
-    return Signals(
-        as_of=observation.as_of,
-        timezone=observation.manifest.timezone,
-        looked=_looked(state),
-        age=_age(state, observation.as_of),
-        cursors=state.cursors if state is not None else {},
-    )
-
-
-def _looked(state: NodeState | None) -> int | None:
-    """The moment up to which a node's last attempt, or else its champion, looked at the world."""
-    attempt = state.attempt if state is not None else None
-    text = (attempt.as_of or attempt.time) if attempt is not None else state.time if state is not None else ""
-    return micros(dt.datetime.fromisoformat(text)) if text else None
-
-
-def _age(state: NodeState | None, as_of: int) -> dt.timedelta | None:
-    """How long ago what a champion learnt from ends; by folds, how long ago it was released."""
-    if state is None or state.version is None:
-        return None
-    return moment(as_of) - dt.datetime.fromisoformat(state.cut or state.time)
-
-
-def _needs_baseline(observation: Observation, state: NodeState, states: Mapping[str, NodeState]) -> bool:
-    """True where a part of the fingerprint differs, so that the document must say how."""
-    parts = state.attempt.parts if state.attempt is not None else state.parts
-    if parts is None:
-        return False
-    recipe, data = observation.recipes[state.node], observation.data[state.node]
-    if state.version is None or parts.recipe != recipe.digest():
-        return True
-    if state.attempt is not None and state.attempt.outcome != "promoted":
-        return True
-    shipped = shipped_left_out(recipe, data)
-    if parts.data != data.slice_digest(shipped, recipe.first_block(shipped)):
-        return True
-    current = (
-        (name, states[name].hands_down) for name in observation.graph.upstreams(state.node) if name in states
-    )
-    return bool(state.checked) or any(state.wiring.get(name) != column for name, column in current)
-
-
-def _baseline(state: NodeState, store: Store) -> Baseline | None:
-    pointer = state.attempt.document if state.attempt is not None else None
-    pointer = pointer or state.document
-    if pointer is None:
-        return None
-    document = read_document(store, pointer)
-    return Baseline(
-        definition=document["recipe"]["definition"],
-        data=node_data_from_json(document["data"]),
-        wiring=document["wiring"],
-        waits_for={
-            one["node"]: (one["held"], one.get("champion")) for one in document.get("waits_for") or ()
-        },
-    )
 
 
 def selection_states(

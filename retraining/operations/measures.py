@@ -1,0 +1,377 @@
+"""Which champions are to be measured, and what of that the store has.
+
+A plan knows a block's measure by what it is made from, without making predictions: the champion's column, the
+block's rows and known labels, and all rows that upstreams can have read from. So `plan` says what is not measured
+yet, and `run` measures that alone, before it plans.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from retraining.decide.calendar import Calendar
+from retraining.decide.fits import Before, Folds
+from retraining.decide.measures import Measured, MeasuredBlock, loss_metric
+from retraining.decide.performance import Track
+from retraining.decide.profiles import Profile, bins_from_json
+from retraining.decide.recipes import Recipe, digest_of, recipe_from_json
+from retraining.decide.snapshots import NodeData
+from retraining.decide.wording import counted
+from retraining.decide.worth import Worth
+from retraining.execution.study import Order
+from retraining.manifest.own import metric_facts
+from retraining.manifest.values import Json, Model, PerformanceCondition, TimeScheme
+from retraining.operations.observe import Observation
+from retraining.release.values import NodeState
+from retraining.store.documents import parse_document
+from retraining.store.log import Head, Store
+from retraining.store.packs import StoredRecord, read_blobs, read_documents
+from retraining.store.results import ResultIndex, load_results
+
+__all__ = [
+    "NodeMeasures",
+    "measure_notes",
+    "read_measured",
+    "recorded_columns",
+    "stored_measures",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeMeasures:
+    """What the store has of one champion's measures, and what is still to be measured (`order.missing`).
+
+    `records` are those of its blocks that are there; `worth` is None where it is not known, or nothing is mature yet.
+    `through` (microseconds UTC; by folds the number of labelled rows) is how far it looked, and `since` the first day
+    of it. `due`: there is something to measure before the node's triggers can be told all. `error` says why the
+    champion could not be measured.
+    """
+
+    order: Order
+    loss: str
+    column: str
+    records: Mapping[int, StoredRecord]
+    worth: Worth | None
+    through: int | None
+    due: bool
+    since: str | None = None
+    error: str | None = None
+
+    @property
+    def pending(self) -> int:
+        """The blocks since the champion's cut that are not measured yet; at least 1 where something is due."""
+        return max(len(self.order.missing & self.order.since.keys()), int(self.due))
+
+    def track(self, model: Model) -> Track:
+        """What triggers are told of it."""
+        return Track(
+            deciding=model.metrics[0],
+            min_clusters=model.gate.min_clusters,
+            worth=self.worth,
+            through=self.through,
+            since=self.since,
+            pending=self.pending,
+            error=self.error,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Champion:
+    """A champion as its document has it, on today's rows."""
+
+    node: str
+    recipe: Recipe
+    data: NodeData
+    cut: int | None
+    holdout: tuple[int, ...]
+    fits: Collection[str]
+
+
+def stored_measures(
+    observation: Observation, head: Head, store: Store | None, unmeasured: Mapping[str, str] | None = None
+) -> dict[str, NodeMeasures]:
+    """What the store has of the measures of all champions whose rules ask for them.
+
+    `unmeasured` says of some why they could not be measured just now.
+    """
+    models = observation.manifest.models
+    asked = [
+        each.name
+        for each in observation.graph.nodes
+        if models[each.model].retrain_when.measures
+        and (state := head.nodes.get(each.name)) is not None
+        and state.version is not None
+        and state.document is not None
+    ]
+    if not asked or store is None:
+        return {}
+    index = load_results(store.objects, None if head.entry is None else head.entry.results, store.keys)
+    champions = _champions(observation, head.nodes, store, asked)
+    keys = _Keys(observation, head.nodes)
+    found = {
+        node: _measures(observation, head.nodes[node], champion, keys, index)
+        for node, champion in champions.items()
+    }
+    errors = unmeasured or {}
+    return {node: replace(one, error=errors[node]) if node in errors else one for node, one in found.items()}
+
+
+def measure_notes(measures: Mapping[str, NodeMeasures]) -> tuple[str, ...]:
+    """Sentences on champions that are not measured: how much that is, and what measures them; or why not."""
+    notes = [
+        f"{node} could not be measured: {one.error}" for node, one in sorted(measures.items()) if one.error
+    ]
+    due = [one for one in measures.values() if one.due and not one.error]
+    if due:
+        blocks = counted(sum(one.pending for one in due), "block")
+        champions = counted(len(due), "champion")
+        notes.append(f"{blocks} of {champions} not measured yet: `retrain run` measures before it decides")
+    return tuple(notes)
+
+
+def _champions(
+    observation: Observation, states: Mapping[str, NodeState], store: Store, nodes: Collection[str]
+) -> dict[str, _Champion]:
+    pointers = {pointer: node for node in nodes if (pointer := states[node].document) is not None}
+    documents = {pointers[pointer]: doc for pointer, doc in read_documents(store.objects, pointers)}
+    found = {}
+    for node in nodes:
+        document, state = documents[node], states[node]
+        recipe, data = observation.recipes[node], observation.data[node]
+        if state.parts is None or state.parts.recipe != recipe.digest():
+            recipe = recipe_from_json(document["recipe"])
+            tables = observation.tables({recipe.dataset: recorded_columns(document)})
+            if not recorded_columns(document) <= tables[recipe.dataset].columns.keys():
+                continue  # what it learnt from left the data
+            data = observation.describe(recipe, tuple(document["data"]["classes"]))
+        found[node] = _Champion(
+            node=node,
+            recipe=recipe,
+            data=data,
+            cut=document["cut_block"],
+            holdout=tuple(document["data"]["holdout"]),
+            fits=document["fits"].keys(),
+        )
+    return found
+
+
+def recorded_columns(document: Mapping[str, Any]) -> set[str]:
+    """The columns of its dataset that a recorded version reads."""
+    definition = document["recipe"]["definition"]
+    weight = definition.get("weight") or {}
+    optional = (
+        definition["target"]["known_at"],
+        weight.get("column"),
+        definition.get("train_where"),
+        definition["validation"].get("column"),
+    )
+    columns = {*definition["features"], definition["target"]["column"]}
+    columns |= {name for name in optional if name is not None}
+    return columns | {own for item in definition["inputs"] for _, own in item["match"]}
+
+
+def _measures(
+    observation: Observation, state: NodeState, champion: _Champion, keys: _Keys, index: ResultIndex
+) -> NodeMeasures:
+    model = observation.manifest.models[champion.recipe.model]
+    column = state.hands_down or ""
+    loss = loss_metric(
+        [metric_facts(name, model.own_metrics) for name in model.metrics],
+        champion.recipe.task,
+        probabilities=champion.recipe.probabilities,
+    )
+    metrics = _metrics(model, loss)
+    reference, judged, since = _blocks(champion)
+    names = {part: keys.block(champion, column, metrics, part) for part in (*reference, *since)}
+    records = {
+        part: record for part, name in names.items() if (record := index.find("score", name)) is not None
+    }
+    mature = [part for part in since if part in champion.data.labels]
+    compared = _compared(model)
+    worth_key = digest_of(
+        [
+            "worth",
+            champion.node,
+            column,
+            *[names[part] for part in sorted(judged)],
+            None,
+            *[names[part] for part in mature],
+            None,
+            *metrics,
+            None if compared is None else [compared, model.gate.margin.value, model.gate.margin.absolute],
+        ]
+    )
+    bins_key = digest_of(["bins", champion.node, column])
+    bins = index.find("score", bins_key)
+    worth = index.find("score", worth_key) if mature else None
+    found = None if worth is None else Worth.from_json(_mapping(worth.metrics["worth"]))
+    missing = frozenset(names.keys() - records.keys())
+    return NodeMeasures(
+        order=Order(
+            metrics=metrics,
+            compared=compared,
+            reference={part: names[part] for part in reference},
+            judged=judged,
+            since={part: names[part] for part in since},
+            missing=missing,
+            bins=None if bins is None else bins_from_json(_mapping(bins.metrics["bins"])),
+            bins_key=bins_key,
+            worth=worth_key,
+        ),
+        loss=loss,
+        column=column,
+        records=records,
+        worth=found,
+        through=_through(champion, mature, found),
+        since=_since(champion, mature),
+        due=bool(missing & set(since)) or (bool(mature) and found is None),
+    )
+
+
+def _mapping(value: Json) -> Mapping[str, Any]:
+    assert isinstance(value, dict)
+    return value
+
+
+def _metrics(model: Model, loss: str) -> tuple[str, ...]:
+    """All metrics that are measured: the model's, those of its conditions, and the one that stands for its loss."""
+    asked = [
+        one.metric
+        for one in model.retrain_when.conditions
+        if isinstance(one, PerformanceCondition) and one.metric is not None
+    ]
+    return tuple(dict.fromkeys([*model.metrics, *asked, loss]))
+
+
+def _compared(model: Model) -> str | None:
+    conditions = model.retrain_when.conditions
+    if any(isinstance(one, PerformanceCondition) and one.worse_than_gate for one in conditions):
+        return model.metrics[0]
+    return None
+
+
+def _blocks(champion: _Champion) -> tuple[list[int], frozenset[int], list[int]]:
+    """The blocks of the reference, those of them that it was judged on, and those since its cut."""
+    parts, cut, until = sorted(champion.data.rows), champion.cut, champion.data.next_block
+    if cut is None or until is None:
+        return [], frozenset(), [part for part in parts if str(Folds(frozenset({part}))) in champion.fits]
+    gate = str(Before(min(cut, *champion.holdout))) if champion.holdout else ""
+    judged = frozenset(champion.holdout) & set(parts) if gate in champion.fits else frozenset()
+    reference = [
+        part for part in parts if part in judged or (part < cut and str(Before(part)) in champion.fits)
+    ]
+    first = max([cut, *(part + 1 for part in judged)])
+    return reference, judged, [part for part in parts if first <= part < until]
+
+
+def _through(champion: _Champion, mature: list[int], worth: Worth | None) -> int | None:
+    scheme = champion.recipe.scheme
+    if worth is None:
+        return None
+    if not isinstance(scheme, TimeScheme):
+        return worth.rows
+    return Calendar(champion.recipe.timezone, scheme.block_days).start(max(mature) + 1)
+
+
+def _since(champion: _Champion, mature: list[int]) -> str | None:
+    scheme = champion.recipe.scheme
+    if not mature or not isinstance(scheme, TimeScheme):
+        return None
+    return Calendar(champion.recipe.timezone, scheme.block_days).date(min(mature)).isoformat()
+
+
+class _Keys:
+    """The fingerprints of measures, from what a plan knows."""
+
+    def __init__(self, observation: Observation, states: Mapping[str, NodeState]) -> None:
+        self._seen = observation
+        self._states = states
+        self._rows: dict[str, tuple[list[int], list[str]]] = {}
+        self._above: dict[tuple[str, int | None], str] = {}
+
+    def block(self, champion: _Champion, column: str, metrics: tuple[str, ...], part: int) -> str:
+        """The fingerprint of the measure of one block (or fold) of a champion's column."""
+        # by folds an upstream's row may be of any fold
+        until = None if champion.cut is None else part
+        return digest_of(
+            {
+                "action": "measure",
+                "node": champion.node,
+                "column": column,
+                "part": part,
+                "rows": champion.data.features.get(part, ""),
+                "labels": champion.data.labels.get(part),
+                "upstream": self._upstream(champion.node, until),
+                "metrics": list(metrics),
+            }
+        )
+
+    def _upstream(self, node: str, until: int | None) -> str:
+        """A digest of all that a node's upstream columns are made from on rows up to the end of a block."""
+        if (node, until) not in self._above:
+            state = self._states.get(node)
+            told: list[Json] = [
+                [name, self._column(name), self._until(name, until), self._upstream(name, until)]
+                for name in sorted(state.wiring if state is not None else ())
+            ]
+            self._above[(node, until)] = digest_of(told) if told else ""
+        return self._above[(node, until)]
+
+    def _column(self, node: str) -> str | None:
+        state = self._states.get(node)
+        return None if state is None else state.hands_down
+
+    def _until(self, node: str, until: int | None) -> str:
+        """A digest of a node's rows up to the end of a block; of all data where its champion has another recipe."""
+        state, recipe = self._states.get(node), self._seen.recipes.get(node)
+        if recipe is None or state is None or state.parts is None or state.parts.recipe != recipe.digest():
+            return self._seen.signature
+        if node not in self._rows:
+            features = sorted(self._seen.data[node].features.items())
+            running, digests = hashlib.sha256(), []
+            for part, digest in features:
+                running.update(f"{part},{digest};".encode())
+                digests.append(running.hexdigest())
+            self._rows[node] = [part for part, _ in features], digests
+        parts, digests = self._rows[node]
+        place = len(parts) if until is None else bisect_right(parts, until)
+        return digests[place - 1] if place else ""
+
+
+def read_measured(store: Store, node: str, found: NodeMeasures, *, profiles: bool = True) -> Measured:
+    """All that the store has of one champion's measures; with `profiles` those of its predictions too."""
+    records = [
+        (part, record) for part, record in sorted(found.records.items()) if not record.metrics.get("lost")
+    ]
+    roles = ("measure", "profile") if profiles else ("measure",)
+    pointers = [
+        (part, pointer)
+        for part, record in records
+        for role in roles
+        if (pointer := record.blob(role)) is not None
+    ]
+    documents: dict[int, Mapping[str, Any]] = {}
+    predictions: dict[int, Profile] = {}
+    bodies = read_blobs(store.objects, [pointer for _, pointer in pointers])
+    for (part, pointer), body in zip(pointers, bodies, strict=True):
+        if pointer.role == "measure":
+            documents[part] = parse_document(body, f"{pointer.pack} (measure at {pointer.offset})")
+        else:
+            predictions[part] = Profile.from_bytes(body)
+    blocks = {part: MeasuredBlock.from_json(doc, predictions.get(part)) for part, doc in documents.items()}
+    order = found.order
+    lost = [part for part, record in found.records.items() if record.metrics.get("lost")]
+    return Measured(
+        node=node,
+        column=found.column,
+        loss=found.loss,
+        reference=tuple(blocks[part] for part in sorted(order.reference) if part in blocks),
+        judged=tuple(sorted(order.judged)),
+        since=tuple(blocks[part] for part in sorted(order.since) if part in blocks),
+        pending=found.pending,
+        lost=tuple(sorted(lost)),
+    )
