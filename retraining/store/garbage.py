@@ -1,7 +1,7 @@
 """What of a store nobody needs: worked out from the log and the store's own times, changing nothing (STORE 5).
 
 Kept is what the kept releases reach: shards, models, documents, every blob that a document names, and
-the cached fits and columns that a document names by fingerprint, so that a due model costs one or two
+the cached fits, columns and measures of fits that a document names by fingerprint, so that a due model costs one or two
 fits after a cleaning as before it. Kept besides is what living or young runs wrote. The unit is the
 object: a pack is kept for any one of its records.
 """
@@ -168,12 +168,12 @@ class _Reached:
         self._take_rows(rows)
 
     def take_records(self, packs: Mapping[str, Iterable[StoredRecord]]) -> None:
-        """Take in the packs of the fits that documents name; of equal records the first, which all readers take."""
+        """Take in the packs of the fits that documents name, and of what was made of them; of equal records the first, which all readers take."""
         seen: set[tuple[str, str]] = set()
         for pack in sorted(packs):
             for record in packs[pack]:
                 fit = record.fingerprint if record.action == "fit" else str(record.parts.get("fit"))
-                if fit not in self._fits or record.action not in ("fit", "column"):
+                if fit not in self._fits or record.action not in ("fit", "column", "score"):
                     continue
                 identity = (f"{record.action} {bool(record.blobs)}", record.fingerprint)
                 if identity not in seen:
