@@ -168,7 +168,7 @@ class _Reached:
         self._take_rows(rows)
 
     def take_records(self, packs: Mapping[str, Iterable[StoredRecord]]) -> None:
-        """Take in the packs of the fits that documents name, and of what was made of them; of equal records the first, which all readers take."""
+        """Take in the packs of the fits that documents name; of equal records the first, which all readers take."""
         seen: set[tuple[str, str]] = set()
         for pack in sorted(packs):
             for record in packs[pack]:
