@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from retraining.manifest.composites import ListOf, MapOf
+from retraining.manifest.fields import word
 from retraining.manifest.inputs import COLUMNS_SHAPE
 from retraining.manifest.records import Field, Record
 from retraining.manifest.schemes import SchemeShape
@@ -23,11 +24,8 @@ class Datasets:
         about="Where the table is: a file, folder or glob relative to the manifest, or in a bucket (s3://, gs://, az://)",
         required=True,
     )
-    FORMAT: Final = Field(
-        name="format",
-        shape=Choice(options=("parquet", "csv", "jsonl")),
-        about="How the table is stored",
-        default="by the file's suffix",
+    FORMAT: Final = word(
+        "format", ("parquet", "csv", "jsonl"), "How the table is stored", "by the file's suffix"
     )
     TYPES: Final = Field(
         name="types",

@@ -6,10 +6,11 @@ from typing import Final
 
 from retraining.manifest.catalog import METRIC_HINTS, METRICS
 from retraining.manifest.composites import Either, MapOf
+from retraining.manifest.fields import count, word
 from retraining.manifest.inputs import COLUMNS_SHAPE
 from retraining.manifest.records import Field, Record
 from retraining.manifest.scores import LimitName
-from retraining.manifest.shapes import Choice, Integer, Number, Share
+from retraining.manifest.shapes import Number, Share
 
 __all__ = ["Gates"]
 
@@ -41,11 +42,12 @@ class Gates:
         about="What a metric must keep to on the holdout, in its natural sign",
         default="none",
     )
-    MIN_CLUSTERS: Final = Field(
-        name="min_clusters",
-        shape=Integer(minimum=2, maximum=1_000_000),
-        about="The fewest days (folds: groups) that can decide; with fewer the champion stays",
-        default="8",
+    MIN_CLUSTERS: Final = count(
+        "min_clusters",
+        "The fewest days (folds: groups) that can decide; with fewer the champion stays",
+        "8",
+        least=2,
+        most=1_000_000,
     )
     REFIT_SHIFT: Final = Field(
         name="refit_shift",
@@ -53,11 +55,8 @@ class Gates:
         about="The largest shift of predictions between the judged fit and the shipped one",
         default="0.25",
     )
-    DUMMY: Final = Field(
-        name="dummy",
-        shape=Choice(options=("warn", "reject")),
-        about="What becomes of a challenger that is no better than a constant guess",
-        default="warn",
+    DUMMY: Final = word(
+        "dummy", ("warn", "reject"), "What becomes of a challenger that is no better than a constant guess"
     )
     SLICES: Final = Field(
         name="slices",
@@ -65,29 +64,24 @@ class Gates:
         about="Columns of which each value is a group of rows that must not pay for what the others gain",
         default="none",
     )
-    BY: Final = Field(
-        name="by",
-        shape=Choice(options=("node", "model")),
-        about="Whether each node of the model is judged by itself, or all of them together",
-        default="node",
+    BY: Final = word(
+        "by", ("node", "model"), "Whether each node of the model is judged by itself, or all of them together"
     )
-    APPROVE: Final = Field(
-        name="approve",
-        shape=Choice(options=("auto", "manual")),
-        about="manual: a winner is released when a person says so with `retrain promote`",
-        default="auto",
+    APPROVE: Final = word(
+        "approve",
+        ("auto", "manual"),
+        "manual: a winner is released when a person says so with `retrain promote`",
     )
-    FIRST_RELEASE: Final = Field(
-        name="first_release",
-        shape=Choice(options=("auto", "manual")),
-        about="auto: the first version of a node, which replaces nothing, is released without asking",
-        default="as `approve`",
+    FIRST_RELEASE: Final = word(
+        "first_release",
+        ("auto", "manual"),
+        "auto: the first version of a node, which replaces nothing, is released without asking",
+        "as `approve`",
     )
-    ON_INSUFFICIENT: Final = Field(
-        name="on_insufficient",
-        shape=Choice(options=("keep", "ship_if_limits")),
-        about="What becomes of a challenger when there is too little to compare; ship_if_limits: its limits decide",
-        default="keep",
+    ON_INSUFFICIENT: Final = word(
+        "on_insufficient",
+        ("keep", "ship_if_limits"),
+        "What becomes of a challenger when there is too little to compare; ship_if_limits: its limits decide",
     )
     RECORD: Final = Record(
         name="gate",

@@ -11,6 +11,7 @@ from typing import Final
 
 from retraining.manifest.composites import Either, JsonMapping, ListOf, MapOf
 from retraining.manifest.datasets import Datasets
+from retraining.manifest.fields import count, word
 from retraining.manifest.gates import Gates
 from retraining.manifest.inputs import COLUMNS_SHAPE, AsOf, Edges
 from retraining.manifest.records import Field, Record
@@ -19,7 +20,7 @@ from retraining.manifest.resources import Requests
 from retraining.manifest.rules import RuleShape
 from retraining.manifest.schemes import SchemeShape
 from retraining.manifest.scores import MetricShape
-from retraining.manifest.shapes import Choice, DurationShape, Exactly, Integer, Text, Written
+from retraining.manifest.shapes import Choice, DurationShape, Exactly, Text, Written
 from retraining.manifest.words import (
     COLUMN_SHAPE,
     NAME_SHAPE,
@@ -96,23 +97,16 @@ class Partitioning:
     EXCEPT: Final = Field(
         name="except", shape=_VALUES, about="The values that do not become nodes", default="none"
     )
-    MIN_ROWS: Final = Field(
-        name="min_rows",
-        shape=Integer(minimum=1),
-        about="The fewest rows of a value that becomes a node",
-        default="100",
+    MIN_ROWS: Final = count("min_rows", "The fewest rows of a value that becomes a node", "100")
+    SMALL: Final = word(
+        "small",
+        ("skip", "pool", "error"),
+        "What becomes of a value of fewer rows; pool: one more node, of all rows, serves what has no node",
     )
-    SMALL: Final = Field(
-        name="small",
-        shape=Choice(options=("skip", "pool", "error")),
-        about="What becomes of a value of fewer rows; pool: one more node, of all rows, serves what has no node",
-        default="skip",
-    )
-    MAX: Final = Field(
-        name="max",
-        shape=Integer(minimum=1),
-        about="The most nodes of the model; more are an error, as after a column of names became one of numbers",
-        default="1000",
+    MAX: Final = count(
+        "max",
+        "The most nodes of the model; more are an error, as after a column of names became one of numbers",
+        "1000",
     )
     RECORD: Final = Record(name="partitions", what="partitions", fields=(ONLY, EXCEPT, MIN_ROWS, SMALL, MAX))
 
@@ -137,11 +131,11 @@ class Estimators:
         shape=Written(expected="a text or number"),
         about="Raise it to say that the recipe changed where the manifest cannot show it",
     )
-    TASK: Final = Field(
-        name="task",
-        shape=Choice(options=("regression", "classification")),
-        about="What a callable of your own predicts",
-        default="as `metrics` or `classes` say",
+    TASK: Final = word(
+        "task",
+        ("regression", "classification"),
+        "What a callable of your own predicts",
+        "as `metrics` or `classes` say",
     )
     RECORD: Final = Record(name="estimator", what="an estimator", fields=(TYPE, PARAMETERS, VERSION, TASK))
 
@@ -207,11 +201,10 @@ class Models:
         shape=Either(short=Estimators.TYPE.shape, mapping=Estimators.RECORD),
         about="What is fitted: a class, or a class with parameters",
     )
-    PREPROCESS: Final = Field(
-        name="preprocess",
-        shape=Choice(options=("auto", "none")),
-        about="auto: encode, impute and scale where the estimator needs it, inside each fit",
-        default="auto",
+    PREPROCESS: Final = word(
+        "preprocess",
+        ("auto", "none"),
+        "auto: encode, impute and scale where the estimator needs it, inside each fit",
     )
     METRICS: Final = Field(
         name="metrics",
@@ -219,18 +212,16 @@ class Models:
         about="What is measured; the first decides",
         default="mean_squared_error for regression, log_loss for classification",
     )
-    SHIP: Final = Field(
-        name="ship",
-        shape=Choice(options=("refit", "gated")),
-        about="refit: train again on all rows after winning; gated: ship the fit that was judged",
-        default="refit",
+    SHIP: Final = word(
+        "ship",
+        ("refit", "gated"),
+        "refit: train again on all rows after winning; gated: ship the fit that was judged",
     )
-    DEGENERATE: Final = Field(
-        name="degenerate",
-        shape=Choice(options=("fail", "prior")),
-        about="What becomes of a fit whose rows have one class, or one value that the estimator cannot learn: "
+    DEGENERATE: Final = word(
+        "degenerate",
+        ("fail", "prior"),
+        "What becomes of a fit whose rows have one class, or one value that the estimator cannot learn: "
         "fail: there is none; prior: it predicts that class or value",
-        default="fail",
     )
     RETRAIN_WHEN: Final = Field(
         name="retrain_when",
@@ -296,15 +287,8 @@ class Top:
     TIMEZONE: Final = Field(
         name="timezone", shape=Timezone(), about="The time zone in which days begin", default="UTC"
     )
-    SEED: Final = Field(
-        name="seed",
-        shape=Integer(maximum=2**32 - 1),
-        about="What everything random is derived from",
-        default="0",
-    )
-    LAST: Final = Field(
-        name="last", shape=Integer(minimum=1), about="The newest fits of each column", required=True
-    )
+    SEED: Final = count("seed", "What everything random is derived from", "0", least=0, most=2**32 - 1)
+    LAST: Final = count("last", "The newest fits of each column", required=True)
     KEEP_FITS: Final = Field(
         name="keep_fits",
         shape=Either(

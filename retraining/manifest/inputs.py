@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from retraining.manifest.composites import Either, ListOf, MapOf
+from retraining.manifest.fields import word
 from retraining.manifest.records import Field, Record
 from retraining.manifest.shapes import Choice, DurationShape, Number, Share
 from retraining.manifest.words import COLUMN_SHAPE, NAME_SHAPE
@@ -71,11 +72,11 @@ class Edges:
         default="none",
     )
     AS: Final = Field(name="as", shape=NAME_SHAPE, about="The column's name", default="the upstream's name")
-    MISSING: Final = Field(
-        name="missing",
-        shape=Choice(options=("drop", "nan", "refuse")),
-        about="What becomes of a row without an upstream prediction",
-        default="nan where the estimator takes it, else drop",
+    MISSING: Final = word(
+        "missing",
+        ("drop", "nan", "refuse"),
+        "What becomes of a row without an upstream prediction",
+        "nan where the estimator takes it, else drop",
     )
     COVERAGE: Final = Field(
         name="coverage",
@@ -83,11 +84,10 @@ class Edges:
         about="The smallest share of rows (with `aggregate`, of their groups) that must find a prediction",
         default="95%",
     )
-    ON_UPSTREAM_CHANGE: Final = Field(
-        name="on_upstream_change",
-        shape=Choice(options=("retrain", "rescore", "ignore")),
-        about="What a new column makes of a champion: due, checked and due if it is harmed, or only checked",
-        default="retrain",
+    ON_UPSTREAM_CHANGE: Final = word(
+        "on_upstream_change",
+        ("retrain", "rescore", "ignore"),
+        "What a new column makes of a champion: due, checked and due if it is harmed, or only checked",
     )
     SKEW: Final = Field(
         name="skew",

@@ -8,10 +8,11 @@ from typing import Final, Literal
 
 from cronsim import CronSim, CronSimError
 
+from retraining.manifest.fields import count, word
 from retraining.manifest.nodes import Node, ScalarNode, shortened
 from retraining.manifest.problems import Problems
 from retraining.manifest.records import Field, Record
-from retraining.manifest.shapes import Choice, Definitions, Integer, Schema, Shape, Text
+from retraining.manifest.shapes import Definitions, Schema, Shape, Text
 from retraining.manifest.values import ScheduleCondition
 from retraining.manifest.words import Timezone
 
@@ -79,17 +80,11 @@ CRON: Final = Field(
 TIMEZONE: Final = Field(
     name="timezone", shape=Timezone(), about="The zone of the cron text (default: the manifest's)"
 )
-MISSED: Final = Field(
-    name="missed",
-    shape=Choice(options=("latest", "all", "none")),
-    about="Which instants are answered that nobody looked at in time",
-    default="latest",
+MISSED: Final = word(
+    "missed", ("latest", "all", "none"), "Which instants are answered that nobody looked at in time"
 )
-LIMIT: Final = Field(
-    name="limit",
-    shape=Integer(minimum=1, maximum=1_000),
-    about="With `missed: all`: so many of the newest missed instants at most",
-    default="10",
+LIMIT: Final = count(
+    "limit", "With `missed: all`: so many of the newest missed instants at most", "10", most=1_000
 )
 _SETTINGS: Final = Record(
     name="schedule_condition", what="`schedule`", fields=(CRON, TIMEZONE, MISSED, LIMIT)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from retraining.manifest.fields import count
 from retraining.manifest.nodes import MappingNode, Node, ScalarNode
 from retraining.manifest.problems import Problems
 from retraining.manifest.records import Field, Reading, Record
-from retraining.manifest.shapes import Choice, Definitions, DurationShape, Integer, Schema, Shape
+from retraining.manifest.shapes import Choice, Definitions, DurationShape, Schema, Shape
 from retraining.manifest.values import FoldScheme, Scheme, TimeScheme
 from retraining.manifest.words import COLUMN_SHAPE
 
@@ -29,15 +30,8 @@ class _SchemeWord(Choice):
 
 _ABOUT_SCHEME = "time: calendar blocks, trained on the past only; folds: by a hash; predefined: by a column"
 
-MIN_ROWS: Final = Field(
-    name="rows", shape=Integer(minimum=1), about="The fewest rows that a fit is made from", default="100"
-)
-MIN_BLOCKS: Final = Field(
-    name="blocks",
-    shape=Integer(minimum=1),
-    about="The fewest different blocks that those rows come from",
-    default="2",
-)
+MIN_ROWS: Final = count("rows", "The fewest rows that a fit is made from", "100")
+MIN_BLOCKS: Final = count("blocks", "The fewest different blocks that those rows come from", "2")
 MIN_TRAIN: Final = Field(
     name="min_train",
     shape=Record(name="min_train", what="min_train", fields=(MIN_ROWS, MIN_BLOCKS)),
@@ -47,11 +41,8 @@ MIN_TRAIN: Final = Field(
 BLOCKS: Final = Field(
     name="blocks", shape=DurationShape(whole_days=True), about="The length of a block", default="2w"
 )
-HOLDOUT: Final = Field(
-    name="holdout",
-    shape=Integer(minimum=1, maximum=1000),
-    about="How many of the newest blocks with known labels judge a challenger",
-    default="1",
+HOLDOUT: Final = count(
+    "holdout", "How many of the newest blocks with known labels judge a challenger", "1", most=1000
 )
 EMBARGO: Final = Field(
     name="embargo",
@@ -59,11 +50,8 @@ EMBARGO: Final = Field(
     about="How much earlier than a fit's cut a label must have been known to train it",
     default="0d",
 )
-FOLDS: Final = Field(
-    name="folds",
-    shape=Integer(minimum=2, maximum=100),
-    about="The number of folds; a chain of L levels of models needs at least L + 1",
-    default="5",
+FOLDS: Final = count(
+    "folds", "The number of folds; a chain of L levels of models needs at least L + 1", "5", least=2, most=100
 )
 COLUMN: Final = Field(
     name="column",
