@@ -39,6 +39,24 @@ class Difference:
     seed: int = 0
     by_cluster: Mapping[str, Json] | None = None
 
+    def to_json(self, kind: str, margin: float | None) -> dict[str, Json]:
+        """The difference as a document, with the kind of comparison and the margin that it was judged by."""
+        return {
+            "metric": self.metric,
+            "value": finite_or_none(self.value),
+            "lower": finite_or_none(self.lower),
+            "upper": finite_or_none(self.upper),
+            "margin": margin,
+            "kind": kind,
+            "champion_loss": finite_or_none(self.champion_loss),
+            "rows": self.rows,
+            "clusters": self.clusters,
+            "level": LEVEL,
+            "draws": self.draws,
+            "seed": self.seed,
+            "by_cluster": None if self.by_cluster is None else dict(self.by_cluster),
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from retraining.decide.evidence import Difference
 from retraining.decide.gates import allowed
 from retraining.decide.losses import ClusterLosses
-from retraining.decide.wording import counted, finite_or_none, number, numbers, signed
+from retraining.decide.wording import counted, number, numbers, signed
 from retraining.manifest.values import GateRules, Json
 
 __all__ = ["PairCheck", "PairPool", "judge_pair", "judge_pair_in_pool"]
@@ -38,7 +38,7 @@ class PairPool:
             "model": self.model,
             "nodes": self.nodes,
             "passed": self.passed,
-            "difference": _difference_to_json(self.difference, self.margin),
+            "difference": self.difference.to_json("pair check", self.margin),
         }
 
 
@@ -99,27 +99,11 @@ class PairCheck:
             "because": self.because,
             "before": None if self.before is None else numbers(self.before),
             "after": None if self.after is None else numbers(self.after),
-            "difference": None if difference is None else _difference_to_json(difference, self.margin),
+            "difference": None if difference is None else difference.to_json("pair check", self.margin),
             "holdout": dict(self.holdout),
             "lost_rows": self.lost,
             "pool": None if self.pool is None else self.pool.to_json(),
         }
-
-
-def _difference_to_json(difference: Difference, margin: float | None) -> dict[str, Json]:
-    return {
-        "metric": difference.metric,
-        "value": finite_or_none(difference.value),
-        "lower": finite_or_none(difference.lower),
-        "upper": finite_or_none(difference.upper),
-        "margin": margin,
-        "kind": "pair check",
-        "rows": difference.rows,
-        "clusters": difference.clusters,
-        "draws": difference.draws,
-        "seed": difference.seed,
-        "by_cluster": None if difference.by_cluster is None else dict(difference.by_cluster),
-    }
 
 
 def judge_pair_in_pool(own: PairCheck, pool: PairPool) -> PairCheck:

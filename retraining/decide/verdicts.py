@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-from retraining.decide.evidence import LEVEL, Check, Difference, GateEvidence, Kind
-from retraining.decide.wording import finite_or_none
+from retraining.decide.evidence import Check, GateEvidence
 from retraining.manifest.values import GateRules, Json
 
 __all__ = ["Pooled", "Verdict", "Word", "insufficient", "rules_to_json", "with_checks", "with_notes"]
@@ -46,7 +45,7 @@ class Verdict:
             return doc
         doc |= {**evidence.to_json(), "rules": rules_to_json(self.rules) if self.rules is not None else None}
         if evidence.difference is not None:
-            doc["difference"] = _difference_to_json(evidence.difference, evidence.kind, self.margin)
+            doc["difference"] = evidence.difference.to_json(evidence.kind, self.margin)
         if evidence.slices:
             doc["slices"] = [one.to_json() for one in evidence.slices]
         if self.pooled is not None:
@@ -86,25 +85,6 @@ class Pooled:
         slices = self.verdict.evidence.slices if self.verdict.evidence is not None else ()
         doc["slices"] = [one.to_json() for one in slices if one.harmed]
         return {"model": self.model, "nodes": self.nodes, **doc}
-
-
-def _difference_to_json(difference: Difference, kind: Kind, margin: float | None) -> dict[str, Json]:
-    by_cluster = None if difference.by_cluster is None else dict(difference.by_cluster)
-    return {
-        "metric": difference.metric,
-        "value": finite_or_none(difference.value),
-        "lower": finite_or_none(difference.lower),
-        "upper": finite_or_none(difference.upper),
-        "margin": margin,
-        "kind": kind,
-        "champion_loss": finite_or_none(difference.champion_loss),
-        "rows": difference.rows,
-        "clusters": difference.clusters,
-        "level": LEVEL,
-        "draws": difference.draws,
-        "seed": difference.seed,
-        "by_cluster": by_cluster,
-    }
 
 
 def rules_to_json(rules: GateRules) -> dict[str, Json]:

@@ -6,15 +6,16 @@ that was going to replace the node meanwhile meets a conflict.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from retraining.errors import InputError
 from retraining.manifest.values import Json
-from retraining.operations.people import named_briefly, word_of
+from retraining.operations.people import Word, named_briefly, word_of
 from retraining.operations.stored import Stored, stored_selection
 from retraining.release.update import Update, requirements
 from retraining.release.values import NodeState, Pin
+from retraining.store.entries import Head
 
 __all__ = ["Pinned", "pin", "unpin"]
 
@@ -62,16 +63,7 @@ def pin(stored: Stored, expressions: Sequence[str], because: str) -> Pinned:
             "pin what is released (`--select state:released` names it), or leave it out of a run with --exclude",
         )
     mark = Pin(who=word.who, time=word.time, because=word.because)
-    update = Update(pins=dict.fromkeys(chosen, mark))
-    after = word.commit(
-        stored.store,
-        update,
-        requirements(update, head.nodes, ()),
-        kind="state",
-        why={"pinned": named_briefly(chosen), "count": len(chosen)},
-        manifest=dict(head.entry.manifest) if head.entry is not None else {},
-        start=head,
-    )
+    after = _committed(stored, head, word, dict.fromkeys(chosen, mark), "pinned")
     return Pinned(nodes=tuple(after.nodes[name] for name in chosen))
 
 
@@ -88,17 +80,22 @@ def unpin(stored: Stored, expressions: Sequence[str], because: str | None) -> Pi
             else f"none of these {len(chosen)} nodes is pinned",
             "`retrain status` shows which nodes are",
         )
-    update = Update(pins=dict.fromkeys(pinned, None))
-    after = word.commit(
+    after = _committed(stored, head, word, dict.fromkeys(pinned, None), "unpinned")
+    return Pinned(
+        nodes=tuple(after.nodes[name] for name in pinned),
+        already=tuple(name for name in chosen if head.nodes[name].pin is None),
+    )
+
+
+def _committed(stored: Stored, head: Head, word: Word, pins: Mapping[str, Pin | None], done: str) -> Head:
+    """The head after the pins were changed, with what was done and by whom in its entry."""
+    update = Update(pins=pins)
+    return word.commit(
         stored.store,
         update,
         requirements(update, head.nodes, ()),
         kind="state",
-        why={"unpinned": named_briefly(pinned), "count": len(pinned)},
+        why={done: named_briefly([*pins]), "count": len(pins)},
         manifest=dict(head.entry.manifest) if head.entry is not None else {},
         start=head,
-    )
-    return Pinned(
-        nodes=tuple(after.nodes[name] for name in pinned),
-        already=tuple(name for name in chosen if head.nodes[name].pin is None),
     )
