@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from retraining.manifest.values import Json
 
@@ -10,9 +10,9 @@ __all__ = ["Allowed", "Range", "is_allowed", "told"]
 
 
 class Range(TypedDict):
-    """Numbers between two ends (None: none), each of which may belong to it; `whole` takes integers alone."""
+    """Numbers between two ends (None: none), each of which may belong to it: of one JSON type, or of both."""
 
-    whole: bool
+    kind: Literal["int", "float", "number"]
     left: float | None
     right: float | None
     with_left: bool
@@ -61,7 +61,7 @@ def _type_of(value: Json) -> str:
 
 
 def _is_inside(value: float, one: Range) -> bool:
-    if one["whole"] and not isinstance(value, int):
+    if one["kind"] != "number" and isinstance(value, int) != (one["kind"] == "int"):
         return False
     left, right = one["left"], one["right"]
     above = left is None or value > left or (one["with_left"] and value == left)
@@ -70,7 +70,7 @@ def _is_inside(value: float, one: Range) -> bool:
 
 
 def _told_range(one: Range) -> str:
-    noun = "a whole number" if one["whole"] else "a number"
+    noun = {"int": "a whole number", "float": "a number with a point", "number": "a number"}[one["kind"]]
     ends = []
     if one["left"] is not None:
         ends.append(f"{'of at least' if one['with_left'] else 'above'} {one['left']:g}")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["EstimatorFacts", "cache_file", "estimator_facts", "generate_facts"]
 
 # Raise it whenever the meaning of a cached field changes.
-_FORMAT = 3
+_FORMAT = 5
 
 # Each would be usable by its tags, and is not by what it does.
 _LEFT_OUT = frozenset(
@@ -234,8 +234,8 @@ _TYPES_OF = {
 }
 
 _NUMBERS_OF = {
-    "_RandomStates": [Range(whole=True, left=0, right=2**32 - 1, with_left=True, with_right=True)],
-    "_VerboseHelper": [Range(whole=True, left=0, right=None, with_left=True, with_right=False)],
+    "_RandomStates": [Range(kind="int", left=0, right=2**32 - 1, with_left=True, with_right=True)],
+    "_VerboseHelper": [Range(kind="int", left=0, right=None, with_left=True, with_right=False)],
 }
 
 
@@ -254,7 +254,6 @@ def _allowed_of(declared: list[Any]) -> Allowed | None:
             allowed["types"] += [
                 one.__name__ for one in (str, int, float, list, dict) if issubclass(one, asked)
             ]
-            allowed["types"] += ["list"] if asked.__name__ in ("ndarray", "tuple") else []
         elif kind in _TYPES_OF:
             allowed["types"] += _TYPES_OF[kind]
             allowed["ranges"] += _NUMBERS_OF.get(kind, [])
@@ -263,12 +262,15 @@ def _allowed_of(declared: list[Any]) -> Allowed | None:
     return allowed
 
 
+_KINDS: dict[str, Literal["int", "float"]] = {"Integral": "int", "RealNotInt": "float"}
+
+
 def _range(interval: Any) -> Range:
     def end(value: float | None) -> float | None:
         return None if value is None or math.isinf(value) else float(value)
 
     return Range(
-        whole=interval.type.__name__ == "Integral",
+        kind=_KINDS.get(interval.type.__name__, "number"),
         left=end(interval.left),
         right=end(interval.right),
         with_left=interval.closed in ("left", "both"),
