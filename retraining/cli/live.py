@@ -67,7 +67,10 @@ class LiveView:
             self._live.stop()
 
     def begin(self, session: Session | Quiet) -> None:
-        """Show the plan in one line, and begin to redraw."""
+        """Show the plan in one line, and begin to redraw; a tick may have several runs, one after the other."""
+        self.leave()
+        self._judged = self._done = 0
+        self._running, self._counts = (), {}
         self.say(f"{session.manifest.name}: {plan_summary(session.plan)}")
         self._nodes = len(session.plan.decisions)
         # every node that is judged has one task more, which scores it

@@ -24,8 +24,9 @@ def node_facts(
     states: Mapping[str, NodeState],
     store: Store | None,
     measures: Mapping[str, NodeMeasures],
+    through: int | None = None,
 ) -> dict[str, Facts]:
-    """For each node of the graph what a decision about it is made from."""
+    """For each node of the graph what a decision about it is made from; `through` as in `Request`."""
     models = observation.manifest.models
     facts = {}
     for node in observation.graph.nodes:
@@ -40,13 +41,17 @@ def node_facts(
             state=state,
             baseline=baseline,
             rule=models[node.model].retrain_when,
-            signals=_signals(state, observation, measures.get(node.name), models[node.model]),
+            signals=_signals(state, observation, measures.get(node.name), models[node.model], through),
         )
     return facts
 
 
 def _signals(
-    state: NodeState | None, observation: Observation, measures: NodeMeasures | None, model: Model
+    state: NodeState | None,
+    observation: Observation,
+    measures: NodeMeasures | None,
+    model: Model,
+    through: int | None,
 ) -> Signals:
     """What a node's triggers look at besides what changed."""
     return Signals(
@@ -55,6 +60,7 @@ def _signals(
         looked=_looked(state),
         age=_age(state, observation.as_of),
         cursors=state.cursors if state is not None else {},
+        through=through,
         track=None if measures is None else measures.track(model),
     )
 

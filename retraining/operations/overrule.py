@@ -16,9 +16,10 @@ from retraining.decide.changes import changes_between
 from retraining.decide.facts import shipped_left_out
 from retraining.errors import InputError, NotFoundError
 from retraining.learn.permitted import permitted
+from retraining.operations.outcome import RunOutcome
 from retraining.operations.people import word_of
 from retraining.operations.promote import Promoted
-from retraining.operations.run import RunOptions, RunOutcome, Watcher, carry_out
+from retraining.operations.run import RunOptions, Watcher, carry_out
 from retraining.operations.session import Request, Session, open_session
 from retraining.release.values import Attempt, NodeState
 from retraining.store.log import Head, Store

@@ -67,11 +67,12 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """A plan without work, and what is told beside it."""
+    """A plan without work, what is told beside it, and `until` when (microseconds UTC) time alone changes nothing."""
 
     plan: Plan
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
+    until: int | None
 
 
 def recall(store: Store, manifest: Manifest, inputs: Inputs, as_of: str) -> Remembered | None:
@@ -97,6 +98,7 @@ def recall(store: Store, manifest: Manifest, inputs: Inputs, as_of: str) -> Reme
         ),
         skipped=tuple(Skipped(model=m, partition=p, rows=r, why=w) for m, p, r, w in hint["skipped"]),
         notes=tuple(hint["notes"]),
+        until=until,
     )
 
 

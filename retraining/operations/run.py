@@ -28,12 +28,14 @@ from retraining.manifest.given import given_data, given_moment, given_path, give
 from retraining.manifest.values import Json
 from retraining.operations.backend import backend_for
 from retraining.operations.conclude import Conclusion, conclude
+from retraining.operations.idle import manifest_of, settle_idle
 from retraining.operations.measuring import champion_columns, measure_champions
-from retraining.operations.people import because_of, named_briefly, refuse_half, who_am_i, word_of
+from retraining.operations.outcome import RunOutcome
+from retraining.operations.people import because_of, named_briefly, refuse_half, who_am_i
 from retraining.operations.prune import prune as prune_orphans
 from retraining.operations.record import exit_code_of, run_record
 from retraining.operations.session import Quiet, Request, Session, open_plan
-from retraining.release.update import Update, requirements
+from retraining.release.update import requirements
 from retraining.store.entries import ResultsBase
 from retraining.store.log import Head, Store
 from retraining.store.results import MOST_SEGMENTS, ResultIndex, load_results, merge_results
@@ -77,28 +79,6 @@ class Watcher:
     said: Callable[[str], None] = lambda _: None
     stop_asked: Callable[[], bool] = lambda: False
     interruptible: Callable[[], AbstractContextManager[None]] = nullcontext
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOutcome:
-    """What a run did: each node's outcome, the head after it, and the run's record (format 1).
-
-    `pruned` are nodes that were forgotten, `stay` says why another one that left the manifest or the data was not.
-    """
-
-    run: str
-    outcomes: Mapping[str, tuple[str, str]]
-    before: Head
-    after: Head
-    record: Mapping[str, Json]
-    exit_code: int
-    seconds: float
-    fits_made: int = 0
-    fits_reused: int = 0
-    fits_again: int = 0
-    counts: Mapping[str, int] = field(default_factory=dict)
-    pruned: tuple[str, ...] = ()
-    stay: Mapping[str, str] = field(default_factory=dict)
 
 
 def run(
@@ -146,7 +126,7 @@ def run(
     )
     watcher.planned(session)
     if isinstance(session, Quiet) or session.plan.idle:
-        outcome = _nothing_to_do(session, _consume(session), started)
+        outcome = settle_idle(session, started)
     else:
         assert session.store is not None
         outcome = carry_out(session, session.store, options, watcher, started)
@@ -156,19 +136,24 @@ def run(
 def _pruned(session: Session | Quiet, outcome: RunOutcome) -> RunOutcome:
     """The outcome after what is not planned any more was forgotten."""
     assert session.store is not None
-    found = prune_orphans(session.store, outcome.outcomes.keys(), _manifest_of(session))
+    found = prune_orphans(session.store, outcome.outcomes.keys(), manifest_of(session))
     return replace(outcome, after=found.after, pruned=found.nodes, stay=found.stay)
 
 
 def carry_out(
-    session: Session, store: Store, options: RunOptions, watcher: Watcher, started: float
+    session: Session,
+    store: Store,
+    options: RunOptions,
+    watcher: Watcher,
+    started: float,
+    run_id: str | None = None,
 ) -> RunOutcome:
-    """What became of a plan that has work; errors as `run`."""
+    """What became of a plan that has work; errors as `run`. `run_id` is the run's name where it has one already."""
     # before anything is paid for that such a store could lose
     store.objects.verify_exclusion()
     # nor on labels that a power cut can take back
     store.objects.settle("feedback/")
-    run_id = new_run_id(int(started * 1000), os.urandom(4))
+    run_id = run_id or new_run_id(int(started * 1000), os.urandom(4))
     with backend_for(session, store, options, watcher) as open_backend:
         index = load_results(store.objects, _results_base(session.head), store.keys)
         journal = Journal(store.objects, run_id, pace=options.pace, loose=index.loose, keys=store.keys)
@@ -319,52 +304,11 @@ def _commit(
             "count": len(promoted),
             **because_of(session.promoted),
         },
-        manifest=_manifest_of(session),
+        manifest=manifest_of(session),
         now=now,
         start=session.head,
         results=results,
         feedback_through=session.observation.feedback.through,
-    )
-
-
-def _manifest_of(session: Session | Quiet) -> dict[str, str]:
-    manifest = session.manifest
-    return {"name": manifest.name, "digest": manifest.digest, "timezone": manifest.timezone}
-
-
-def _consume(session: Session | Quiet) -> Head:
-    """The head after what was due in vain is remembered as looked at; the one before where nothing was."""
-    consumed = session.plan.consumed
-    if not consumed or session.store is None:
-        return session.head
-    return word_of(None).commit(
-        session.store,
-        Update(cursors=consumed),
-        (),
-        kind="state",
-        why={"nothing changed": named_briefly(consumed), "count": len(consumed)},
-        manifest=_manifest_of(session),
-        start=session.head,
-    )
-
-
-def _nothing_to_do(session: Session | Quiet, after: Head, started: float) -> RunOutcome:
-    outcomes = {
-        decision.node: ("blocked" if decision.action == "blocked" else "kept", decision.note)
-        for decision in session.plan.decisions
-    }
-    counts: dict[str, int] = {}
-    for outcome, _ in outcomes.values():
-        counts[outcome] = counts.get(outcome, 0) + 1
-    return RunOutcome(
-        run="",
-        outcomes=outcomes,
-        before=session.head,
-        after=after,
-        record={},
-        exit_code=exit_code_of(counts),
-        seconds=time.time() - started,
-        counts=counts,
     )
 
 

@@ -46,7 +46,8 @@ class Request:
     Of the nodes of `compare` it is asked what each input brings. `permissions` None: nothing will be trained, so
     code that the manifest names need not be allowed. `max_fits` is how many fits a run may need (None:
     `decide.plan.MOST_FITS`). `promote` are the nodes whose challengers a person releases, each with the person's
-    words; no other node is trained then.
+    words; no other node is trained then. `through` is the moment up to which instants of schedules are known, where
+    that is not the plan's own (`decide.signals`).
     """
 
     manifest: Path
@@ -60,6 +61,7 @@ class Request:
     permissions: Permissions | None = None
     max_fits: int | None = None
     promote: Mapping[str, str] = field(default_factory=dict)
+    through: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,11 @@ class Session:
         return {node: one.order for node, one in self.measures.items() if one.due and node in self.selected}
 
     @property
+    def until(self) -> int | None:
+        """The first moment (microseconds UTC) at which time alone may change the plan; None: there is none."""
+        return _holds(self)[1]
+
+    @property
     def skipped(self) -> tuple[Skipped, ...]:
         """The partitions that are no nodes."""
         return self.observation.skipped
@@ -104,7 +111,7 @@ class Session:
 class Quiet:
     """What a run knows where nothing is to be done and that was remembered: no data was read.
 
-    The head's nodes are read when somebody asks for them.
+    The head's nodes are read when somebody asks for them. `until` (microseconds UTC) is as that of a `Session`.
     """
 
     manifest: Manifest
@@ -114,6 +121,7 @@ class Quiet:
     plan: Plan
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
+    until: int | None
     graph: Graph = field(default_factory=lambda: Graph(nodes=(), edges=()))
 
 
@@ -152,6 +160,7 @@ def open_plan(
                 plan=found.plan,
                 skipped=found.skipped,
                 notes=found.notes,
+                until=found.until,
             )
     session = _session(begun, request, create_store)
     if measure is not None and session.orders:
@@ -236,8 +245,8 @@ def _pinned(store: Store | None, entry: LogEntry | None) -> PinnedFeedback:
 
 
 def _inputs(begun: _Begun, request: Request) -> Inputs | None:
-    """What the plan is made from; None where the store has no release."""
-    if begun.entry is None:
+    """What the plan is made from; None where the store has no release, or a tick catches up with what was missed."""
+    if begun.entry is None or request.through is not None:
         return None
     return Inputs(
         data=begun.files.signature,
@@ -269,7 +278,7 @@ def _session(
     else:
         head, observation = before.head, before.observation
     measures = stored_measures(observation, head, store, unmeasured or {})
-    facts = node_facts(observation, head.nodes, store, measures)
+    facts = node_facts(observation, head.nodes, store, measures, request.through)
     asked = (*request.select, *request.exclude, *request.force, *request.compare)
     states = selection_states(observation, facts, head.nodes) if any("state:" in one for one in asked) else {}
     graph = observation.graph

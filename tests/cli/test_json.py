@@ -38,6 +38,7 @@ def beginnings(text: str) -> set[str]:
         ["validate"],
         ["plan"],
         ["run", "--backend", "serial"],
+        ["tick", "--backend", "serial"],
         ["predict", "progression", "--data", "diabetes.csv", "-o", "out.csv"],
         ["export", "-o", "exported"],
         ["feedback add", "late.csv"],

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retraining.operations.run import RunOptions, RunOutcome, run
+from retraining.operations.outcome import RunOutcome
+from retraining.operations.run import RunOptions, run
 
 MANIFEST = """
 manifest: 1

@@ -14,7 +14,8 @@ from oracle.workbench import Bench
 from store.places import InterceptedObjects, MemoryObjects
 
 import retraining.store.log
-from retraining.operations.run import RunOptions, RunOutcome, run
+from retraining.operations.outcome import RunOutcome
+from retraining.operations.run import RunOptions, run
 from retraining.store.log import Store, store_on
 from retraining.store.packs import read_blob, read_footer
 

@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-import os
-
-import numpy as np
-import pandas as pd
 import pytest
 
 from retraining import plan
-from retraining.decide.calendar import micros
-from retraining.operations.session import parse_moment
-
-MANIFEST = """
-timezone: Europe/Berlin
-datasets: {d: {path: d.parquet, key: [id]}}
-validation: {scheme: folds, folds: 3}
-models:
-  a: {dataset: d, target: y, features: [x], estimator: {type: Ridge}, retrain_when: RULE}
-  b: {dataset: d, target: y, features: [z], estimator: {type: Ridge}, inputs: {a: {}}}
-"""
-MONDAYS = '{schedule: "0 3 * * 1"}'
-CURSOR = "schedule 0 3 * * 1 Europe/Berlin"
-SUNDAY, MONDAY, TUESDAY = "2024-05-12T12:00:00Z", "2024-05-13T04:00:00Z", "2024-05-14T12:00:00Z"
-INSTANT = "2024-05-13T01:00:00Z"  # three in Berlin
-NEXT = "2024-05-20T01:00:00Z"
-
-
-def rows(n=120):
-    rng = np.random.default_rng(0)
-    x, z = rng.normal(size=(2, 1_000))[:, :n]
-    return pd.DataFrame({"id": range(n), "x": x, "z": z, "y": x + z**2})
-
-
-def written(bench, rule, n=120):
-    bench.write(MANIFEST.replace("RULE", rule), d=rows(n))
-    os.utime(bench.folder / "d.parquet", (1.7e9 + n, 1.7e9 + n))
-    return bench
-
-
-def at(text):
-    return micros(parse_moment(text, "UTC"))
+from tests.operations.scheduled import (
+    CURSOR,
+    INSTANT,
+    MANIFEST,
+    MONDAY,
+    MONDAYS,
+    NEXT,
+    SUNDAY,
+    TUESDAY,
+    at,
+    rows,
+    written,
+)
 
 
 def planned(bench, as_of, **more):
@@ -55,8 +32,8 @@ def cursors(bench, node="a"):
     return bench.state(node).cursors
 
 
-def test_the_first_release_answers_all_instants_before_it_and_remembers_its_moment(bench):
-    written(bench, MONDAYS).run(SUNDAY)
+def test_the_first_release_answers_all_instants_before_it_and_remembers_its_moment(bench, sundays):
+    sundays.copied(bench, MONDAYS)
     state = bench.state("a")
     assert state.attempt.as_of == SUNDAY
     assert state.cursors == {CURSOR: at("2024-05-06T01:00:00Z")}
@@ -64,8 +41,8 @@ def test_the_first_release_answers_all_instants_before_it_and_remembers_its_mome
     assert planned(bench, "2024-05-13T00:59:59Z").consumed == {}
 
 
-def test_due_where_nothing_changed_is_written_down_once(bench):
-    written(bench, MONDAYS).run(SUNDAY)
+def test_due_where_nothing_changed_is_written_down_once(bench, sundays):
+    sundays.copied(bench, MONDAYS)
     before = planned(bench, MONDAY)
     assert [reason.kind for reason in before["a"].reasons] == ["schedule"]
     assert (before["a"].action, before.idle) == ("keep", True)
@@ -79,8 +56,8 @@ def test_due_where_nothing_changed_is_written_down_once(bench):
     assert bench.run(NEXT).after.sequence == 3
 
 
-def test_a_schedule_acts_on_what_changed_and_not_before(bench):
-    written(bench, MONDAYS).run(SUNDAY)
+def test_a_schedule_acts_on_what_changed_and_not_before(bench, sundays):
+    sundays.copied(bench, MONDAYS)
     written(bench, MONDAYS, n=150)
     assert planned(bench, SUNDAY)["a"].action == "keep"
     assert planned(bench, SUNDAY)["a"].note.startswith(
@@ -94,9 +71,9 @@ def test_a_schedule_acts_on_what_changed_and_not_before(bench):
     assert bench.run(TUESDAY).after.sequence == outcome.after.sequence
 
 
-def test_an_instant_waits_unanswered_for_the_other_conditions_of_its_rule(bench):
+def test_an_instant_waits_unanswered_for_the_other_conditions_of_its_rule(bench, sundays):
     rule = '{all: [{schedule: "0 3 * * 1"}, {data: {rows: 20}}]}'
-    written(bench, rule).run(SUNDAY)
+    sundays.copied(bench, rule)
     assert bench.run(MONDAY).after.sequence == 1
     written(bench, rule, n=150)
     decision = planned(bench, TUESDAY)["a"]
@@ -105,9 +82,9 @@ def test_an_instant_waits_unanswered_for_the_other_conditions_of_its_rule(bench)
     assert cursors(bench) == {CURSOR: at(INSTANT)}
 
 
-def test_not_within_holds_a_node_back_and_then_lets_it_go(bench):
+def test_not_within_holds_a_node_back_and_then_lets_it_go(bench, sundays):
     rule = "{any: [{data: {rows: 1}}], not_within: 3d}"
-    written(bench, rule).run(SUNDAY)
+    sundays.copied(bench, rule)
     written(bench, rule, n=150)
     held = planned(bench, MONDAY)["a"]
     assert (held.action, held.reasons) == ("keep", ())
@@ -131,8 +108,8 @@ def test_a_scheduled_node_whose_upstream_column_stays_the_same_is_answered_too(b
 
 
 @pytest.mark.parametrize("rule", [MONDAYS, "{age: 4d}", "{any: [{data: {rows: 1}}], not_within: 3d}"])
-def test_a_remembered_plan_ends_with_the_next_moment_that_time_alone_brings(bench, rule):
-    written(bench, rule).run(SUNDAY)
+def test_a_remembered_plan_ends_with_the_next_moment_that_time_alone_brings(bench, sundays, rule):
+    sundays.copied(bench, rule)
     hint = bench.folder / "store/hints/plans/bench"
     for days in range(12):
         as_of = f"2024-05-{12 + days}T23:00:00Z"

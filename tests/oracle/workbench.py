@@ -20,7 +20,8 @@ from retraining.learn.features import Features
 from retraining.learn.fitting import FittedModel
 from retraining.learn.persistence import load
 from retraining.manifest.values import Dataset, FoldScheme
-from retraining.operations.run import RunOptions, RunOutcome, Watcher, run
+from retraining.operations.outcome import RunOutcome
+from retraining.operations.run import RunOptions, Watcher, run
 from retraining.release.values import BlobPointer, NodeState
 from retraining.store.log import Store, open_store
 from retraining.store.packs import StoredRecord, read_blob, read_footer
