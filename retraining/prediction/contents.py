@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -83,6 +83,9 @@ class Contents:
     def blocks(self, version: ServedVersion) -> Collection[int]:
         """See `Past`."""
         return self._column(version).keys()
+
+    def fetch(self, wanted: Iterable[tuple[ServedVersion, Collection[int]]]) -> None:
+        """See `Past`: everything is at hand."""
 
     def read(self, version: ServedVersion, blocks: Collection[int]) -> Mapping[int, RecordedRows]:
         """See `Past`."""

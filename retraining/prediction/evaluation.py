@@ -6,7 +6,7 @@ training: nothing of that is decided here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
@@ -64,6 +64,8 @@ class NodeValues:
 class Evaluation:
     """One call's evaluation: `versions` by node, `tables` by dataset, and `load`, which reads a model.
 
+    `fetch` is told which models will be loaded.
+
     With a `past` the rows from before a version's cut that are asked for, or may be read, get what its column has
     for them, and `earlier` counts how; without it the shipped models predict every row.
     """
@@ -71,6 +73,7 @@ class Evaluation:
     versions: Mapping[str, ServedVersion]
     tables: Mapping[str, Table]
     load: Callable[[ServedVersion], FittedModel]
+    fetch: Callable[[Iterable[ServedVersion]], None]
     past: Past | None = None
     earlier: dict[str, PastRows] = field(default_factory=dict)
     _placement: Placement = field(init=False)
@@ -89,14 +92,32 @@ class Evaluation:
         )
         if self.past is not None:
             self._read = self._placement.read(order)
+        self._read_ahead(order)
         for node in order:
             self._values[node] = self._evaluate(self.versions[node])
         return {node: self._values[node] for node in nodes}
 
+    def _read_ahead(self, order: Sequence[str]) -> None:
+        """Has the models and the recorded blocks that the rows ask for read together."""
+        fresh: list[ServedVersion] = []
+        earlier: list[tuple[ServedVersion, Collection[int]]] = []
+        for version in (self.versions[node] for node in order):
+            rows = self._placement.rows(version)
+            blocks = self._placement.blocks(version, rows)
+            before = _before(version, blocks)
+            if not before.all() or (self.past is None and len(rows)):
+                fresh.append(version)
+            if self.past is not None:
+                read = np.unique(blocks[before & self._read[version.node][rows]])
+                earlier.append((version, {*read.tolist()} & {*self.past.blocks(version)}))
+        self.fetch(fresh)
+        if self.past is not None:
+            self.past.fetch(earlier)
+
     def _evaluate(self, version: ServedVersion) -> NodeValues:
         rows = self._placement.rows(version)
         blocks = self._placement.blocks(version, rows)
-        before = np.zeros(len(rows), bool) if version.cut is None else np.asarray(blocks < version.cut)
+        before = _before(version, blocks)
         read = before if self.past is None else before & self._read[version.node][rows]
         inputs = [self._input(version, item) for item in version.recipe.inputs]
         counted = ~before | read
@@ -243,6 +264,11 @@ class _Answers:
             self.values[chosen] = align_classes(model.predict(features), model.classes, self.version.classes)
         except FitError as error:
             raise DataError(f"{self.version.node}: {error.message}", error.next_step or _MEND) from error
+
+
+def _before(version: ServedVersion, blocks: Blocks) -> Mask:
+    """True for rows of blocks before a version's cut."""
+    return np.zeros(len(blocks), bool) if version.cut is None else np.asarray(blocks < version.cut)
 
 
 def _always(model: FittedModel) -> Callable[[], FittedModel]:

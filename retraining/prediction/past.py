@@ -8,7 +8,7 @@ very fit where its model was kept, and only then with the shipped one.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, TypeAlias
 
@@ -21,11 +21,10 @@ from retraining.data.identities import Identities
 from retraining.errors import IntegrityError, NotFoundError
 from retraining.learn.fitting import FittedModel
 from retraining.manifest.values import Json
+from retraining.prediction.blobs import Blobs
 from retraining.prediction.versions import ServedVersion
 from retraining.release.recorded import Recorded, RecordedPiece
 from retraining.release.values import BlobPointer
-from retraining.store.objects import Objects
-from retraining.store.packs import read_blobs
 
 __all__ = [
     "History",
@@ -83,6 +82,10 @@ class Past(Protocol):
         """The blocks before a version's cut for which predictions were recorded."""
         ...
 
+    def fetch(self, wanted: Iterable[tuple[ServedVersion, Collection[int]]]) -> None:
+        """Told which recorded blocks will be read, to read them together."""
+        ...
+
     def read(self, version: ServedVersion, blocks: Collection[int]) -> Mapping[int, RecordedRows]:
         """The recorded rows of some of these blocks."""
         ...
@@ -107,7 +110,7 @@ def gathered(versions: Mapping[str, ServedVersion]) -> dict[str, ServedVersion]:
 class StoredPast:
     """The past of a store's release: every block and every fit is read when first needed, and kept."""
 
-    objects: Objects
+    blobs: Blobs
     load: Callable[[BlobPointer, str], FittedModel]
     _read: dict[tuple[str, str], RecordedRows] = field(default_factory=dict)
     _fits: dict[str, FittedModel] = field(default_factory=dict)
@@ -116,20 +119,30 @@ class StoredPast:
         """See `Past`."""
         return version.recorded.own.keys()
 
+    def fetch(self, wanted: Iterable[tuple[ServedVersion, Collection[int]]]) -> None:
+        """See `Past`."""
+        pieces = [version.recorded.own[block] for version, blocks in wanted for block in sorted(blocks)]
+        lacking = [piece for piece in pieces if _name(piece) not in self._read]
+        self.blobs.fetch(pointer for piece in lacking for pointer in (piece.values, piece.rows))
+
     def read(self, version: ServedVersion, blocks: Collection[int]) -> Mapping[int, RecordedRows]:
         """See `Past`; IntegrityError where the store has lost or damaged what was recorded."""
+        self.fetch([(version, blocks)])
         pieces = {block: version.recorded.own[block] for block in sorted(blocks)}
-        lacking = [piece for piece in pieces.values() if _name(piece) not in self._read]
+        for piece in pieces.values():
+            if _name(piece) not in self._read:
+                self._read[_name(piece)] = self._taken(version, piece)
+        return {block: self._read[_name(piece)] for block, piece in pieces.items()}
+
+    def _taken(self, version: ServedVersion, piece: RecordedPiece) -> RecordedRows:
         try:
-            found = read_blobs(self.objects, [one for piece in lacking for one in (piece.values, piece.rows)])
+            values, rows = self.blobs.take(piece.values), self.blobs.take(piece.rows)
         except (IntegrityError, NotFoundError) as error:
             raise IntegrityError(
                 f"the recorded column of {version.node} cannot be read: {error.message}",
                 "restore that file, or predict without it: --history shipped (history='shipped')",
             ) from error
-        for piece, values, rows in zip(lacking, found[::2], found[1::2], strict=True):
-            self._read[_name(piece)] = _recorded_rows(version, piece, values, rows)
-        return {block: self._read[_name(piece)] for block, piece in pieces.items()}
+        return _recorded_rows(version, piece, values, rows)
 
     def fit(self, version: ServedVersion, block: int) -> FittedModel | None:
         """See `Past`."""

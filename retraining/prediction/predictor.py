@@ -6,7 +6,7 @@ again costs no reading. It never changes: a newer release is another value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ from retraining.learn.persistence import JOBLIB_FORMAT, load
 from retraining.learn.storable import joblib_refused
 from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.prediction.answer import Prediction
+from retraining.prediction.blobs import Blobs
 from retraining.prediction.frames import Frame
 from retraining.prediction.past import History, StoredPast, column_table
 from retraining.prediction.routing import UnknownPolicy
@@ -25,7 +26,6 @@ from retraining.prediction.targets import released
 from retraining.prediction.versions import ServedVersion, read_version
 from retraining.release.values import BlobPointer, NodeState
 from retraining.store.log import Head, Store
-from retraining.store.packs import read_blob
 
 if TYPE_CHECKING:
     from retraining.prediction.exported import Exported
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class Release:
     """One release of a store: an immutable map from nodes to versions, which predicts.
 
-    `number` is the release's number and `nodes` the names of its nodes, sorted.
+    `number` is the release's number, `nodes` the names of its nodes, sorted, and `url` is where the store is.
     """
 
     def __init__(self, store: Store, head: Head, permissions: Permissions = NOTHING) -> None:
@@ -44,16 +44,19 @@ class Release:
             )
         self.number = head.release
         self.nodes = released(head.nodes)
+        self.url = store.objects.url
         self.head = head
-        self._objects = store.objects
+        self._blobs = Blobs(store.objects)
         self._permissions = permissions
-        self._past = StoredPast(objects=store.objects, load=self._load_fit)
+        self._past = StoredPast(blobs=self._blobs, load=self._load_fit)
         self._served = Served(
             number=head.release,
             states=head.nodes,
-            read_version=lambda state: read_version(store.objects, state),
+            read_version=lambda state: read_version(self._blobs.take, state),
             read_model=self._read_model,
             past=self._past,
+            fetch_versions=lambda states: self._blobs.fetch(state.document for state in states),
+            fetch_models=self._fetch_models,
         )
 
     def __repr__(self) -> str:
@@ -129,7 +132,7 @@ class Release:
                 f"the released {what} of {node} is missing", f"make it again: retrain run --force '{node}'"
             )
         try:
-            return read_blob(self._objects, pointer)
+            return self._blobs.take(pointer)
         except (IntegrityError, NotFoundError) as error:
             raise IntegrityError(
                 f"the released {what} of {node} cannot be read: {error.message}",
@@ -141,10 +144,19 @@ class Release:
         self._check_format(pointer, what)
         return load(self.artifact(version.node), self._permissions, what)
 
+    def _fetch_models(self, versions: Iterable[ServedVersion]) -> None:
+        pointers = [self.head.nodes[version.node].artifact for version in versions]
+        # of what may not be loaded not a byte is read
+        self._blobs.fetch(one for one in pointers if self._permissions.joblib or not _is_joblib(one))
+
     def _load_fit(self, pointer: BlobPointer, what: str) -> FittedModel:
         self._check_format(pointer, what)
-        return load(read_blob(self._objects, pointer), self._permissions, what)
+        return load(self._blobs.take(pointer), self._permissions, what)
 
     def _check_format(self, pointer: BlobPointer | None, what: str) -> None:
-        if pointer is not None and pointer.format == JOBLIB_FORMAT and not self._permissions.joblib:
+        if _is_joblib(pointer) and not self._permissions.joblib:
             raise joblib_refused(what)
+
+
+def _is_joblib(pointer: BlobPointer | None) -> bool:
+    return pointer is not None and pointer.format == JOBLIB_FORMAT

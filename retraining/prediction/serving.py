@@ -31,15 +31,24 @@ from retraining.prediction.versions import ServedVersion, needed_columns
 from retraining.release.values import NodeState
 
 
+def _no_fetching(_: object) -> None:
+    """Where everything is at hand nothing is read ahead."""
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Served:
-    """The nodes of one release, `number`, by name; how a version, its model and its past are read is the caller's."""
+    """The nodes of one release, `number`, by name; how a version, its model and its past are read is the caller's.
+
+    `fetch_versions` and `fetch_models` are told which will be read next, so that they can be read together.
+    """
 
     number: int
     states: Mapping[str, NodeState]
     read_version: Callable[[NodeState], ServedVersion]
     read_model: Callable[[ServedVersion], FittedModel]
     past: Past
+    fetch_versions: Callable[[Iterable[NodeState]], None] = _no_fetching
+    fetch_models: Callable[[Iterable[ServedVersion]], None] = _no_fetching
     _versions: dict[str, ServedVersion] = field(default_factory=dict)
     _models: dict[str, FittedModel] = field(default_factory=dict)
 
@@ -50,6 +59,7 @@ class Served:
     def asked(self, target: str) -> list[ServedVersion]:
         """The versions that a model's or a node's name asks for, those that left the manifest last."""
         names = sorted(find_nodes(target, self.states), key=lambda name: self.states[name].orphaned)
+        self._fetch(names)
         return _of_one_task([self._version(name) for name in names], self.states)
 
     def predict(
@@ -82,7 +92,9 @@ class Served:
             served[name] = _read(sources[name], needed[name], times[name])
         tables = {name: one.table for name, one in served.items()}
         past = self.past if history == "recorded" else None
-        evaluation = Evaluation(versions=gathered(active), tables=tables, load=self.model, past=past)
+        evaluation = Evaluation(
+            versions=gathered(active), tables=tables, load=self.model, fetch=self._fetch_models, past=past
+        )
         with one_thread():
             found = evaluation.run(routing.nodes)
         return compose(self.number, served[home], routing, found, evaluation.earlier)
@@ -90,12 +102,11 @@ class Served:
     def with_upstreams(self, nodes: Sequence[str]) -> dict[str, ServedVersion]:
         """The versions of some nodes and of all that they read."""
         found: dict[str, ServedVersion] = {}
-        waiting = list(nodes)
-        while waiting:
-            name = waiting.pop()
-            if name not in found:
-                found[name] = self._version(name)
-                waiting += found[name].upstreams
+        waiting = set(nodes)
+        while waiting:  # level by level, since one level's documents are read together
+            self._fetch(waiting)
+            found |= {name: self._version(name) for name in sorted(waiting)}
+            waiting = {above for name in waiting for above in found[name].upstreams} - found.keys()
         return found
 
     def model(self, version: ServedVersion) -> FittedModel:
@@ -103,6 +114,15 @@ class Served:
         if version.node not in self._models:
             self._models[version.node] = self.read_model(version)
         return self._models[version.node]
+
+    def _fetch_models(self, versions: Iterable[ServedVersion]) -> None:
+        self.fetch_models([one for one in versions if one.node not in self._models])
+
+    def _fetch(self, names: Collection[str]) -> None:
+        lacking = [
+            self.states[name] for name in sorted(names) if name in self.states.keys() - self._versions.keys()
+        ]
+        self.fetch_versions(lacking)
 
     def _version(self, name: str) -> ServedVersion:
         if name not in self._versions:

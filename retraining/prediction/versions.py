@@ -6,7 +6,7 @@ its dataset, and the shipped model lies where the head of the log says.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +19,6 @@ from retraining.manifest.catalog import estimators, gives_probabilities
 from retraining.release.recorded import NOTHING_RECORDED, Recorded, recorded_of
 from retraining.release.values import BlobPointer, NodeState
 from retraining.store.documents import parse_document
-from retraining.store.objects import Objects
-from retraining.store.packs import read_blob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +60,11 @@ class ServedVersion:
         return 1 if self.recipe.task == "regression" else len(self.classes)
 
 
-def read_version(objects: Objects, state: NodeState) -> ServedVersion:
+def read_version(read: Callable[[BlobPointer], bytes], state: NodeState) -> ServedVersion:
     """The released version of a node; IntegrityError where its document does not describe one."""
     if state.document is None or state.artifact is None:
         raise _damaged(state, "it has no document or no model")
-    return version_from(state, read_blob(objects, state.document))
+    return version_from(state, read(state.document))
 
 
 def version_from(state: NodeState, data: bytes) -> ServedVersion:

@@ -147,7 +147,7 @@ CUT = int(blocks_of(pd.Series([pd.Timestamp(AS_OF)]))[0])
 
 
 def url_of(release: Release) -> str:
-    return release._objects.url.removeprefix("file://")
+    return release.url.removeprefix("file://")
 
 
 def test_the_graph_has_every_edge_and_a_pool(fleet: Release) -> None:

@@ -169,7 +169,7 @@ def test_an_export_works_in_a_process_that_has_no_store_and_opens_no_connection(
 def test_a_whole_release_is_a_folder_for_each_node_whose_digests_check(current, frames, tmp_path):
     from retraining.operations.export import export
 
-    store = current._objects.url.removeprefix("file://")
+    store = current.url.removeprefix("file://")
     summary = export(store, tmp_path / "release")
     assert summary.release == 2
     assert set(summary.nodes) == set(current.nodes)
