@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,8 @@ from retraining.cli.options import (
     store_option,
 )
 from retraining.cli.output import paint_for, write_json, write_text
-from retraining.cli.places import look, stored_at
+from retraining.cli.places import find_manifest, look, stored_at
+from retraining.errors import DataError
 
 if TYPE_CHECKING:
     from retraining.reporting.story import Story
@@ -70,4 +72,19 @@ def _stories(choice: Choice, store: str | None, as_of: str | None, data: dict[st
 
     if store is not None and choice.manifest is None:
         return explain_stored(stored_at(store, None), choice.rest)
-    return explain_planned(look(choice.manifest, store=store, as_of=as_of, data=data), choice.rest)
+    try:
+        session = look(choice.manifest, store=store, as_of=as_of, data=data)
+    except DataError as error:
+        url = store or _store_of(choice)
+        alone = f"retrain explain --store {shlex.quote(url)} {' '.join(map(shlex.quote, choice.rest))}"
+        raise type(error)(
+            error.message, f"{error.next_step}; what the store knows needs no data: `{alone}`"
+        ) from error
+    return explain_planned(session, choice.rest)
+
+
+def _store_of(choice: Choice) -> str:
+    from retraining.manifest import load_manifest
+    from retraining.operations.session import store_url
+
+    return store_url(load_manifest(find_manifest(choice.manifest)), None)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from retraining.errors import SelectionError
+from retraining.errors import NotFoundError, SelectionError
 from retraining.graph.nodes import parse_node_name
 from retraining.graph.selection import resolve_selection
 from retraining.manifest.values import Json
@@ -21,10 +22,14 @@ from retraining.operations.stored import Stored
 from retraining.release.recorded import recorded_of
 from retraining.release.values import BlobPointer, NodeState
 from retraining.reporting.record import read_record
-from retraining.reporting.story import Making, Story
+from retraining.reporting.story import Comparison, Making, Story
 from retraining.store.log import Store
+from retraining.store.runs import outcome_key
 
 __all__ = ["explain_planned", "explain_stored"]
+
+#: Records of runs that are looked at for comparisons; those of large graphs are large.
+_MOST_RECORDS = 5
 
 
 def explain_planned(session: Session, expressions: tuple[str, ...]) -> list[Story]:
@@ -36,7 +41,8 @@ def explain_planned(session: Session, expressions: tuple[str, ...]) -> list[Stor
         resolve_selection(wanted, (), graph, session.manifest, states_of(session)) if wanted else frozenset()
     )
     stories = [_planned(session, node.name) for node in graph.nodes if node.name in chosen]
-    return [*stories, *(story for story in left_out if story is not None)]
+    told = [*stories, *(story for story in left_out if story is not None)]
+    return told if session.store is None else _with_comparisons(session.store, told)
 
 
 def explain_stored(stored: Stored, expressions: tuple[str, ...]) -> list[Story]:
@@ -45,7 +51,43 @@ def explain_stored(stored: Stored, expressions: tuple[str, ...]) -> list[Story]:
     chosen: dict[str, None] = {}
     for text in expressions:
         chosen.update(dict.fromkeys(_named(text, nodes)))
-    return [_stored(stored.store, nodes, name) for name in chosen]
+    return _with_comparisons(stored.store, [_stored(stored.store, nodes, name) for name in chosen])
+
+
+def _with_comparisons(store: Store, stories: Sequence[Story]) -> list[Story]:
+    """The stories with what was last found of the inputs of their champions because somebody asked.
+
+    Such a run releases nothing, so that its record alone tells of it; the newest few are looked at.
+    """
+    open_ones = {one.node: one for one in stories if one.champion is not None and one.reads}
+    since = min((one.champion.run for one in open_ones.values() if one.champion is not None), default="")
+    found: dict[str, Comparison] = {}
+    for run in [name for name in store.runs() if open_ones and name > since][:_MOST_RECORDS]:
+        try:
+            record = store.read_json(outcome_key(run))
+        except NotFoundError:
+            continue
+        nodes = record.get("nodes")
+        for node in nodes if isinstance(nodes, list) else ():
+            comparison = _comparison(node, run, str(record.get("ended", "")))
+            if comparison is not None:
+                name, told = comparison
+                story = open_ones.get(name)
+                if story is not None and story.champion is not None and run > story.champion.run:
+                    found.setdefault(name, told)
+    return [replace(one, compared=found.get(one.node)) for one in stories]
+
+
+def _comparison(node: Json, run: str, ended: str) -> tuple[str, Comparison] | None:
+    """The name of a node whose inputs a run compared because somebody asked, and what it found."""
+    if not isinstance(node, dict) or not isinstance(node.get("decision"), dict) or not node.get("edges"):
+        return None
+    decision: Any = node["decision"]
+    if decision.get("compared") is not True or node.get("outcome") != "kept":
+        return None
+    view = read_record({"format": 1, "nodes": [node]}).nodes[0]
+    edges: Any = node["edges"]
+    return view.name, Comparison(edges=tuple(view.edges), time=ended, run=run, record=tuple(edges))
 
 
 def _named(text: str, nodes: Mapping[str, NodeState]) -> list[str]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from retraining.decide.facts import Decision
 from retraining.manifest.values import Json
 from retraining.release.values import Pin
-from retraining.reporting.view import NodeView
+from retraining.reporting.view import EdgeView, NodeView
 
-__all__ = ["Making", "Story"]
+__all__ = ["Comparison", "Making", "Story"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +40,26 @@ class Making:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What the inputs of a champion that stayed bring, as a run found because somebody asked it."""
+
+    edges: tuple[EdgeView, ...]
+    time: str
+    run: str
+    record: tuple[Mapping[str, Json], ...] = ()
+
+    def to_json(self) -> dict[str, Json]:
+        """The comparison as a document."""
+        return {"run": self.run, "time": self.time, "edges": [dict(edge) for edge in self.record]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
     """One node's story. `reads` maps an input's column to the nodes that feed it; moments are told in `timezone`.
 
-    `attempt` is None where the last attempt made the champion. `decision` is what `plan` would do now,
-    None where no manifest was read. `model_format` is that of the released model. `no_node` says why a
-    partition is no node; then all else is empty.
+    `attempt` is None where the last attempt made the champion; `compared` is the last comparison of its inputs
+    that somebody asked for. `decision` is what `plan` would do now, None where no manifest was read.
+    `model_format` is that of the released model. `no_node` says why a partition is no node; then all else is empty.
     """
 
     node: str
@@ -61,6 +75,7 @@ class Story:
     rows: Mapping[str, int] = field(default_factory=dict)
     champion: Making | None = None
     attempt: Making | None = None
+    compared: Comparison | None = None
     decision: Decision | None = None
     as_of: str = ""
     timezone: str = "UTC"
@@ -86,6 +101,7 @@ class Story:
             "rows": dict(self.rows),
             "champion": None if self.champion is None else self.champion.to_json(),
             "last_attempt": None if self.attempt is None else self.attempt.to_json(),
+            "compared": None if self.compared is None else self.compared.to_json(),
             "now": None if self.decision is None else {"as_of": self.as_of, **self.decision.to_json()},
             "orphaned": self.orphaned,
             "model_format": self.model_format or None,

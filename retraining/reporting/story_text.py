@@ -50,6 +50,9 @@ def story_text(story: Story, *, paint: Paint = plain) -> str:
         lines += ["", *_champion(story.champion, story.timezone, paint)]
     else:
         lines += ["", paint("title", "never released")]
+    if story.compared is not None:
+        asked = f"inputs compared, as asked, on {format_moment(story.compared.time, story.timezone)}"
+        lines += ["", paint("title", asked), f"  run {story.compared.run}", *edges_text(story.compared.edges)]
     if story.attempt is not None:
         lines += ["", *_attempt(story.attempt, story.timezone, paint)]
     if story.decision is not None:

@@ -126,6 +126,29 @@ def test_explain_needs_no_manifest_where_a_store_is_given(
     assert told.err == ""
 
 
+def test_explain_tells_what_inputs_were_found_to_bring_when_somebody_asked(
+    own_copy: Path, type_: Type
+) -> None:
+    assert type_("explain", "progression", "--format", "json").document["nodes"][0]["compared"] is None
+    asked = type_("run", "--backend", "serial", "--no-progress", "--compare-inputs", "progression")
+    assert (asked.code, "inputs compared, as asked" in asked.out) == (0, True)
+    for more in ((), ("--store", "store")):
+        told = type_("explain", "progression", *more).out
+        assert "inputs compared, as asked, on" in told
+        (story,) = type_("explain", "progression", "--format", "json", *more).document["nodes"]
+        assert {edge["column"] for edge in story["compared"]["edges"]} >= {"examination", "laboratory"}
+
+
+def test_explain_without_the_data_says_how_the_store_alone_is_asked(own_copy: Path, type_: Type) -> None:
+    Path("diabetes.csv").unlink()
+    answer = type_("explain", "progression")
+    assert answer.code == 2
+    assert "diabetes.csv does not exist" in answer.err
+    command = answer.err.partition("needs no data: `")[2].partition("`")[0]
+    assert command.startswith("retrain explain --store ")
+    assert type_(*command.split()[1:]).out.startswith("progression\n")
+
+
 def test_the_manifest_of_a_named_node_is_the_first_argument_or_an_option(released: Path, type_: Type) -> None:
     manifest = str(released / "diabetes.yaml")
     first = type_("explain", manifest, "laboratory", "--as-of", "2030-01-01")
