@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from retraining.data.cells import cell_starts
 from retraining.data.edges import Groups, Link, Newest
-from retraining.data.rows import cell_starts
 from retraining.data.tables import Table
 from retraining.decide.fingerprints import ColumnDigests
 from retraining.decide.recipes import Recipe

@@ -1,26 +1,23 @@
 """The life of a node's rows at one moment (MANIFEST 1): which exist, when their labels are known, their cells.
 
 The same function serves the driver (digests, plans) and the workers (training slices), so that what
-was planned is what is trained.
+was planned is what is trained. `data.cells` says what they hold.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.data.feedback import batch_counts
 from retraining.data.labels import Classes, encode_labels, label_classes
 from retraining.data.moments import first_moments, known_moments, label_delay
-from retraining.data.tables import NO_MOMENT, Table, key_hash, mix
+from retraining.data.tables import NO_MOMENT, Table, key_hash
 from retraining.decide.calendar import NEVER, Calendar
-from retraining.decide.fits import Before, Cell, LeftOut, in_slice
+from retraining.decide.fits import Before, LeftOut, in_slice
 from retraining.decide.recipes import Recipe, microseconds
-from retraining.decide.snapshots import SAMPLE, BatchCount, NodeData
 from retraining.errors import DataError
 from retraining.manifest.values import Dataset, FoldScheme, TimeScheme
 
@@ -116,6 +113,16 @@ class NodeRows:
         return None if self.weight is None else self.weight[chosen]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Visible:
+    """Rows that exist, with what both schemes know of them."""
+
+    rows: NDArray[np.intp]
+    target: NDArray[np.generic]
+    labelled: NDArray[np.bool_]
+    weight: NDArray[np.float64] | None
+
+
 def node_rows(recipe: Recipe, table: Table, dataset: Dataset, as_of: int, classes: Classes) -> NodeRows:
     """The rows of a node that exist at `as_of` (microseconds UTC)."""
     every = rows = partition_rows(recipe, table)
@@ -124,11 +131,13 @@ def node_rows(recipe: Recipe, table: Table, dataset: Dataset, as_of: int, classe
     target, labelled = encode_labels(recipe, table.label(recipe.target.column).take(rows), classes)
     trained_on = _trained_on(recipe, table, rows)
     labelled = labelled & trained_on
-    weight = _weights(recipe, table, rows, labelled)
+    visible = _Visible(
+        rows=rows, target=target, labelled=labelled, weight=_weights(recipe, table, rows, labelled)
+    )
     if isinstance(recipe.scheme, FoldScheme):
-        found = _fold_rows(recipe.scheme, recipe, table, dataset, rows, target, labelled, weight)
+        found = _fold_rows(recipe.scheme, recipe, table, dataset, visible)
     else:
-        found = _time_rows(recipe.scheme, recipe, table, dataset, rows, target, labelled, weight, as_of)
+        found = _time_rows(recipe.scheme, recipe, table, dataset, visible, as_of)
     excluded = None if recipe.train_where is None else ~trained_on
     return replace(found, excluded=excluded, hidden=len(every) - len(rows))
 
@@ -143,36 +152,6 @@ def classes_of(recipes: Sequence[Recipe], table: Table, dataset: Dataset, as_of:
         rows = rows[_exists_from(table, dataset)[rows] <= as_of]
     rows = rows[_trained_on(recipes[0], table, rows)]
     return label_classes(recipes[0], column.take(rows))
-
-
-def describe(
-    recipe: Recipe, table: Table, found: NodeRows, classes: Classes, *, measured: bool = False
-) -> NodeData:
-    """The evidence of a node's rows for planning: cells with their digests, and counts by state.
-
-    Of a `measured` node also the digests of the labels that are known now.
-    """
-    inputs = [table.columns[name].take(found.rows).words() for name in recipe.features]
-    # by value, not by position: another order of classes is no change of the data
-    label = table.label(recipe.target.column).take(found.rows).words()
-    weights = [] if found.weight is None else [(found.weight + 0.0).view(np.uint64)]
-    cells = _cells(found, [*inputs, label, *weights])
-    features = _feature_digests(found, inputs, table)
-    parts, sizes = np.unique(found.part, return_counts=True)
-    sample = _sample(found, [*inputs, label], table) if found.next_block is None else ()
-    return NodeData(
-        node=recipe.node,
-        cells=cells,
-        features=features,
-        rows={int(part): int(size) for part, size in zip(parts, sizes, strict=True)},
-        classes=classes,
-        next_block=found.next_block,
-        holdout=found.holdout,
-        counts=_counts(found),
-        sample=sample,
-        feedback=_batch_counts(recipe, table, found),
-        labels=_label_digests(found, label, table) if measured else {},
-    )
 
 
 def partition_rows(recipe: Recipe, table: Table) -> NDArray[np.intp]:
@@ -237,15 +216,9 @@ def _weights(
 
 
 def _fold_rows(
-    scheme: FoldScheme,
-    recipe: Recipe,
-    table: Table,
-    dataset: Dataset,
-    rows: NDArray[np.intp],
-    target: NDArray[np.generic],
-    labelled: NDArray[np.bool_],
-    weight: NDArray[np.float64] | None,
+    scheme: FoldScheme, recipe: Recipe, table: Table, dataset: Dataset, visible: _Visible
 ) -> NodeRows:
+    rows = visible.rows
     own = table.take(rows)  # hashed for these rows alone: there may be thousands of nodes
     by_key = key_hash([own.columns[name] for name in dataset.key])
     group = key_hash([own.columns[dataset.group]]) if dataset.group else by_key
@@ -253,33 +226,26 @@ def _fold_rows(
         rows=rows,
         part=folds_of(own, dataset, scheme, recipe.seed),
         known=np.asarray((by_key >> np.uint64(7)) % np.uint64(FOLD_BUCKETS), np.int32),
-        target=target,
-        labelled=labelled,
-        known_now=labelled,
+        target=visible.target,
+        labelled=visible.labelled,
+        known_now=visible.labelled,
         cluster=group.view(np.int64),
         next_block=None,
         mature=tuple(range(scheme.folds)),
         holdout=(),
         changes_at=None,
-        weight=weight,
+        weight=visible.weight,
     )
 
 
 def _time_rows(
-    scheme: TimeScheme,
-    recipe: Recipe,
-    table: Table,
-    dataset: Dataset,
-    rows: NDArray[np.intp],
-    target: NDArray[np.generic],
-    labelled: NDArray[np.bool_],
-    weight: NDArray[np.float64] | None,
-    as_of: int,
+    scheme: TimeScheme, recipe: Recipe, table: Table, dataset: Dataset, visible: _Visible, as_of: int
 ) -> NodeRows:
+    rows = visible.rows
     calendar = Calendar(recipe.timezone, scheme.block_days)
     decided = table.columns[dataset.time or ""].values[rows].astype(np.int64, copy=False)
     known_at = known_moments(recipe, table, dataset, rows, decided)
-    labelled = labelled & (known_at != NO_MOMENT)
+    labelled = visible.labelled & (known_at != NO_MOMENT)
     part = calendar.blocks_of(decided)
     embargo = int(scheme.embargo.total_seconds() * 1_000_000)
     known = np.full(len(rows), NEVER, np.int32)
@@ -295,7 +261,7 @@ def _time_rows(
         rows=rows,
         part=part,
         known=known,
-        target=target,
+        target=visible.target,
         labelled=labelled,
         known_now=known_now,
         cluster=calendar.days_of(decided),
@@ -303,7 +269,7 @@ def _time_rows(
         mature=mature,
         holdout=mature[-scheme.holdout :] if len(mature) >= scheme.holdout else (),
         changes_at=_changes_at(calendar, part, known_at[labelled], delay, as_of),
-        weight=weight,
+        weight=visible.weight,
         aging=_aging(recipe, calendar, decided),
         decided=decided,
     )
@@ -338,93 +304,3 @@ def _changes_at(
         moments.append(calendar.start(calendar.block_at(as_of) + 1))
     ends = [calendar.start(block + 1) + (delay or 0) for block in np.unique(part).tolist()]
     return min(moments + [end for end in ends if end > as_of], default=None)
-
-
-def cell_starts(part: NDArray[np.int32], known: NDArray[np.int32]) -> list[int]:
-    """Where each run of equal (part, known) begins in arrays that are sorted by them."""
-    if not len(part):
-        return []
-    changes = (part[1:] != part[:-1]) | (known[1:] != known[:-1])
-    return [0, *(np.flatnonzero(changes) + 1).tolist()]
-
-
-def _cells(found: NodeRows, words: list[NDArray[np.uint64]]) -> tuple[Cell, ...]:
-    wanted = np.flatnonzero(found.labelled)
-    order = wanted[np.lexsort((found.part[wanted], found.known[wanted]))]
-    part, known = found.part[order], found.known[order]
-    starts = cell_starts(part, known)
-    ends = [*starts[1:], len(order)] if starts else []
-    sorted_words = [np.ascontiguousarray(word[order]) for word in words]
-    return tuple(
-        Cell(
-            part=int(part[start]),
-            known=int(known[start]),
-            rows=end - start,
-            digest=_digest([word[start:end] for word in sorted_words]),
-        )
-        for start, end in zip(starts, ends, strict=True)
-    )
-
-
-def _feature_digests(found: NodeRows, words: list[NDArray[np.uint64]], table: Table) -> dict[int, str]:
-    order = np.argsort(found.part, kind="stable")
-    part = found.part[order]
-    parts, starts = np.unique(part, return_index=True)
-    ends = [*starts[1:].tolist(), len(order)] if len(order) else []
-    # the key is hashed too, so that a column of predictions is tied to its very rows
-    identity = key_hash([table.columns[name].take(found.rows) for name in table.key])
-    sorted_words = [np.ascontiguousarray(word[order]) for word in [identity, *words]]
-    return {
-        int(value): _digest([word[start:end] for word in sorted_words])
-        for value, start, end in zip(parts, starts.tolist(), ends, strict=True)
-    }
-
-
-def _label_digests(found: NodeRows, label: NDArray[np.uint64], table: Table) -> dict[int, str]:
-    """For each mature block (or fold) the digest of what is known of its labels, with their weights."""
-    identity = key_hash([table.columns[name].take(found.rows) for name in table.key])
-    weights = [] if found.weight is None else [(found.weight + 0.0).view(np.uint64)]
-    digests = {}
-    for part in found.mature:
-        at = np.flatnonzero((found.part == part) & found.labelled & found.known_now)
-        digests[part] = _digest([words[at] for words in (identity, label, *weights)])
-    return digests
-
-
-def _sample(found: NodeRows, words: list[NDArray[np.uint64]], table: Table) -> tuple[int, ...]:
-    """The smallest hashes of the labelled rows: a sample that the rows' content alone draws."""
-    state = key_hash([table.columns[name].take(found.rows) for name in table.key])
-    for word in words:
-        state = mix(state ^ mix(word))
-    # 53 bits are whole numbers in every reader of JSON
-    hashes = np.unique(state[found.labelled] >> np.uint64(11))
-    return tuple(hashes[:SAMPLE].tolist())
-
-
-def _batch_counts(recipe: Recipe, table: Table, found: NodeRows) -> tuple[BatchCount, ...]:
-    """What each batch of late labels did to the node's rows that are not left out of training."""
-    late = table.late.get(recipe.target.column)
-    if late is None:
-        return ()
-    learnable = found.labelled & (True if found.next_block is None else found.known <= found.next_block)
-    own = np.ones(len(found.rows), bool) if found.excluded is None else ~found.excluded
-    return batch_counts(late.take(found.rows[own]), found.labelled[own], learnable[own])
-
-
-def _digest(columns: Sequence[NDArray[np.generic]]) -> str:
-    state = hashlib.sha256()
-    for column in columns:
-        state.update(np.ascontiguousarray(column).data)
-    return state.hexdigest()[:16]
-
-
-def _counts(found: NodeRows) -> dict[str, int]:
-    counts = {"total": len(found.rows), "unlabelled": int((~found.labelled).sum())}
-    if found.next_block is None:
-        return counts | {"trained": int(found.labelled.sum()), "judged": int(found.labelled.sum())}
-    counts["trained"] = int(found.learnable(Before(found.next_block)).sum())
-    if found.holdout:
-        first = found.holdout[0]
-        counts["judged"] = int((np.isin(found.part, found.holdout) & found.known_now).sum())
-        counts["purged"] = int((found.labelled & (found.part < first) & (found.known > first)).sum())
-    return counts

@@ -13,13 +13,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from retraining.data.cells import describe
 from retraining.data.conversion import column_kind
 from retraining.data.edges import Link, LinkKey, link_key, link_rows
 from retraining.data.feedback import Records, with_feedback
 from retraining.data.files import DataFile
 from retraining.data.labels import Classes
 from retraining.data.reading import read_schema
-from retraining.data.rows import NodeRows, classes_of, describe, node_rows
+from retraining.data.rows import NodeRows, classes_of, node_rows
 from retraining.data.tables import Table
 from retraining.decide.recipes import Recipe, recipe_of
 from retraining.decide.snapshots import NodeData, node_data_from_json

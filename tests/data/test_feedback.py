@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from retraining.data.cells import describe
 from retraining.data.conversion import from_column
 from retraining.data.drafting import Given, draft_of
 from retraining.data.feedback import current, records_of, unknown_keys, with_feedback
-from retraining.data.rows import describe, node_rows
+from retraining.data.rows import node_rows
 from retraining.data.tables import NO_MOMENT, Column, Table
 from retraining.errors import DataError
 from retraining.manifest.values import Dataset, FoldScheme

@@ -9,7 +9,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retraining.data.rows import classes_of, describe, node_rows
+from retraining.data.cells import describe
+from retraining.data.rows import classes_of, node_rows
 from retraining.data.states import gate_until, row_states
 from retraining.data.tables import NO_MOMENT, Column, Table
 from retraining.decide.calendar import NEVER
