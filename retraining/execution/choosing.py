@@ -7,17 +7,10 @@ from collections.abc import Mapping, Sequence
 from retraining.decide.pairs import PairCheck
 from retraining.execution.candidates import Fed
 from retraining.execution.flows import Flow
+from retraining.execution.keys import Chosen, Settle, Ship
 from retraining.execution.pooling import pools
 from retraining.execution.staying import answered
-from retraining.execution.study import (
-    Chosen,
-    NodeResult,
-    ReleaseSet,
-    Rewired,
-    Settle,
-    Ship,
-    Study,
-)
+from retraining.execution.study import NodeResult, ReleaseSet, Rewired, Study
 from retraining.release.choice import Choice, choose
 
 __all__ = ["Chosen", "choose_release"]

@@ -18,6 +18,7 @@ from retraining.execution.backends import Backend
 from retraining.execution.engine import open_flow
 from retraining.execution.flows import Flows, Key
 from retraining.execution.journal import Journal
+from retraining.execution.keys import Chosen, Done, MeasureOf, Settle, Ship
 from retraining.execution.scheduler import (
     Added,
     Deliver,
@@ -28,17 +29,7 @@ from retraining.execution.scheduler import (
     Stopped,
     Submit,
 )
-from retraining.execution.study import (
-    Chosen,
-    Done,
-    MeasureOf,
-    NodeResult,
-    ReleaseSet,
-    Settle,
-    Ship,
-    Study,
-    World,
-)
+from retraining.execution.study import NodeResult, ReleaseSet, Study, World
 from retraining.execution.tasks import BatchResult, FitTask, ScoreTask, Task, TaskResult
 from retraining.manifest.values import Dataset, Json
 from retraining.store.results import ResultIndex

@@ -23,6 +23,19 @@ from retraining.execution.comparing import compare_inputs
 from retraining.execution.flows import Flow, Key
 from retraining.execution.inputs import prepare, thin_inputs
 from retraining.execution.judging import failed, judge_challenger, score_challenger
+from retraining.execution.keys import (
+    Again,
+    Challenge,
+    Chosen,
+    ColumnOf,
+    MeasureOf,
+    PairOf,
+    PoolOf,
+    Settle,
+    Ship,
+    StayOf,
+    Tried,
+)
 from retraining.execution.measuring import measure
 from retraining.execution.pairs import check_pair
 from retraining.execution.pooling import is_judged_together, pool_of
@@ -30,21 +43,7 @@ from retraining.execution.predictions import column, reader_columns
 from retraining.execution.shipping import ship
 from retraining.execution.skewing import check_skew
 from retraining.execution.staying import stay, stay_of
-from retraining.execution.study import (
-    Again,
-    Challenge,
-    Chosen,
-    ColumnOf,
-    MeasureOf,
-    NodeResult,
-    PairOf,
-    PoolOf,
-    Settle,
-    Ship,
-    StayOf,
-    Study,
-    Tried,
-)
+from retraining.execution.study import NodeResult, Study
 from retraining.manifest.values import TimeScheme
 from retraining.release.values import NodeState
 

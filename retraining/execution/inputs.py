@@ -31,12 +31,8 @@ from retraining.execution.candidates import (
     Side,
 )
 from retraining.execution.flows import Flow
-from retraining.execution.study import (
-    ColumnOf,
-    ColumnValues,
-    Floats,
-    Study,
-)
+from retraining.execution.keys import ColumnOf
+from retraining.execution.study import ColumnValues, Floats, Study
 from retraining.execution.tasks import InputSpec
 from retraining.graph.nodes import is_pool
 from retraining.manifest.values import Input, Json, TimeScheme

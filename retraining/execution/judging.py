@@ -28,13 +28,9 @@ from retraining.execution.champions import champion_gate, champion_of
 from retraining.execution.evidence import edges_of, evidence_of, prior_notes
 from retraining.execution.flows import Flow
 from retraining.execution.inputs import prepare_contexts
+from retraining.execution.keys import Done
 from retraining.execution.predictions import predictions, unknown_origin
-from retraining.execution.study import (
-    Done,
-    Floats,
-    NodeResult,
-    Study,
-)
+from retraining.execution.study import Floats, NodeResult, Study
 from retraining.execution.tasks import ScoreTask, SliceColumn
 from retraining.execution.without import without_inputs
 from retraining.learn.source import CODE_CHANGED

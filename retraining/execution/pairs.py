@@ -20,8 +20,9 @@ from retraining.execution.evidence import difference_of, holdout_of
 from retraining.execution.flows import Flow
 from retraining.execution.inputs import prepare, prepare_contexts, thin_inputs
 from retraining.execution.judging import not_judgeable
+from retraining.execution.keys import Done, PairOf
 from retraining.execution.predictions import predictions
-from retraining.execution.study import Done, Floats, PairOf, Study
+from retraining.execution.study import Floats, Study
 from retraining.execution.tasks import ScoreTask
 from retraining.manifest.own import own_metric
 

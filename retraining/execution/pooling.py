@@ -24,8 +24,9 @@ from retraining.decide.slices import Slice, judge_slices
 from retraining.decide.verdicts import Pooled, Verdict
 from retraining.execution.flows import Flow
 from retraining.execution.judging import better_metrics
+from retraining.execution.keys import Challenge, PoolOf
 from retraining.execution.scoring import SLICE_DRAWS, slice_margin
-from retraining.execution.study import Challenge, NodeResult, PoolOf, Study
+from retraining.execution.study import NodeResult, Study
 from retraining.learn.comparison import Comparison, compare_sums
 from retraining.manifest.own import metric_facts
 from retraining.manifest.values import Json, Model

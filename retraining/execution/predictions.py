@@ -24,12 +24,8 @@ from retraining.execution.candidates import (
 from retraining.execution.champions import version_of_side
 from retraining.execution.flows import Flow, Key
 from retraining.execution.inputs import prepare_contexts
-from retraining.execution.study import (
-    ColumnOf,
-    ColumnValues,
-    Done,
-    Study,
-)
+from retraining.execution.keys import ColumnOf, Done
+from retraining.execution.study import ColumnValues, Study
 from retraining.execution.tasks import FitKind, FitTask, Piece, TaskResult
 from retraining.execution.work import array_from
 from retraining.manifest.values import TimeScheme

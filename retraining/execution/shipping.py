@@ -22,12 +22,9 @@ from retraining.execution.candidates import (
 from retraining.execution.evidence import prior_notes
 from retraining.execution.flows import Flow
 from retraining.execution.inputs import prepare_contexts
+from retraining.execution.keys import Settle
 from retraining.execution.predictions import predictions, stored_model
-from retraining.execution.study import (
-    Floats,
-    Settle,
-    Study,
-)
+from retraining.execution.study import Floats, Study
 from retraining.learn.comparison import psi
 
 #: Rows that neither fit learnt from, below which a shift is only reported (PSI of a few hundred rows is noise).

@@ -13,8 +13,9 @@ from retraining.decide.facts import edge_policies
 from retraining.decide.pairs import PairCheck
 from retraining.decide.reasons import Reason
 from retraining.execution.flows import Flow
+from retraining.execution.keys import Again, PairOf, StayOf, Tried
 from retraining.execution.pooling import check_together, is_judged_together
-from retraining.execution.study import Again, NodeResult, PairOf, StayOf, Study, Tried
+from retraining.execution.study import NodeResult, Study
 from retraining.release.choice import Dialogue, Question, blamed
 
 __all__ = ["Stayed", "answered", "stay", "stay_of"]

@@ -10,17 +10,22 @@ import contextlib
 import json
 import math
 import re
-import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from retraining.errors import InputError, StoreError
+from retraining.errors import InputError
 from retraining.learn.permitted import permitted
 from retraining.manifest.values import Json
+from retraining.operations.mlflow_server import (
+    check_reachable,
+    client_library,
+    told,
+    tracking,
+    without_credentials,
+)
 from retraining.prediction.exporting import export_files, write_export
 from retraining.prediction.past import History
 from retraining.prediction.predictor import Release
@@ -37,7 +42,6 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 #: Outcomes of a last attempt that may still come to serve.
 _OPEN = ("waiting", "pending")
 _LONGEST_PARAM = 500
-_CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,15 +109,15 @@ def export_to_mlflow(
     Aliases are moved for the newest release alone: `champion` is the released version, `challenger` one that won and
     waits, or is pending. Raises InputError without MLflow, StoreError for the store and the server.
     """
-    mlflow = _mlflow()
+    mlflow = client_library()
     opened = open_store(store)
     newest = opened.read_head()
     head = newest if release is None else opened.read_release(release)
     chosen = Release(opened, head, permitted())
     asked = _asked(chosen, target)
-    server = _without_credentials(uri)
-    _check_reachable(uri, server)
-    with _told(mlflow, server), _tracking(mlflow, uri):
+    server = without_credentials(uri)
+    check_reachable(uri, server)
+    with told(mlflow, server), tracking(mlflow, uri):
         client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         manifest = dict(head.entry.manifest) if head.entry is not None else {}
         registry = _Registry(
@@ -347,57 +351,3 @@ def _key(name: str) -> str:
 def _short(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     return text if len(text) <= _LONGEST_PARAM else text[: _LONGEST_PARAM - 1] + "…"
-
-
-def _mlflow() -> Any:
-    try:
-        import mlflow
-    except ImportError as error:
-        raise InputError(
-            f"MLflow is not installed ({error})", "pip install 'retraining[mlflow]', then run it again"
-        ) from error
-    return mlflow
-
-
-def _without_credentials(uri: str) -> str:
-    parts = urlsplit(uri)
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=host).geturl() if "@" in parts.netloc else uri
-
-
-def _check_reachable(uri: str, server: str) -> None:
-    """Raises StoreError where nobody listens, since MLflow would try again for minutes."""
-    parts = urlsplit(uri)
-    if parts.scheme not in ("http", "https"):
-        return
-    try:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        socket.create_connection((parts.hostname or "", port), timeout=_CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            f"the MLflow server {server} cannot be reached: {error}", "check --mlflow, and that it runs"
-        ) from error
-
-
-@contextlib.contextmanager
-def _told(mlflow: Any, server: str) -> Iterator[None]:
-    """What MLflow raises as a StoreError."""
-    try:
-        yield
-    except mlflow.exceptions.MlflowException as error:
-        text = " ".join(str(error).split())[:300]
-        raise StoreError(
-            f"the MLflow server {server} refused: {text}",
-            "check its rights and its version, and run it again",
-        ) from error
-
-
-@contextlib.contextmanager
-def _tracking(mlflow: Any, uri: str) -> Iterator[None]:
-    """While MLflow 2 is at work: its client asks the process, and not itself, for the server of artifacts."""
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before)
