@@ -6,22 +6,27 @@ is conditional (*if its column changes*); `run` settles the condition and record
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, field, replace
 
-from retraining.decide.calendar import moment_text
 from retraining.decide.changes import NOTHING_CHANGED, Change, changes_between
 from retraining.decide.costs import with_comparisons, with_fits
 from retraining.decide.facts import TO_BE_CHECKED, Decision, Facts, edge_policies, shipped_left_out
+from retraining.decide.notes import (
+    keep_note,
+    lacking_note,
+    pending_note,
+    pin_note,
+    time_notes,
+    upstream_reason,
+)
 from retraining.decide.reasons import Reason
 from retraining.decide.resuming import resumes
-from retraining.decide.schedules import next_instant
 from retraining.decide.states import add_states
-from retraining.decide.triggers import Evaluation, evaluate_rule
+from retraining.decide.triggers import evaluate_rule
 from retraining.graph.graph import Graph
-from retraining.manifest.durations import duration_text
-from retraining.manifest.values import Json, ScheduleCondition
-from retraining.release.values import Attempt, NodeState, Parts, Pin
+from retraining.manifest.values import Json
+from retraining.release.values import NodeState, Parts
 
 #: A plan of more fits is carried out only where the user said so.
 MOST_FITS = 10_000
@@ -221,7 +226,7 @@ def _decide(
     if lacking:
         if state is not None and state.attempt is not None and state.attempt.outcome == "pending":
             return Decision(node=node, action="keep", note=pending_note(state.attempt))
-        return Decision(node=node, action="blocked", note=_lacking_note(lacking, above))
+        return Decision(node=node, action="blocked", note=lacking_note(lacking, above))
     if promoted is not None:
         reason = Reason(kind="promote", text=promoted)
         return Decision(node=node, action="retrain", reasons=(reason,))
@@ -263,61 +268,25 @@ def _decide(
                 action="retrain",
                 conditional=True,
                 direct=False,
-                reasons=(*unruled, *ruled, _upstream_reason(felt, above)),
+                reasons=(*unruled, *ruled, upstream_reason(felt, above)),
                 cursors=below.cursors,
             )
     pending = attempt is not None and attempt.outcome == "pending"
-    note = SERVED_NOTE if served and not pending else _keep_note(state, bool(reasons), change)
-    note = "; ".join([note, *_time_notes(facts, said)])
+    note = SERVED_NOTE if served and not pending else keep_note(state, bool(reasons), change)
+    note = "; ".join([note, *time_notes(facts, said)])
     if released and any(policies[name] == "rescore" for name in changing):
         return Decision(
             node=node,
             action="rescore",
             conditional=True,
             direct=False,
-            reasons=(*reasons, _upstream_reason(changing, above)),
+            reasons=(*reasons, upstream_reason(changing, above)),
             note=note,
             cursors=said.cursors if reasons else {},
         )
     return Decision(
         node=node, action="keep", reasons=tuple(reasons), note=note + checked, cursors=said.cursors
     )
-
-
-def _time_notes(facts: Facts, said: Evaluation) -> list[str]:
-    """Until when `not_within` holds a node back although its conditions hold, and when its schedules fire next."""
-    zone, rule = facts.signals.timezone, facts.rule
-    if said.held_until is not None and rule.not_within is not None:
-        kinds = " and ".join(dict.fromkeys(reason.kind for reason in said.fired))
-        until = moment_text(said.held_until, zone)
-        return [f"held back until {until}, {duration_text(rule.not_within)} after the last attempt: {kinds}"]
-    instants = (
-        (instant, condition.timezone or zone)
-        for condition in rule.conditions
-        if isinstance(condition, ScheduleCondition)
-        and (instant := next_instant(condition, facts.signals.as_of, zone)) is not None
-    )
-    first = min(instants, default=None)
-    return [] if first is None else [f"scheduled next for {moment_text(*first)}"]
-
-
-def _upstream_reason(names: Sequence[str], above: Mapping[str, Decision]) -> Reason:
-    what = (
-        "will retrain"
-        if all(above[name].action == "retrain" for name in names)
-        else "may hand down another column"
-    )
-    return Reason(kind="upstream", text=f"{_names(names)} {what}", evidence={"upstreams": [*names]})
-
-
-def pending_note(attempt: Attempt) -> str:
-    """Since when a challenger waits for whose approval."""
-    return f"pending since {attempt.time[:10]}: {attempt.because}"
-
-
-def pin_note(pin: Pin) -> str:
-    """Who pinned a node, when, and why."""
-    return f"pinned by {pin.who} on {pin.time[:10]}: {pin.because}"
 
 
 def _lacking_inputs(
@@ -334,13 +303,6 @@ def _lacking_inputs(
         return tried or (state is not None and state.version is not None)
 
     return [name for names in by_column.values() if not any(map(usable, names)) for name in names[:1]]
-
-
-def _lacking_note(lacking: Sequence[str], above: Mapping[str, Decision]) -> str:
-    """Which inputs have no version, and why the first of them has none."""
-    note = f"no usable version of {_names(lacking)}"
-    cause = above[lacking[0]].note
-    return f"{note} ({cause})" if cause else note
 
 
 def _went_back(
@@ -392,19 +354,3 @@ def _change(
         baseline_data=facts.baseline.data if facts.baseline else None,
         upstreams=tuple(rewired),
     )
-
-
-def _keep_note(state: NodeState | None, due: bool, change: Change) -> str:
-    attempt = state.attempt if state else None
-    changed = f"not due: {change.summary()}" if change.any and not due else ""
-    if attempt is not None and attempt.outcome == "pending":
-        return "; ".join(filter(None, [pending_note(attempt), changed]))
-    if attempt is not None and attempt.outcome == "waiting":
-        return "; ".join(filter(None, [f"its challenger {attempt.because}", changed]))
-    if attempt is not None and attempt.outcome in ("rejected", "insufficient") and not changed:
-        return f"{attempt.outcome} on {attempt.time[:10]} and nothing changed since: {attempt.because}"
-    return changed or ("due, and nothing changed" if due else "nothing changed")
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
