@@ -7,14 +7,24 @@ from collections.abc import Mapping, Sequence
 from retraining.decide.calendar import moment_text
 from retraining.decide.changes import Change
 from retraining.decide.facts import Decision, Facts
+from retraining.decide.feedback import waiting_labels
 from retraining.decide.reasons import Reason
 from retraining.decide.schedules import next_instant
 from retraining.decide.triggers import Evaluation
+from retraining.decide.wording import counted
 from retraining.manifest.durations import duration_text
-from retraining.manifest.values import ScheduleCondition
+from retraining.manifest.values import FeedbackCondition, ScheduleCondition
 from retraining.release.values import Attempt, NodeState, Pin
 
-__all__ = ["keep_note", "lacking_note", "pending_note", "pin_note", "time_notes", "upstream_reason"]
+__all__ = [
+    "feedback_notes",
+    "keep_note",
+    "lacking_note",
+    "pending_note",
+    "pin_note",
+    "time_notes",
+    "upstream_reason",
+]
 
 
 def time_notes(facts: Facts, said: Evaluation) -> list[str]:
@@ -32,6 +42,14 @@ def time_notes(facts: Facts, said: Evaluation) -> list[str]:
     )
     first = min(instants, default=None)
     return [] if first is None else [f"scheduled next for {moment_text(*first)}"]
+
+
+def feedback_notes(facts: Facts) -> list[str]:
+    """How many late labels a node waits to learn from, where its rule counts them."""
+    waiting = waiting_labels(facts.signals)
+    if not waiting or not any(isinstance(one, FeedbackCondition) for one in facts.rule.conditions):
+        return []
+    return [f"{counted(waiting, 'late label')} {'waits' if waiting == 1 else 'wait'} for a later block's fit"]
 
 
 def upstream_reason(names: Sequence[str], above: Mapping[str, Decision]) -> Reason:

@@ -13,6 +13,7 @@ from retraining.decide.changes import NOTHING_CHANGED, Change, changes_between
 from retraining.decide.costs import with_comparisons, with_fits
 from retraining.decide.facts import TO_BE_CHECKED, Decision, Facts, edge_policies, shipped_left_out
 from retraining.decide.notes import (
+    feedback_notes,
     keep_note,
     lacking_note,
     pending_note,
@@ -273,7 +274,7 @@ def _decide(
             )
     pending = attempt is not None and attempt.outcome == "pending"
     note = SERVED_NOTE if served and not pending else keep_note(state, bool(reasons), change)
-    note = "; ".join([note, *time_notes(facts, said)])
+    note = "; ".join([note, *time_notes(facts, said), *feedback_notes(facts)])
     if released and any(policies[name] == "rescore" for name in changing):
         return Decision(
             node=node,

@@ -21,6 +21,7 @@ ReasonKind: TypeAlias = Literal[
     "age",
     "schedule",
     "performance",
+    "feedback",
     "pair check",
 ]
 

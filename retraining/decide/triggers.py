@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from retraining.decide.changes import Change, DataChange
+from retraining.decide.feedback import feedback_cursors, feedback_reasons
 from retraining.decide.performance import performance_cursor, performance_reason
 from retraining.decide.reasons import Reason
 from retraining.decide.schedules import next_instant, schedule_cursor, schedule_reasons
@@ -23,6 +24,7 @@ from retraining.manifest.values import (
     Condition,
     DataCondition,
     DefinitionCondition,
+    FeedbackCondition,
     Json,
     PerformanceCondition,
     Rule,
@@ -113,6 +115,8 @@ def evaluate(condition: Condition, change: Change, signals: Signals) -> Fired:
         return Fired(
             reasons=() if reason is None else (reason,), cursors=performance_cursor(condition, signals.track)
         )
+    if isinstance(condition, FeedbackCondition):
+        return Fired(reasons=feedback_reasons(condition, signals), cursors=feedback_cursors(signals))
     assert_never(condition)
 
 

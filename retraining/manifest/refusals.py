@@ -47,7 +47,6 @@ _NOT_YET: Final = "is not in this version"
 LATER_CONDITIONS: Mapping[str, str] = MappingProxyType(
     {
         "drift": f"`drift` {_NOT_YET}: `data` retrains when there is new evidence, and gates judge it",
-        "feedback": f"`feedback` {_NOT_YET}: late and corrected labels are `data`",
     }
 )
 

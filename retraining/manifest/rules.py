@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,7 @@ from retraining.manifest.values import (
     Condition,
     DataCondition,
     DefinitionCondition,
+    FeedbackCondition,
     PerformanceCondition,
     Rule,
     ScheduleCondition,
@@ -62,33 +64,55 @@ _DATA: Final = Record(name="data_condition", what="`data`", fields=(BLOCKS, ROWS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _DataShape(Shape[DataCondition]):
-    """Exactly one of `blocks`, `rows` and `share`."""
+class _OneSetting(Shape[Condition]):
+    """A condition with exactly one of its settings; `instead` is written for a share that is always reached."""
 
-    def read(self, node: Node, path: str, problems: Problems) -> DataCondition | None:
+    make: Callable[[Reading], Condition]
+    record: Record
+    share: Field[float]
+    instead: str
+
+    def read(self, node: Node, path: str, problems: Problems) -> Condition | None:
         """The condition."""
         before = len(problems)
-        reading = _DATA.read(node, path, problems)
+        reading = self.record.read(node, path, problems)
         if reading is None or len(problems) > before:
             return None
         if len(reading.values) > 1:
+            *names, last = (field.name for field in self.record.fields)
             written = " and ".join(f"`{name}`" for name in reading.values)
+            takes = f"{self.record.what} takes one of {', '.join(names)} and {last}"
+            problems.add(node, path, f"{takes}; found {written}", "keep one")
+            return None
+        if reading.value(self.share) == 0:
             problems.add(
-                node, path, f"`data` takes one of blocks, rows and share; found {written}", "keep one"
+                node, path, "a share of 0% is always reached", f"write a share above 0%, or {self.instead}"
             )
             return None
-        if reading.value(SHARE) == 0:
-            problems.add(
-                node, path, "a share of 0% is always reached", "write a share above 0%, or `rows: 1`"
-            )
-            return None
-        return DataCondition(
-            blocks=reading.value(BLOCKS), rows=reading.value(ROWS), share=reading.value(SHARE)
-        )
+        return self.make(reading)
 
     def schema(self, definitions: Definitions) -> Schema:
         """An object with one property."""
-        return {**_DATA.schema(definitions), "maxProperties": 1}
+        return {**self.record.schema(definitions), "maxProperties": 1}
+
+
+LABELS: Final = Field(
+    name="rows", shape=Integer(minimum=1), about="In so many rows a label came or changed by feedback"
+)
+CORRECTED: Final = Field(
+    name="corrected",
+    shape=Share(example="5%"),
+    about="Such a share of the labels that train was replaced or taken away by feedback",
+)
+_FEEDBACK: Final = Record(name="feedback_condition", what="`feedback`", fields=(LABELS, CORRECTED), minimum=1)
+
+
+def _data(reading: Reading) -> DataCondition:
+    return DataCondition(blocks=reading.value(BLOCKS), rows=reading.value(ROWS), share=reading.value(SHARE))
+
+
+def _feedback(reading: Reading) -> FeedbackCondition:
+    return FeedbackCondition(rows=reading.value(LABELS), corrected=reading.value(CORRECTED))
 
 
 DEFINITION: Final = Field(
@@ -97,7 +121,16 @@ DEFINITION: Final = Field(
 UPSTREAM: Final = Field(
     name="upstream", shape=_NoSettings(), about="An upstream column changed on the model's rows"
 )
-DATA: Final = Field(name="data", shape=_DataShape(), about="Training data changed by at least so much")
+DATA: Final = Field(
+    name="data",
+    shape=_OneSetting(make=_data, record=_DATA, share=SHARE, instead="`rows: 1`"),
+    about="Training data changed by at least so much",
+)
+FEEDBACK: Final = Field(
+    name="feedback",
+    shape=_OneSetting(make=_feedback, record=_FEEDBACK, share=CORRECTED, instead="`rows: 1`"),
+    about="Late labels came, or corrected others",
+)
 AGE: Final = Field(
     name="age",
     shape=DurationShape(positive=True),
@@ -117,7 +150,7 @@ _WORDS: Final = Choice(options=("definition", "upstream"))
 _CONDITIONS: Final = Record(
     name="conditions",
     what="retrain_when",
-    fields=(DEFINITION, UPSTREAM, DATA, AGE, SCHEDULE, PERFORMANCE),
+    fields=(DEFINITION, UPSTREAM, DATA, AGE, SCHEDULE, PERFORMANCE, FEEDBACK),
     minimum=1,
     hints={**LATER_CONDITIONS, "not_within": "write the conditions as a list: {any: [...], not_within: 3d}"},
 )
@@ -128,6 +161,7 @@ _SETTINGS: Final = {
     "age": "{age: 60d}",
     "schedule": '{schedule: "0 3 * * 1"}',
     "performance": "{performance: {worse_than_gate: true}}",
+    "feedback": "{feedback: {rows: 100}}",
 }
 
 
@@ -139,7 +173,7 @@ def _conditions(reading: Reading) -> tuple[Condition, ...]:
     found: list[Condition] = []
     for name in reading.values:
         value, age = reading.values[name], reading.value(AGE)
-        if isinstance(value, DataCondition | ScheduleCondition | PerformanceCondition):
+        if isinstance(value, DataCondition | ScheduleCondition | PerformanceCondition | FeedbackCondition):
             found.append(value)
         elif name == "age" and age is not None:
             found.append(AgeCondition(age=age))

@@ -277,6 +277,14 @@ class PerformanceCondition:
     worse_than_gate: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackCondition:
+    """Fires when late labels came or changed in so many rows, or corrected such a share; one is set."""
+
+    rows: int | None = None
+    corrected: float | None = None
+
+
 Condition: TypeAlias = (
     DefinitionCondition
     | UpstreamCondition
@@ -284,6 +292,7 @@ Condition: TypeAlias = (
     | AgeCondition
     | ScheduleCondition
     | PerformanceCondition
+    | FeedbackCondition
 )
 
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 from retraining.decide.calendar import micros, moment
 from retraining.decide.facts import Baseline, Facts, shipped_left_out
+from retraining.decide.feedback import consumed_batch
 from retraining.decide.signals import Signals
-from retraining.decide.snapshots import node_data_from_json
+from retraining.decide.snapshots import NodeData, node_data_from_json
 from retraining.manifest.values import Model
 from retraining.operations.measures import NodeMeasures
 from retraining.operations.observe import Observation
@@ -41,7 +42,9 @@ def node_facts(
             state=state,
             baseline=baseline,
             rule=models[node.model].retrain_when,
-            signals=_signals(state, observation, measures.get(node.name), models[node.model], through),
+            signals=_signals(
+                state, observation, data, baseline, measures.get(node.name), models[node.model], through
+            ),
         )
     return facts
 
@@ -49,6 +52,8 @@ def node_facts(
 def _signals(
     state: NodeState | None,
     observation: Observation,
+    data: NodeData,
+    baseline: Baseline | None,
     measures: NodeMeasures | None,
     model: Model,
     through: int | None,
@@ -62,6 +67,10 @@ def _signals(
         cursors=state.cursors if state is not None else {},
         through=through,
         track=None if measures is None else measures.track(model),
+        feedback=data.feedback,
+        # where no part differs, all that is there was seen
+        feedback_seen=consumed_batch(data if baseline is None else baseline.data) if state is not None else 0,
+        trained=data.counts.get("trained", 0),
     )
 
 

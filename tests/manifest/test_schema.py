@@ -42,6 +42,7 @@ BEYOND_A_SCHEMA = {
     "classes of a regression",
     "early stopping",
     "feature named like a column",
+    "feedback that is always there",
     "estimator without weights",
     "feature that chooses rows",
     "gated by folds",
