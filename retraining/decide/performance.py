@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from retraining.decide.evidence import LEVEL
 from retraining.decide.reasons import Reason
 from retraining.decide.wording import counted, finite_or_none, number
-from retraining.decide.worth import Worsening, Worth, level_of
+from retraining.decide.worth import Worth
 from retraining.manifest.values import Json, PerformanceCondition
 
 __all__ = ["Track", "performance_cursor", "performance_reason", "why_not_compared"]
@@ -87,27 +88,19 @@ def why_not_compared(track: Track) -> str:
     for days, when in zip(found.clusters, ("when it was judged", "since"), strict=True):
         if days < track.min_clusters:
             return f"{counted(days, 'day')} {when}, and min_clusters asks for {track.min_clusters}"
-    return "" if math.isfinite(found.probability) else f"{found.metric} has no bounds on these days"
+    return "" if math.isfinite(found.lower) else f"{found.metric} has no bounds on these days"
 
 
 def _worse(worth: Worth, track: Track) -> Reason | None:
     found = worth.worsening
-    if found is None or why_not_compared(track):
-        return None
-    level = _level(found, worth)
-    if not found.probability <= level:
+    if found is None or why_not_compared(track) or not found.lower > found.margin:
         return None
     return Reason(
         kind="performance",
         text=f"{found.metric} of the champion is {number(found.after)} {_where(worth, track)}, "
         f"{number(found.before)} when it was judged: worse by more than the margin of {number(found.margin)}",
-        evidence={"level": level, **found.to_json(), **_evidence(worth, track)},
+        evidence={"level": LEVEL, **found.to_json(), **_evidence(worth, track)},
     )
-
-
-def _level(found: Worsening, worth: Worth) -> float:
-    """The level of this look; so many draws cannot tell smaller probabilities apart."""
-    return max(level_of(len(worth.parts)), 1 / (found.draws + 1))
 
 
 def _where(worth: Worth, track: Track) -> str:

@@ -13,18 +13,7 @@ from typing import Any
 from retraining.decide.wording import finite_or_none, numbers
 from retraining.manifest.values import Json
 
-__all__ = ["LEVEL", "Worsening", "Worth", "level_of"]
-
-#: The probability of finding a champion worse that is not, over all looks at it.
-LEVEL = 0.05
-
-
-def level_of(look: int) -> float:
-    """The level of look number `look` (1, 2, ...) at one champion: all of them together come to `LEVEL`.
-
-    A sample that grows by a block and is tested after each would else find something in the end (facts/domain.md B3).
-    """
-    return LEVEL / (look * (look + 1))
+__all__ = ["Worsening", "Worth"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

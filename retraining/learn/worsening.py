@@ -23,8 +23,7 @@ __all__ = ["worsening"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
-#: The smallest probability is 1 / (draws + 1), and later looks at one champion share the level with earlier ones.
-_DRAWS = 20_000
+_DRAWS = 4_000
 _DRAWS_OF_ROWS = 1_000
 
 

@@ -17,6 +17,7 @@ from retraining.graph.nodes import parse_node_name
 from retraining.graph.selection import resolve_selection
 from retraining.manifest.values import Json
 from retraining.operations.listing import states_of
+from retraining.operations.record import performance_of
 from retraining.operations.session import Session, read_document
 from retraining.operations.stored import Stored
 from retraining.release.recorded import recorded_of
@@ -140,6 +141,7 @@ def _planned(session: Session, name: str) -> Story:
         orphaned=state is not None and state.orphaned,
         model_format=_format(state),
         pin=state.pin if state is not None else None,
+        performance=performance_of(session, name),
     )
 
 

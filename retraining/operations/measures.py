@@ -47,8 +47,8 @@ class NodeMeasures:
 
     `records` are those of its blocks that are there; `worth` is None where it is not known, or nothing is mature yet.
     `through` (microseconds UTC; by folds the number of labelled rows) is how far it looked, and `since` the first day
-    of it. `due`: there is something to measure before the node's triggers can be told all. `error` says why the
-    champion could not be measured.
+    of it; `block_days` is the length of its blocks (None by folds). `due`: there is something to measure before the
+    node's triggers can be told all. `error` says why the champion could not be measured.
     """
 
     order: Order
@@ -59,6 +59,7 @@ class NodeMeasures:
     through: int | None
     due: bool
     since: str | None = None
+    block_days: int | None = None
     error: str | None = None
 
     @property
@@ -177,7 +178,7 @@ def recorded_columns(document: Mapping[str, Any]) -> set[str]:
 def _measures(
     observation: Observation, state: NodeState, champion: _Champion, keys: _Keys, index: ResultIndex
 ) -> NodeMeasures:
-    model = observation.manifest.models[champion.recipe.model]
+    model, scheme = observation.manifest.models[champion.recipe.model], champion.recipe.scheme
     column = state.hands_down or ""
     loss = loss_metric(
         [metric_facts(name, model.own_metrics) for name in model.metrics],
@@ -228,6 +229,7 @@ def _measures(
         worth=found,
         through=_through(champion, mature, found),
         since=_since(champion, mature),
+        block_days=scheme.block_days if isinstance(scheme, TimeScheme) else None,
         due=bool(missing & set(since)) or (bool(mature) and found is None),
     )
 

@@ -15,6 +15,7 @@ from retraining.execution.study import NodeResult
 from retraining.manifest.values import Json, TimeScheme
 from retraining.operations.conclude import Conclusion
 from retraining.operations.leaves import leaf_scores, pair_of
+from retraining.operations.performance import performance_document
 from retraining.operations.session import Session
 from retraining.store.log import Head
 
@@ -168,7 +169,17 @@ def _node(
         "cut": conclusion.update.set[result.node].cut if released else None,
         "first_predicted": result.decision.first_predicted,
         "error": result.error,
+        "performance": performance_of(session, result.node),
     }
+
+
+def performance_of(session: Session, node: str) -> dict[str, Json] | None:
+    """How the champion that the run found does on what came after it; None where no rule asks."""
+    found = session.measures.get(node)
+    if found is None or session.store is None:
+        return None
+    model = session.manifest.models[session.graph.node(node).model]
+    return performance_document(session.store, node, found, model)
 
 
 def fit_name(session: Session, ran: Ran) -> str:

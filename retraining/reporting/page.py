@@ -25,6 +25,7 @@ from retraining.reporting.tables import Cell, Column, Row, code, disclose, numbe
 from retraining.reporting.text import format_count, format_moment, plural
 from retraining.reporting.timeline_svg import draw_timeline
 from retraining.reporting.together import draw_together
+from retraining.reporting.track_table import draw_tracks
 from retraining.reporting.verdicts import draw_verdicts
 from retraining.reporting.view import RunView
 from retraining.reporting.work import draw_work
@@ -89,6 +90,8 @@ def _sections(run: RunView) -> Iterable[Markup]:
     yield _section("verdicts", "Verdicts", draw_verdicts(run))
     if together := draw_together(run):
         yield _section("together", "Released together", together)
+    if tracks := draw_tracks(run):
+        yield _section("tracks", "Champions since their cuts", tracks)
     if slices := draw_slices(run):
         yield _section("slices", "Slices", slices)
     yield _section("edges", "What upstream columns bring", draw_edges(run))

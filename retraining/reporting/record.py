@@ -16,6 +16,7 @@ from retraining.manifest.values import Json
 from retraining.reporting.outcomes import order_of_outcome, tally
 from retraining.reporting.parts import Part
 from retraining.reporting.text import format_number
+from retraining.reporting.tracks import read_track
 from retraining.reporting.view import (
     Bar,
     CheckView,
@@ -203,6 +204,7 @@ def _node(item: Part) -> NodeView:
         cut=item.text("cut"),
         first_predicted=item.text("first_predicted"),
         error=_error(item),
+        track=read_track(item.part("performance")),
     )
 
 

@@ -60,6 +60,7 @@ class Story:
     `attempt` is None where the last attempt made the champion; `compared` is the last comparison of its inputs
     that somebody asked for. `decision` is what `plan` would do now, None where no manifest was read.
     `model_format` is that of the released model. `no_node` says why a partition is no node; then all else is empty.
+    `performance` is how the champion does on blocks that came after it, where a rule asks (`operations.performance`).
     """
 
     node: str
@@ -83,6 +84,7 @@ class Story:
     pin: Pin | None = None
     model_format: str = ""
     no_node: str = ""
+    performance: Mapping[str, Json] | None = None
 
     def to_json(self) -> dict[str, Json]:
         """The story as a document."""
@@ -107,4 +109,5 @@ class Story:
             "model_format": self.model_format or None,
             "pin": None if self.pin is None else self.pin.to_json(),
             "no_node": self.no_node or None,
+            "performance": None if self.performance is None else dict(self.performance),
         }

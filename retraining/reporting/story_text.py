@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from retraining.decide.facts import Decision
 from retraining.reporting.grouping import list_nodes, wrapped
 from retraining.reporting.paint import Paint, plain, role_of_outcome
+from retraining.reporting.parts import Part
 from retraining.reporting.slices import slice_count
 from retraining.reporting.story import Making, Story
 from retraining.reporting.text import (
@@ -18,6 +19,7 @@ from retraining.reporting.text import (
     format_signed,
     plural,
 )
+from retraining.reporting.tracks import read_track, track_text
 from retraining.reporting.view import Difference, EdgeView, NodeView, PairView, Period, PoolView, VerdictView
 
 __all__ = ["edges_text", "story_text"]
@@ -50,6 +52,9 @@ def story_text(story: Story, *, paint: Paint = plain) -> str:
         lines += ["", *_champion(story.champion, story.timezone, paint)]
     else:
         lines += ["", paint("title", "never released")]
+    track = read_track(Part(story.performance or {}))
+    if track is not None and (told := track_text(track)):
+        lines += ["", *told]
     if story.compared is not None:
         asked = f"inputs compared, as asked, on {format_moment(story.compared.time, story.timezone)}"
         lines += ["", paint("title", asked), f"  run {story.compared.run}", *edges_text(story.compared.edges)]

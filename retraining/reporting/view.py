@@ -245,6 +245,40 @@ class DrawnNode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrackBlock:
+    """One block of a champion's column: its days (or its fold, as a text) and its metrics, empty before it is mature.
+
+    `role`: `judged` by its gate, `before` its cut otherwise, or `since`.
+    """
+
+    name: str
+    role: str
+    rows: int
+    labelled: int
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackView:
+    """How a champion does on what came after it: block by block, and all together beside what its gate said.
+
+    `finding` says in words what the comparison with the gate came to, '' where none was asked for.
+    """
+
+    metrics: tuple[str, ...]
+    blocks: tuple[TrackBlock, ...]
+    judged: Mapping[str, float]
+    since: Mapping[str, float]
+    rows: int
+    days: int | None
+    since_from: str
+    finding: str
+    pending: int
+    lost: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView(DrawnNode):
     """One node of the run."""
 
@@ -271,6 +305,7 @@ class NodeView(DrawnNode):
     cut: str
     first_predicted: str
     error: str
+    track: TrackView | None = None
 
     @property
     def error_line(self) -> str:
