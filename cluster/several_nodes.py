@@ -2,7 +2,7 @@
 """A Ray cluster of several nodes on one machine, to try `retrain run --address` and `retrain submit`, and for tests.
 
     cluster/several_nodes.py start FOLDER [--nodes 2] [--cpus 1]   prints the variables to use it: eval "$(...)"
-    cluster/several_nodes.py add FOLDER [--cpus 1]                 one node more; prints its number
+    cluster/several_nodes.py add FOLDER [--cpus 1] [--resources '{"fpga": 1}']     one more; prints its number
     cluster/several_nodes.py kill FOLDER NUMBER                    ends a node at once, as a power cut would
     cluster/several_nodes.py stop FOLDER                           ends what was started in FOLDER, and nothing else
 
@@ -68,7 +68,9 @@ def start(folder: Path, nodes: int, cpus: int) -> None:
         print(f"export {name}={value}")
 
 
-def launch(folder: Path, arguments: Sequence[str], cpus: int) -> int:
+def launch(
+    folder: Path, arguments: Sequence[str], cpus: int, resources: Mapping[str, float] | None = None
+) -> int:
     """The number of a new node, once it has joined."""
     state = json.loads((folder / "cluster.json").read_text())
     number = len(state["nodes"])
@@ -80,7 +82,10 @@ def launch(folder: Path, arguments: Sequence[str], cpus: int) -> int:
     command = [sys.executable, "-c", RAY, "start", *arguments, "--block", "--node-ip-address=127.0.0.1"]
     command += [f"--{name}={port}" for name, port in zip(names, ports, strict=True)]
     command += [f"--num-cpus={cpus}", "--num-gpus=0", f"--object-store-memory={OBJECT_STORE_BYTES}"]
-    command += ["--disable-usage-stats", f'--resources={{"node{number}": 1}}']
+    command += [
+        "--disable-usage-stats",
+        f"--resources={json.dumps({f'node{number}': 1, **(resources or {})})}",
+    ]
     log = (folder / f"node{number}.log").open("w")
     process = subprocess.Popen(
         command,
@@ -221,6 +226,8 @@ def main() -> None:
         one.add_argument("folder", type=Path)
         if verb in ("start", "add"):
             one.add_argument("--cpus", type=int, default=1)
+        if verb == "add":
+            one.add_argument("--resources", default="{}")
         if verb == "start":
             one.add_argument("--nodes", type=int, default=2)
         if verb == "kill":
@@ -238,7 +245,7 @@ def main() -> None:
             kill(folder, asked.number)
         else:
             address = json.loads((folder / "cluster.json").read_text())["address"]
-            print(launch(folder, [f"--address={address}"], cpus=asked.cpus))
+            print(launch(folder, [f"--address={address}"], asked.cpus, json.loads(asked.resources)))
 
 
 if __name__ == "__main__":

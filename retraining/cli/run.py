@@ -7,18 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from retraining.cli.options import (
-    as_of_option,
-    compare_option,
-    data_option,
-    format_option,
-    manifest_argument,
-    selection_options,
-    store_option,
-)
+from retraining.cli.options import format_option, manifest_argument
 from retraining.cli.output import write_json, write_text
 from retraining.cli.places import find_manifest
 from retraining.cli.running import (
+    choice_options,
     exit_code_of,
     outcome_document,
     outcome_lines,
@@ -46,18 +39,8 @@ __all__ = ["command"]
     ),
 )
 @manifest_argument
-@selection_options
-@click.option(
-    "--force", metavar="EXPR", multiple=True, help="Refit these nodes in spite of the cache; may be repeated."
-)
-@compare_option
-@click.option(
-    "--prune", is_flag=True, help="Forget nodes that left the manifest or the data; else they are served on."
-)
+@choice_options
 @run_options
-@store_option
-@as_of_option
-@data_option
 @format_option
 def command(
     manifest: Path | None,

@@ -1,10 +1,10 @@
-"""What `run`, `tick` and `serve` have in common: their options, who shows a run, and how its outcome is told."""
+"""What verbs that run have in common: their options, who shows a run, and how its outcome is told."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +13,12 @@ from retraining.cli.options import (
     Decorated,
     allow_joblib_option,
     allow_option,
+    as_of_option,
+    compare_option,
+    data_option,
     read_address,
+    selection_options,
+    store_option,
     wait_for_nodes_option,
     workers_option,
 )
@@ -26,7 +31,16 @@ if TYPE_CHECKING:
     from retraining.operations.outcome import RunOutcome
     from retraining.operations.session import Quiet, Session
 
-__all__ = ["exit_code_of", "outcome_document", "outcome_lines", "run_options", "say_plan", "view_of_run"]
+__all__ = [
+    "choice_options",
+    "exit_code_of",
+    "outcome_document",
+    "outcome_lines",
+    "run_options",
+    "say_plan",
+    "travelling_options",
+    "view_of_run",
+]
 
 _FAILING = ("rejected", "insufficient", "waiting", "pending", "blocked")
 
@@ -40,8 +54,31 @@ def _read_words(ctx: click.Context, param: click.Parameter, values: tuple[str, .
     return words
 
 
-def run_options(command: Decorated) -> Decorated:
-    """Adds how a run is carried out and told: `--fail-on`, `--on-outcome`, `--backend`, `--workers` and so on."""
+def choice_options(command: Decorated) -> Decorated:
+    """Adds what a run is of: nodes, `--force`, `--compare-inputs`, `--prune`, store, moment and data."""
+    options = (
+        selection_options,
+        click.option(
+            "--force",
+            metavar="EXPR",
+            multiple=True,
+            help="Refit these nodes in spite of the cache; may be repeated.",
+        ),
+        compare_option,
+        click.option(
+            "--prune",
+            is_flag=True,
+            help="Forget nodes that left the manifest or the data; else they are served on.",
+        ),
+        store_option,
+        as_of_option,
+        data_option,
+    )
+    return _all_of(options, command)
+
+
+def travelling_options(command: Decorated) -> Decorated:
+    """Adds how a run is carried out and told, wherever that is: `--fail-on`, `--on-outcome`, `--workers` and so on."""
     options = (
         click.option(
             "--fail-on",
@@ -56,6 +93,23 @@ def run_options(command: Decorated) -> Decorated:
             callback=read_target,
             help="Who is told how the run ended: a command, on its standard input, or a URL, by a POST.",
         ),
+        workers_option,
+        wait_for_nodes_option,
+        click.option(
+            "--max-fits",
+            metavar="N",
+            type=click.IntRange(min=1),
+            help="The most fits that the run may need, where that is more than 10,000.",
+        ),
+        allow_option,
+        allow_joblib_option,
+    )
+    return _all_of(options, command)
+
+
+def run_options(command: Decorated) -> Decorated:
+    """Adds how a run is carried out from here and told: `--backend`, `--address`, and the options that travel."""
+    options = (
         click.option(
             "--backend",
             type=click.Choice(["ray", "serial"]),
@@ -70,18 +124,14 @@ def run_options(command: Decorated) -> Decorated:
             callback=read_address,
             help="A running Ray cluster that this machine is part of; else a Ray of the run's own.",
         ),
-        workers_option,
-        wait_for_nodes_option,
-        click.option(
-            "--max-fits",
-            metavar="N",
-            type=click.IntRange(min=1),
-            help="The most fits that the run may need, where that is more than 10,000.",
-        ),
+        travelling_options,
         click.option("--no-progress", is_flag=True, help="Say nothing while it runs."),
-        allow_option,
-        allow_joblib_option,
     )
+    return _all_of(options, command)
+
+
+def _all_of(options: Sequence[Callable[[Decorated], Decorated]], command: Decorated) -> Decorated:
+    """A command with options in the order of its help."""
     for option in reversed(options):
         command = option(command)
     return command

@@ -32,12 +32,13 @@ class Joined:
     """The tree of all files, the digest of all their bytes, and the folder of each included dataset.
 
     `folders` are relative to the manifest's, by the line of the dataset's name; those of the first file
-    are left out.
+    are left out. `files` are what was included, relative to the manifest's folder.
     """
 
     root: Node
     digest: str
     folders: dict[int, str]
+    files: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -65,7 +66,8 @@ def join_files(root: Node, data: bytes, file: Path, problems: Problems) -> Joine
     _include(patterns, first.parent, (first,), state)
     lines = "".join(f"{digest} {name}\n" for name, digest in sorted(state.digests))
     digest = hashlib.sha256(f"{own}\n{lines}".encode()).hexdigest()
-    return Joined(root=_joined(root, state), digest=f"sha256:{digest}", folders=state.folders)
+    files = tuple(sorted(name for name, _ in state.digests))
+    return Joined(root=_joined(root, state), digest=f"sha256:{digest}", folders=state.folders, files=files)
 
 
 def _patterns(root: Node, problems: Problems) -> SequenceNode | None:

@@ -51,6 +51,7 @@ def resolve(joined: Joined, file: Path, catalog: Mapping[str, EstimatorInfo], pr
         name=top.value(Top.NAME) or "",
         file=file,
         digest=joined.digest,
+        included=joined.files,
         datasets={
             name: build_dataset(name, reading, joined.folders.get(tables[name].key.line, ""))
             for name, reading in datasets.items()

@@ -345,6 +345,7 @@ class Model:
 class Manifest:
     """The whole file, checked. `digest` is of its bytes; `schemes` has one entry for each dataset.
 
+    `included` are the other files that it is made of, relative to its folder; the digest is of their bytes too.
     `keep_fits` is of how many of a column's newest fits the models are kept (None: of all).
     `places` maps a document path (`models.delay.features[2]`) to where it stands, for errors that
     only the data can show.
@@ -360,6 +361,7 @@ class Manifest:
     timezone: str = "UTC"
     seed: int = 0
     keep_fits: int | None = 2
+    included: tuple[str, ...] = ()
     places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
 
     @property

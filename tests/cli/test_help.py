@@ -14,7 +14,7 @@ from retraining.cli.verb import Verb
 from tests.cli.conftest import PROGRAM, ROOT, Type, environment
 
 VERBS = {
-    "init", "validate", "schema", "plan", "run", "tick", "feedback", "predict", "export",
+    "init", "validate", "schema", "plan", "run", "submit", "tick", "feedback", "predict", "export",
     "promote", "rollback", "pin", "unpin",
     "status", "releases", "diff", "explain", "audit", "report", "ls", "graph",
     "verify", "gc",
@@ -23,7 +23,6 @@ LATER = (
     "drift",
     "serve",
     "backtest",
-    "submit",
 )
 
 

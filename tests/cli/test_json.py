@@ -71,6 +71,13 @@ def test_the_page_names_exactly_the_fields_of_a_document(
     assert set(document) == told()[verb]
 
 
+def test_the_page_names_exactly_the_fields_of_a_job_that_was_submitted() -> None:
+    from retraining.cli.submit import _document
+
+    document = _document("http://head:8265", "job", None, None)
+    assert set(document) == told()["submit"]
+
+
 def test_the_page_names_exactly_the_fields_of_an_error_and_of_its_problems(
     tmp_path: Path, type_: Type
 ) -> None:

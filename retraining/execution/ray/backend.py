@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 #: How long a run goes on without a node that could take any of what is left.
 PATIENCE_SECONDS = 60.0
+#: How long a run on a cluster waits for what is under way when it is stopped: a job is killed after three seconds.
+CLUSTER_GRACE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +243,8 @@ class RayBackend:
         import ray
 
         self._waiting.clear()
+        if self._cluster is not None:
+            grace_seconds = min(grace_seconds, CLUSTER_GRACE_SECONDS)
         end = time.monotonic() + grace_seconds
         while self._flying and time.monotonic() < end:
             yield from self.finished(min(0.2, grace_seconds))

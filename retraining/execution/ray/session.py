@@ -41,7 +41,8 @@ _CLUSTER_STEP = (
     "(RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH), or send it there with `retrain submit`"
 )
 
-_QUIET = {
+#: How Ray is kept from talking, before it is imported.
+QUIET = {
     "RAY_SCHEDULER_EVENTS": "0",
     "RAY_enable_output_error_log_if_still_retry": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -161,7 +162,7 @@ class RaySession:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _connect(self) -> None:
-        for name, value in _QUIET.items():
+        for name, value in QUIET.items():
             os.environ.setdefault(name, value)
         local = self._address == "local"
         if local:
@@ -170,7 +171,7 @@ class RaySession:
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         else:
             # unset, it means something else in each version of Ray
-            os.environ.setdefault("RAY_AUTH_MODE", "token" if _has_token() else "disabled")
+            os.environ.setdefault("RAY_AUTH_MODE", "token" if has_token() else "disabled")
             _knock(self._address)
         import ray
         from ray._private import worker
@@ -235,7 +236,7 @@ def abandon() -> None:
         time.sleep(0.05)
 
 
-def _has_token() -> bool:
+def has_token() -> bool:
     """Whether a token for a cluster was given, or lies where Ray looks for one."""
     return (
         bool(os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"))
