@@ -15,10 +15,11 @@ import time
 
 import pytest
 from oracle.trips import MANIFEST, trips
+from oracle.workbench import Bench
 
 from .conftest import AS_OF, ROOT, nodes_here, retrain
 
-SLOW = MANIFEST.replace("n_estimators: 5", "n_estimators: 300")
+SLOW = MANIFEST.replace("n_estimators: 5", "n_estimators: 200")
 
 
 @pytest.fixture(scope="module")
@@ -29,16 +30,32 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture
 def work(bench):
-    hours, frame = trips(n=300, days=120)
-    bench.write(SLOW, hours=hours, trips=frame)
-    return bench
+    return slow_work(bench)
 
 
 @pytest.fixture
 def small(bench):
+    return small_work(bench)
+
+
+def slow_work(bench):
+    hours, frame = trips(n=300, days=120)
+    return bench.write(SLOW, hours=hours, trips=frame)
+
+
+def small_work(bench):
     hours, frame = trips(n=120, days=60)
-    bench.write(MANIFEST, hours=hours, trips=frame)
-    return bench
+    return bench.write(MANIFEST, hours=hours, trips=frame)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The digest of what one process releases, by the manifest's text."""
+    found = {}
+    for write in (slow_work, small_work):
+        bench = write(Bench(tmp_path_factory.mktemp("alone")))
+        found[(bench.folder / "m.yaml").read_text()] = bench.run(AS_OF).after.logical()
+    return lambda work: found[(work.folder / "m.yaml").read_text()]
 
 
 def run(work, cluster, *more, store="store", **environment):
@@ -59,10 +76,6 @@ def wait_for_packs(work, running, count):
         if folder.exists() and sum(path.is_file() for path in folder.rglob("*")) >= count:
             return
         time.sleep(0.02)
-
-
-def alone(work):
-    return work.run(AS_OF, store="alone").after.logical()
 
 
 def ask(cluster, code):
@@ -86,7 +99,7 @@ def wait_for_nodes(cluster, count):
     ask(cluster, code)
 
 
-def test_a_cluster_gives_the_release_that_one_process_gives(work, cluster):
+def test_a_cluster_gives_the_release_that_one_process_gives(work, cluster, alone):
     with run(work, cluster, "--format", "json") as running:
         out, said = running.communicate(timeout=180)
     assert running.returncode == 0, said
@@ -96,7 +109,7 @@ def test_a_cluster_gives_the_release_that_one_process_gives(work, cluster):
     assert not list(work.store().objects.list("probes/"))
 
 
-def test_a_node_that_is_killed_and_one_that_joins_change_nothing_but_the_time(work, cluster):
+def test_a_node_that_is_killed_and_one_that_joins_change_nothing_but_the_time(work, cluster, alone):
     number = cluster.command("add").strip()
     with run(work, cluster, "--format", "json") as running:
         wait_for_packs(work, running, 2)
@@ -147,7 +160,7 @@ def test_a_folder_that_is_another_one_on_the_nodes_is_no_store(small, cluster):
     assert not list(small.store().objects.list("packs/"))
 
 
-def test_what_no_node_has_is_refused_or_waited_for_and_asked_of_the_autoscaler(small, cluster):
+def test_what_no_node_has_is_refused_or_waited_for_and_asked_of_the_autoscaler(small, cluster, alone):
     text = (small.folder / "m.yaml").read_text()
     (small.folder / "m.yaml").write_text(f"{text}\ndefaults: {{resources: {{custom: {{fpga: 1}}}}}}\n")
     with run(small, cluster) as running:
@@ -163,6 +176,7 @@ def test_what_no_node_has_is_refused_or_waited_for_and_asked_of_the_autoscaler(s
         out, said = running.communicate(timeout=120)
     assert running.returncode == 0, said
     assert ask(cluster, asked) == "b'[]'"
+    (small.folder / "m.yaml").write_text(text)
     assert small.store().read_head().logical() == alone(small)
 
 
@@ -176,7 +190,7 @@ def test_without_the_token_the_cluster_is_not_used(small, cluster, tmp_path):
     assert "Traceback" not in said
 
 
-def test_a_job_releases_what_a_run_releases_and_has_its_exit_code(small, cluster):
+def test_a_job_releases_what_a_run_releases_and_has_its_exit_code(small, cluster, alone):
     with submit(small, cluster, "--format", "json") as running:
         out, said = running.communicate(timeout=180)
     assert running.returncode == 0, said
@@ -212,7 +226,7 @@ def test_a_job_goes_on_when_nobody_follows_it_and_can_be_followed_again(small, c
     assert "has a job mine already" in said
 
 
-def test_a_job_that_is_stopped_keeps_what_it_finished_and_the_next_continues(work, cluster):
+def test_a_job_that_is_stopped_keeps_what_it_finished_and_the_next_continues(work, cluster, alone):
     with submit(work, cluster, "--stop-on-interrupt") as running:
         wait_for_packs(work, running, 3)
         running.send_signal(signal.SIGINT)
