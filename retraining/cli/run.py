@@ -36,6 +36,7 @@ __all__ = ["command"]
     examples=(
         "retrain run shop.yaml",
         "retrain run shop.yaml --select 'tag:hourly+' --fail-on rejected,waiting",
+        "retrain run shop.yaml --address auto --store s3://models/shop",
     ),
 )
 @manifest_argument

@@ -122,14 +122,20 @@ def command(
         package = pack(submission)
         click.echo(package.told, err=True)
         follow = submit_job(submission, package)
-        click.echo(f"job {follow} on {address}", err=True)
         if no_wait:
             step = f"follow it: retrain submit --follow {follow} --address {address}"
             _write(output, _document(address, follow, package, None), f"{follow}\n", step)
             return 0
     elif manifest is not None or no_wait:
         raise InputError("--follow submits nothing", "leave out the manifest and --no-wait")
-    ended = follow_job(address, follow, _show, stop_on_interrupt=stop_on_interrupt)
+    told_of = f"job {follow} on {address}"
+    ended = follow_job(
+        address,
+        follow,
+        _show,
+        stop_on_interrupt=stop_on_interrupt,
+        announce=lambda: click.echo(told_of, err=True),
+    )
     _write(output, _document(address, follow, package, ended), ended.result.lstrip("\n"), "")
     return ended.exit_code
 

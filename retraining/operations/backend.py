@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from retraining.execution.addresses import check_address
 from retraining.execution.backends import Backend
 from retraining.execution.serial import SerialBackend
 from retraining.operations.session import Session
@@ -35,7 +34,7 @@ def backend_for(
         store_url=session.store_url,
         objects=store.objects,
         workers=options.workers,
-        address=check_address(options.address),
+        address=options.address,
         wait_seconds=options.wait_for_nodes,
         say=watcher.said,
         requests={

@@ -18,7 +18,8 @@ from typing import Literal
 
 from retraining.data.declarations import declaration_of
 from retraining.decide.calendar import iso_of
-from retraining.errors import InterruptedRunError, StoreError
+from retraining.errors import InputError, InterruptedRunError, StoreError
+from retraining.execution.addresses import check_address
 from retraining.execution.backends import Backend
 from retraining.execution.driver import Driver, Execution, Progress
 from retraining.execution.journal import Journal, Pace
@@ -62,6 +63,15 @@ class RunOptions:
     pace: Pace = field(default_factory=Pace)
     allow: tuple[str, ...] = ()
     allow_joblib: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises `InputError` for an address that no run can use, or that this backend does not."""
+        check_address(self.address)
+        if self.backend == "serial" and self.address != "local":
+            raise InputError(
+                f"--backend serial runs in this process, and --address {self.address} is a cluster",
+                "leave out one of them",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

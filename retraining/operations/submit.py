@@ -148,30 +148,41 @@ def submit_job(submission: Submission, package: Package) -> str:
 
     server = JobServer(submission.address)
     job = submission.job or _job_name(package.name)
-    with _copied(package) as folder:
-        server.submit(
-            _shell_line(package.command, job), job=job, folder=folder, about={"retraining": package.name}
-        )
+    line = _shell_line(package.command, job)
+    try:
+        with _copied(package) as folder:
+            server.submit(line, job=job, folder=folder, about={"retraining": package.name})
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            f"interrupted while job {job} was handed over: it may run",
+            f"`retrain submit --follow {job} --address {submission.address}` says whether it does",
+        ) from None
     return job
 
 
 def follow_job(
-    address: str, job: str, show: Callable[[str], None], *, stop_on_interrupt: bool = False
+    address: str,
+    job: str,
+    show: Callable[[str], None],
+    *,
+    stop_on_interrupt: bool = False,
+    announce: Callable[[], None] = lambda: None,
 ) -> Ended:
-    """How a job ended; what it prints before its result is shown as it comes.
+    """How a job ended; what it prints before its result is shown as it comes, after `announce` was called.
 
     Raises `ClusterError` where it ended without the run's own exit code, and `InterruptedRunError` where it was
     stopped, or where a signal ends the following: the job then goes on, unless `stop_on_interrupt`.
     """
     from retraining.execution.ray.jobs import JobServer
 
-    server = JobServer(address)
     until = _Until(_mark(job), show)
     try:
+        announce()
+        server = JobServer(address)
         end = server.follow(job, until)
     except KeyboardInterrupt:
         if stop_on_interrupt:
-            server.stop(job)
+            JobServer(address).stop(job)
             raise InterruptedRunError(
                 f"job {job} was stopped; every finished fit is kept", "submit it again: it continues"
             ) from None
