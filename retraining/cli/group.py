@@ -12,7 +12,7 @@ __all__ = ["Verbs", "root"]
 
 _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Begin": ("init", "validate", "schema"),
-    "Decide and do": ("plan", "run", "submit", "tick", "feedback", "predict", "export"),
+    "Decide and do": ("plan", "run", "submit", "tick", "serve", "feedback", "predict", "export"),
     "Overrule": ("promote", "rollback", "pin", "unpin"),
     "Look": ("status", "releases", "diff", "explain", "audit", "report", "ls", "graph"),
     "Keep house": ("verify", "gc"),

@@ -13,6 +13,7 @@ from retraining.cli.places import find_manifest
 from retraining.cli.running import (
     choice_options,
     exit_code_of,
+    fail_on_option,
     outcome_document,
     outcome_lines,
     run_options,
@@ -41,6 +42,7 @@ __all__ = ["command"]
 )
 @manifest_argument
 @choice_options
+@fail_on_option
 @run_options
 @format_option
 def command(

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "choice_options",
     "exit_code_of",
+    "fail_on_option",
     "outcome_document",
     "outcome_lines",
     "run_options",
@@ -77,16 +78,20 @@ def choice_options(command: Decorated) -> Decorated:
     return _all_of(options, command)
 
 
+def fail_on_option(command: Decorated) -> Decorated:
+    """Adds `--fail-on`."""
+    return click.option(
+        "--fail-on",
+        metavar="OUTCOMES",
+        multiple=True,
+        callback=_read_words,
+        help=f"Exit with 1 also for these outcomes: {', '.join(_FAILING)}.",
+    )(command)
+
+
 def travelling_options(command: Decorated) -> Decorated:
-    """Adds how a run is carried out and told, wherever that is: `--fail-on`, `--on-outcome`, `--workers` and so on."""
+    """Adds how a run is carried out and told, wherever that is: `--on-outcome`, `--workers` and so on."""
     options = (
-        click.option(
-            "--fail-on",
-            metavar="OUTCOMES",
-            multiple=True,
-            callback=_read_words,
-            help=f"Exit with 1 also for these outcomes: {', '.join(_FAILING)}.",
-        ),
         click.option(
             "--on-outcome",
             metavar="COMMAND|URL",

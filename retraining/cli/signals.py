@@ -101,6 +101,10 @@ class Stopper:
         """From here on a signal stops the run and no longer the process."""
         self._begun = True
 
+    def rest(self) -> None:
+        """The run has ended: from here on a signal raises again, until the next one begins."""
+        self._begun = False
+
     def asked(self) -> bool:
         """Whether the run should stop; the driver asks at every turn."""
         if self._before and signal.getsignal(signal.SIGTERM) != self._handle:

@@ -13,7 +13,7 @@ import click
 from retraining.cli.options import format_option, manifest_argument
 from retraining.cli.output import write_json, write_text
 from retraining.cli.places import find_manifest
-from retraining.cli.running import choice_options, travelling_options
+from retraining.cli.running import choice_options, fail_on_option, travelling_options
 from retraining.cli.verb import Verb
 from retraining.errors import InputError
 
@@ -84,6 +84,7 @@ def _read_job_server(ctx: click.Context, param: click.Parameter, value: str | No
     help="Let Ctrl-C stop the job; else it goes on and is followed no more.",
 )
 @choice_options
+@fail_on_option
 @travelling_options
 @format_option
 def command(

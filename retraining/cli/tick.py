@@ -17,7 +17,7 @@ from retraining.cli.options import (
 )
 from retraining.cli.output import write_json, write_text
 from retraining.cli.places import find_manifest
-from retraining.cli.running import exit_code_of, run_options, say_plan, view_of_run
+from retraining.cli.running import exit_code_of, fail_on_option, run_options, say_plan, view_of_run
 from retraining.cli.signals import Stopper
 from retraining.cli.telling import tell, telling_errors
 from retraining.cli.ticking import tick_document, tick_lines
@@ -40,6 +40,7 @@ __all__ = ["command"]
 )
 @manifest_argument
 @selection_options
+@fail_on_option
 @run_options
 @store_option
 @as_of_option

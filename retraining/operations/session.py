@@ -47,7 +47,7 @@ class Request:
     code that the manifest names need not be allowed. `max_fits` is how many fits a run may need (None:
     `decide.plan.MOST_FITS`). `promote` are the nodes whose challengers a person releases, each with the person's
     words; no other node is trained then. `through` is the moment up to which instants of schedules are known, where
-    that is not the plan's own (`decide.signals`).
+    that is not the plan's own (`decide.signals`). `existing`: a store that is not there is an error, and not made.
     """
 
     manifest: Path
@@ -62,6 +62,7 @@ class Request:
     max_fits: int | None = None
     promote: Mapping[str, str] = field(default_factory=dict)
     through: int | None = None
+    existing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +220,8 @@ def _begin(request: Request, now: dt.datetime) -> _Begun:
     try:
         store: Store | None = open_store(url, create=False)
     except NotFoundError:
+        if request.existing:
+            raise
         store = None
     permissions = request.permissions or permitted()
     entry = store.newest_entry() if store is not None else None

@@ -100,13 +100,15 @@ def tick(
     exclude: tuple[str, ...] = (),
     data: Mapping[str, str] | None = None,
     max_fits: int | None = None,
+    existing: bool = False,
     options: RunOptions | None = None,
     watcher: Watcher | None = None,
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
 ) -> Ticked:
     """What one look at all triggers led to; every release is committed when it returns.
 
-    `as_of` is the moment of the look, instead of the clock's. The oldest due instant is acted on first, with the
+    `as_of` is the moment of the look, instead of the clock's. `existing`: a store that is not there is an error (one
+    that was there before is away, and must not be made anew). The oldest due instant is acted on first, with the
     data as it was then; where the store has looked further already, or the node's other conditions hold only now,
     the run is one of now. Errors as `run`: a run that ends so leaves its instant to the next tick.
     """
@@ -120,6 +122,7 @@ def tick(
         data=data or {},
         permissions=permitted(options.allow, joblib=options.allow_joblib),
         max_fits=max_fits,
+        existing=existing,
     )
     acts: list[Act] = []
     for _ in range(_MOST_LOOKS):

@@ -19,7 +19,8 @@ LAYERS["prediction"] = LAYERS["prediction"] | {"execution"}
 LAYERS["reporting"] = {*BELOW, "data", "learn"}
 LAYERS["operations"] = {*BELOW, "data", "learn", "execution", "prediction", "reporting"}
 LAYERS["compat"] = {*LAYERS["operations"], "operations"}
-LAYERS["cli"] = {*LAYERS["operations"], "operations", "compat"}
+LAYERS["server"] = {*LAYERS["operations"], "operations"}
+LAYERS["cli"] = {*LAYERS["operations"], "operations", "compat", "server"}
 
 PURE = {"manifest", "graph", "release", "decide", "reporting"}
 HEAVY = {"ray", "sklearn", "pandas", "scipy", "xgboost", "skops"}

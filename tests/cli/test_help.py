@@ -14,14 +14,13 @@ from retraining.cli.verb import Verb
 from tests.cli.conftest import PROGRAM, ROOT, Type, environment
 
 VERBS = {
-    "init", "validate", "schema", "plan", "run", "submit", "tick", "feedback", "predict", "export",
+    "init", "validate", "schema", "plan", "run", "submit", "tick", "serve", "feedback", "predict", "export",
     "promote", "rollback", "pin", "unpin",
     "status", "releases", "diff", "explain", "audit", "report", "ls", "graph",
     "verify", "gc",
 }  # fmt: skip
 LATER = (
     "drift",
-    "serve",
     "backtest",
 )
 

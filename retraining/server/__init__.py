@@ -1,0 +1,1 @@
+"""The tick that is repeated, and a small page about it on the loopback interface."""
