@@ -146,7 +146,10 @@ def test_nobody_reading_the_output_is_no_error(tmp_path: Path) -> None:
     assert (running.wait(), errors) == (141, "")
 
 
-@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+@pytest.mark.parametrize(
+    "closed",
+    [(0, 1, 2), pytest.param((1,), marks=pytest.mark.slow), pytest.param((2,), marks=pytest.mark.slow)],
+)
 def test_a_process_without_standard_streams_does_its_work(tmp_path: Path, closed: tuple[int, ...]) -> None:
     done = program("init", cwd=tmp_path, preexec_fn=lambda: [os.close(number) for number in closed])
     assert (done.returncode, done.stderr) == (0, "")

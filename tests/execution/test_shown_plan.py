@@ -106,6 +106,7 @@ def test_a_plan_of_too_many_fits_is_refused_before_anything_starts(bench):
     assert bench.run(FIRST, max_fits=most).exit_code == 0
 
 
+@pytest.mark.slow
 def test_two_thousand_partitions_ask_for_max_fits(bench):
     table = pd.DataFrame({"id": np.arange(8000), "p": np.arange(8000) % 2000, "x": 1.0, "y": 2.0})
     text = """

@@ -7,6 +7,7 @@ import os
 import pandas as pd
 import pytest
 from oracle.trips import MANIFEST, trips
+from oracle.workbench import Bench
 
 from retraining.errors import DataError, IntegrityError, InterruptedRunError, StoreError
 from retraining.operations.predict import predict
@@ -58,14 +59,24 @@ def rows():
     return table
 
 
+def written_to(bench, manifest):
+    """The bench, with a manifest of one of the schemes."""
+    return bench.write(MANIFEST, **few()) if manifest == "time" else bench.write(FOLDS, d=rows())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """What the releases must be."""
+    return {
+        scheme: written_to(Bench(tmp_path_factory.mktemp(scheme)), scheme).run(AS_OF).after.logical()
+        for scheme in ("time", "folds")
+    }
+
+
 @pytest.mark.parametrize("manifest", ["time", "folds"])
 @pytest.mark.parametrize("damage", ["blobs", "gone", "half"])
-def test_cached_fits_that_cannot_be_read_are_made_again(bench, manifest, damage):
-    if manifest == "time":
-        bench.write(MANIFEST, **few())
-    else:
-        bench.write(FOLDS, d=rows())
-    undisturbed = bench.run(AS_OF, store="undisturbed")
+def test_cached_fits_that_cannot_be_read_are_made_again(bench, manifest, damage, undisturbed):
+    written_to(bench, manifest)
     stopped(bench, 12 if manifest == "folds" else 25, as_of=AS_OF)
     written = packs(bench)
     assert len(written) > 3
@@ -80,7 +91,7 @@ def test_cached_fits_that_cannot_be_read_are_made_again(bench, manifest, damage)
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     resumed = bench.run(AS_OF)
     assert resumed.exit_code == 0
-    assert resumed.after.logical() == undisturbed.after.logical()
+    assert resumed.after.logical() == undisturbed[manifest]
     for state in resumed.after.nodes.values():
         assert read_blob(bench.store().objects, state.artifact)
 

@@ -4,6 +4,7 @@ import pickle
 import random
 
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,7 +31,7 @@ def test_an_edge_is_there_only_where_two_nodes_share_a_row() -> None:
 
 
 @given(random_graphs(), st.randoms(use_true_random=False))
-@settings(derandomize=True, max_examples=60)
+@settings(derandomize=True, max_examples=examples(60))
 def test_the_order_of_declaration_and_data_does_not_matter(drawn: tuple, shuffler: random.Random) -> None:
     document, graph = drawn
     models = list(document.models.values())
@@ -49,7 +50,7 @@ def test_the_order_of_declaration_and_data_does_not_matter(drawn: tuple, shuffle
 
 
 @given(random_graphs(), st.data())
-@settings(derandomize=True, max_examples=100)
+@settings(derandomize=True, max_examples=examples(100))
 def test_walks_equal_walking_every_edge_again_and_again(drawn: tuple, data: st.DataObject) -> None:
     _, graph = drawn
     names = frozenset(data.draw(st.lists(st.sampled_from([node.name for node in graph.nodes]))))
@@ -59,7 +60,7 @@ def test_walks_equal_walking_every_edge_again_and_again(drawn: tuple, data: st.D
 
 
 @given(random_graphs())
-@settings(derandomize=True, max_examples=60)
+@settings(derandomize=True, max_examples=examples(60))
 def test_the_order_is_the_smallest_topological_order_by_name(drawn: tuple) -> None:
     _, graph = drawn
     placed: list[str] = []

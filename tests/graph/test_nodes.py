@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,7 +32,7 @@ def test_values_are_quoted_only_where_they_must_be(columns: list[str], values: l
 
 
 @given(models, pairs)
-@settings(derandomize=True, max_examples=300)
+@settings(derandomize=True, max_examples=examples(300))
 def test_a_name_gives_back_what_it_was_made_of(model: str, values: list[tuple[str, str]]) -> None:
     name = node_name(model, [column for column, _ in values], [value for _, value in values])
     assert (model, tuple(values)) == parse_node_name(name)
@@ -46,7 +47,7 @@ def test_a_pool_is_no_partition_whatever_values_hold() -> None:
 
 
 @given(models, pairs, pairs)
-@settings(derandomize=True, max_examples=200)
+@settings(derandomize=True, max_examples=examples(200))
 def test_different_partitions_have_different_names(
     model: str, one: list[tuple[str, str]], other: list[tuple[str, str]]
 ) -> None:
@@ -79,7 +80,7 @@ def test_a_name_that_cannot_be_read_has_a_caret_under_the_place(text: str, place
 
 
 @given(st.text(alphabet=st.sampled_from('ma[]="\\ ,1u'), max_size=12))
-@settings(derandomize=True, max_examples=300)
+@settings(derandomize=True, max_examples=examples(300))
 def test_any_text_is_read_or_refused_with_a_selection_error(text: str) -> None:
     try:
         model, values = parse_node_name(text)

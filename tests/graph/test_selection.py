@@ -4,6 +4,7 @@ import dataclasses
 from fnmatch import fnmatchcase
 
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -187,7 +188,7 @@ def test_without_an_expression_every_node_is_selected_and_exclusions_are_taken_a
 
 
 @given(random_graphs())
-@settings(derandomize=True, max_examples=60)
+@settings(derandomize=True, max_examples=examples(60))
 def test_the_name_of_a_node_selects_exactly_that_node(drawn: tuple[Manifest, Graph]) -> None:
     document, graph = drawn
     for node in graph.nodes:
@@ -242,7 +243,7 @@ def obvious_term(before: str, atom: str, after: str, graph: Graph, document: Man
 
 
 @given(random_graphs(), expressions)
-@settings(derandomize=True, max_examples=250)
+@settings(derandomize=True, max_examples=examples(250))
 def test_a_selection_equals_the_obvious_evaluation_on_sets(
     drawn: tuple[Manifest, Graph], expression: list[list[tuple[str, str, str]]]
 ) -> None:
@@ -270,7 +271,7 @@ def test_a_selection_equals_the_obvious_evaluation_on_sets(
 
 
 @given(st.text(alphabet=st.sampled_from('ab12+@,:[]="* \\tagse?'), max_size=14))
-@settings(derandomize=True, max_examples=400)
+@settings(derandomize=True, max_examples=examples(400))
 def test_any_text_is_read_or_refused_with_a_selection_error(text: str) -> None:
     try:
         tree = parse_selection(text)

@@ -74,6 +74,7 @@ def test_a_gate_that_has_days_enough_lets_good_challengers_through():
     assert accepted("recipe", 30, worse=0.96) > MOST
 
 
+@pytest.mark.slow
 def test_an_area_under_the_curve_that_is_no_larger_passes_in_one_of_twenty_gates_at_most():
     wrong = 0
     for trial in range(TRIALS // 2):
@@ -132,6 +133,7 @@ def test_nothing_is_said_of_one_cluster_and_no_doubt_is_left_where_nothing_varie
     assert constant.beyond(0.4) < 0.01
 
 
+@pytest.mark.slow
 def test_slices_that_are_worse_by_the_margin_are_called_harmed_in_one_of_twenty_gates_at_most():
     wrong = found = 0
     for trial in range(TRIALS // 2):

@@ -190,6 +190,7 @@ def test_a_file_is_loaded(tmp_path, monkeypatch):
     assert load_manifest(GOOD / "minimal.yaml").name == "minimal"
 
 
+@pytest.mark.slow
 def test_thousands_of_models_are_read(catalog):
     models = "".join(
         f"  m{i}:\n    dataset: days\n    target: {{column: sold, known_after: 1d}}\n    features: [price]\n"

@@ -347,6 +347,7 @@ def test_two_cycles_are_two_problems(problems_of):
     assert [len(p.message.split(" -> ")) for p in problems] == [3, 4]
 
 
+@pytest.mark.slow
 def test_a_cycle_of_thousands_is_shown_shortened(problems_of):
     models = "".join(
         f"  m{i}: {{dataset: shops, target: t, inputs: {{m{(i + 1) % 3000}: {{}}}}, estimator: Ridge}}\n"

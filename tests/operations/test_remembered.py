@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from oracle.trips import MANIFEST, trips
+from oracle.workbench import Bench
 from store.places import InterceptedObjects
 
 import retraining.store.log
@@ -45,8 +48,10 @@ def aged(bench):
         os.utime(path, (1.7e9, 1.7e9))
 
 
-@pytest.fixture(params=["folds", "time"])
-def released(bench, request):
+@pytest.fixture(scope="module", params=["folds", "time"])
+def first(request, tmp_path_factory):
+    """A folder with a manifest and its release; to be read only."""
+    bench = Bench(tmp_path_factory.mktemp(request.param))
     if request.param == "folds":
         bench.write(FOLDS, d=rows())
     else:
@@ -54,7 +59,13 @@ def released(bench, request):
         bench.write(MANIFEST, hours=hours, trips=frame)
     aged(bench)
     bench.run(AS_OF)
-    return bench
+    return bench.folder
+
+
+@pytest.fixture
+def released(first, tmp_path):
+    """A bench in a copy of it, to be written to."""
+    return Bench(Path(shutil.copytree(first, tmp_path / "released")))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 
 import pytest
+from effort import examples
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
@@ -208,7 +209,7 @@ class SignedMachine(Machine):
 
 
 SOME = settings(
-    max_examples=12,
+    max_examples=examples(12),
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
@@ -219,4 +220,4 @@ SOME = settings(
 TestMachine = Machine.TestCase
 TestMachine.settings = SOME
 TestSignedMachine = SignedMachine.TestCase
-TestSignedMachine.settings = settings(SOME, max_examples=4)
+TestSignedMachine.settings = settings(SOME, max_examples=examples(4))
