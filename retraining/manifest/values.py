@@ -312,6 +312,12 @@ class Rule:
         """True where a condition looks at what the champion was worth on blocks that came after it."""
         return any(isinstance(one, PerformanceCondition) for one in self.conditions)
 
+    @property
+    def measured_metrics(self) -> tuple[str, ...]:
+        """The metrics that conditions name, beside those of the model."""
+        named = (one.metric for one in self.conditions if isinstance(one, PerformanceCondition))
+        return tuple(dict.fromkeys(name for name in named if name is not None))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,11 +22,12 @@ from retraining.decide.recipes import Recipe, digest_of, recipe_from_json
 from retraining.decide.snapshots import NodeData
 from retraining.decide.wording import counted
 from retraining.decide.worth import Worth
+from retraining.errors import IntegrityError, NotFoundError
 from retraining.execution.study import Order
 from retraining.manifest.own import metric_facts
 from retraining.manifest.values import Json, Model, PerformanceCondition, TimeScheme
 from retraining.operations.observe import Observation
-from retraining.release.values import NodeState
+from retraining.release.values import BlobPointer, NodeState
 from retraining.store.documents import parse_document
 from retraining.store.log import Head, Store
 from retraining.store.packs import StoredRecord, read_blobs, read_documents
@@ -114,7 +115,9 @@ def stored_measures(
     champions = _champions(observation, head.nodes, store, asked)
     keys = _Keys(observation, head.nodes)
     found = {
-        node: _measures(observation, head.nodes[node], champion, keys, index)
+        node: _not_measurable(champion)
+        if isinstance(champion, str)
+        else _measures(observation, head.nodes[node], champion, keys, index)
         for node, champion in champions.items()
     }
     errors = unmeasured or {}
@@ -136,18 +139,23 @@ def measure_notes(measures: Mapping[str, NodeMeasures]) -> tuple[str, ...]:
 
 def _champions(
     observation: Observation, states: Mapping[str, NodeState], store: Store, nodes: Collection[str]
-) -> dict[str, _Champion]:
+) -> dict[str, _Champion | str]:
+    """The champions of some nodes, or why one cannot be measured."""
     pointers = {pointer: node for node in nodes if (pointer := states[node].document) is not None}
     documents = {pointers[pointer]: doc for pointer, doc in read_documents(store.objects, pointers)}
-    found = {}
+    found: dict[str, _Champion | str] = {}
     for node in nodes:
         document, state = documents[node], states[node]
         recipe, data = observation.recipes[node], observation.data[node]
         if state.parts is None or state.parts.recipe != recipe.digest():
-            recipe = recipe_from_json(document["recipe"])
-            tables = observation.tables({recipe.dataset: recorded_columns(document)})
-            if not recorded_columns(document) <= tables[recipe.dataset].columns.keys():
-                continue  # what it learnt from left the data
+            own, recipe = recipe, recipe_from_json(document["recipe"])
+            if (own.task, own.target.column) != (recipe.task, recipe.target.column):
+                found[node] = "it predicts another target than the model does now"
+                continue
+            columns = recorded_columns(document)
+            if not columns <= observation.tables({recipe.dataset: columns})[recipe.dataset].columns.keys():
+                found[node] = "columns that it reads have left the data"
+                continue
             data = observation.describe(recipe, tuple(document["data"]["classes"]))
         found[node] = _Champion(
             node=node,
@@ -173,6 +181,23 @@ def recorded_columns(document: Mapping[str, Any]) -> set[str]:
     columns = {*definition["features"], definition["target"]["column"]}
     columns |= {name for name in optional if name is not None}
     return columns | {own for item in definition["inputs"] for _, own in item["match"]}
+
+
+def _not_measurable(why: str) -> NodeMeasures:
+    nothing = Order(
+        metrics=(),
+        compared=None,
+        reference={},
+        judged=frozenset(),
+        since={},
+        missing=frozenset(),
+        bins=None,
+        bins_key="",
+        worth="",
+    )
+    return NodeMeasures(
+        order=nothing, loss="", column="", records={}, worth=None, through=None, due=False, error=why
+    )
 
 
 def _measures(
@@ -241,12 +266,7 @@ def _mapping(value: Json) -> Mapping[str, Any]:
 
 def _metrics(model: Model, loss: str) -> tuple[str, ...]:
     """All metrics that are measured: the model's, those of its conditions, and the one that stands for its loss."""
-    asked = [
-        one.metric
-        for one in model.retrain_when.conditions
-        if isinstance(one, PerformanceCondition) and one.metric is not None
-    ]
-    return tuple(dict.fromkeys([*model.metrics, *asked, loss]))
+    return tuple(dict.fromkeys([*model.metrics, *model.retrain_when.measured_metrics, loss]))
 
 
 def _compared(model: Model) -> str | None:
@@ -358,15 +378,17 @@ def read_measured(store: Store, node: str, found: NodeMeasures, *, profiles: boo
     ]
     documents: dict[int, Mapping[str, Any]] = {}
     predictions: dict[int, Profile] = {}
-    bodies = read_blobs(store.objects, [pointer for _, pointer in pointers])
+    bodies = _read(store, [pointer for _, pointer in pointers])
     for (part, pointer), body in zip(pointers, bodies, strict=True):
+        if body is None:
+            continue
         if pointer.role == "measure":
             documents[part] = parse_document(body, f"{pointer.pack} (measure at {pointer.offset})")
         else:
             predictions[part] = Profile.from_bytes(body)
     blocks = {part: MeasuredBlock.from_json(doc, predictions.get(part)) for part, doc in documents.items()}
     order = found.order
-    lost = [part for part, record in found.records.items() if record.metrics.get("lost")]
+    lost = [part for part in found.records if part not in blocks]
     return Measured(
         node=node,
         column=found.column,
@@ -377,3 +399,13 @@ def read_measured(store: Store, node: str, found: NodeMeasures, *, profiles: boo
         pending=found.pending,
         lost=tuple(sorted(lost)),
     )
+
+
+def _read(store: Store, pointers: Sequence[BlobPointer]) -> list[bytes | None]:
+    """What lies behind the pointers; None for what cannot be read: measures are told, and nothing hangs on them."""
+    try:
+        return [*read_blobs(store.objects, pointers)]
+    except (IntegrityError, NotFoundError):
+        if len(pointers) == 1:
+            return [None]
+        return [body for pointer in pointers for body in _read(store, [pointer])]

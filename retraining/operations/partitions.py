@@ -114,7 +114,8 @@ def check_classes(model: Model, classes: Classes) -> None:
     info = estimator_facts_of(model)
     if info.task != "classification":
         return
-    binary = [name for name in model.metrics if metric_facts(name, model.own_metrics).binary_only]
+    names = (*model.metrics, *model.retrain_when.measured_metrics)
+    binary = [name for name in names if metric_facts(name, model.own_metrics).binary_only]
     if binary and len(classes) > 2:
         raise DataError(
             f"model {model.name}: the metric {binary[0]} is for two classes, and the target "
