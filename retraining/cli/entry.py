@@ -20,7 +20,7 @@ import click
 from click.shell_completion import shell_complete
 
 from retraining.cli.group import root
-from retraining.cli.output import error_document, error_text, paint_for, write_json
+from retraining.cli.output import error_document, error_text, paint_for, say, write_json
 from retraining.errors import InputError, InterruptedRunError, RetrainingError
 
 __all__ = ["run_command", "run_process"]
@@ -103,8 +103,7 @@ def _tell(error: RetrainingError, arguments: Sequence[str]) -> int:
         if _wants_json(arguments):
             write_json(error_document(error))
         else:
-            sys.stderr.write(error_text(error, paint_for(sys.stderr)))
-            sys.stderr.flush()
+            say(error_text(error, paint_for(sys.stderr)).removesuffix("\n"))
     except BrokenPipeError:
         return _nobody_reads()
     return error.exit_code

@@ -14,7 +14,7 @@ from retraining.cli.options import (
     selection_options,
     store_option,
 )
-from retraining.cli.output import write_json, write_text
+from retraining.cli.output import write_exactly, write_json
 from retraining.cli.places import look
 from retraining.cli.verb import Verb
 
@@ -61,6 +61,6 @@ def command(
     if output == "json":
         write_json(as_json(graph, names))
     elif picture == "svg":
-        write_text(draw_nodes(session, names))
+        write_exactly(draw_nodes(session, names))
     else:
-        write_text(as_mermaid(graph, names) if picture == "mermaid" else as_text(graph, names))
+        write_exactly(as_mermaid(graph, names) if picture == "mermaid" else as_text(graph, names))

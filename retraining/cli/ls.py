@@ -14,7 +14,7 @@ from retraining.cli.options import (
     selection_options,
     store_option,
 )
-from retraining.cli.output import write_json, write_text
+from retraining.cli.output import write_exactly, write_json
 from retraining.cli.places import look
 from retraining.cli.verb import Verb
 
@@ -50,4 +50,4 @@ def command(
     if output == "json":
         write_json(describe_nodes(session, names))
     else:
-        write_text("".join(f"{name}\n" for name in names))
+        write_exactly("".join(f"{name}\n" for name in names))

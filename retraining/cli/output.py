@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,9 +14,19 @@ import click
 
 from retraining.errors import ManifestError, RetrainingError
 from retraining.manifest.values import Json
+from retraining.reporting.fitting import fitted
 from retraining.reporting.paint import Paint, Role, plain
 
-__all__ = ["error_document", "error_text", "paint_for", "write_json", "write_text"]
+__all__ = [
+    "columns",
+    "error_document",
+    "error_text",
+    "paint_for",
+    "say",
+    "write_exactly",
+    "write_json",
+    "write_text",
+]
 
 _STYLES: Mapping[Role, Mapping[str, str | bool]] = {
     "title": {"bold": True},
@@ -34,10 +45,26 @@ def paint_for(stream: IO[str]) -> Paint:
     return lambda role, text: click.style(text, **_STYLES[role])  # type: ignore[arg-type]
 
 
+def columns() -> int:
+    """How wide a line for people may be: as the terminal, or COLUMNS, else 80."""
+    return shutil.get_terminal_size((80, 24)).columns
+
+
 def write_text(text: str) -> None:
-    """Write a result for people to stdout."""
+    """Write a result for people to stdout, no line wider than its reader."""
+    write_exactly(fitted(text, columns()))
+
+
+def write_exactly(text: str) -> None:
+    """Write a result for programs to stdout."""
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """Write a line for people to stderr, no wider than its reader."""
+    sys.stderr.write(f"{fitted(text, columns())}\n")
+    sys.stderr.flush()
 
 
 def write_json(document: Mapping[str, Json]) -> None:
@@ -48,7 +75,7 @@ def write_json(document: Mapping[str, Json]) -> None:
 
 
 def error_text(error: RetrainingError, paint: Paint) -> str:
-    """An error for people: every problem with its place, or the message and the next step."""
+    """An error for people: every problem with its place, or the message and the next step; lines of any width."""
     if isinstance(error, ManifestError):
         count = len(error.problems)
         problems = "\n".join(str(problem) for problem in error.problems)

@@ -6,8 +6,7 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from retraining.cli.output import say
 from retraining.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def find_manifest(given: Path | None) -> Path:
         return given
     found = sorted(path for path in Path().iterdir() if path.suffix in _SUFFIXES and _is_manifest(path))
     if len(found) == 1:
-        click.echo(f"using {found[0]}", err=True)
+        say(f"using {found[0]}")
         return found[0]
     if found:
         raise InputError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +16,7 @@ from retraining.cli.options import (
     manifest_option,
     store_option,
 )
-from retraining.cli.output import write_json, write_text
+from retraining.cli.output import say, write_exactly, write_json
 from retraining.cli.places import find_manifest
 from retraining.cli.verb import Verb
 from retraining.errors import InputError
@@ -101,8 +100,8 @@ def command(
         write_json(summary.to_json())
         return
     if file is None:
-        write_text(summary.csv())
-    sys.stderr.write(f"{summary.text()}\n")
+        write_exactly(summary.csv())
+    say(summary.text())
 
 
 def _store_of(manifest: Path | None) -> str:

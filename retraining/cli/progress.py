@@ -5,11 +5,11 @@ The view says what the run tells it and decides nothing; with `--no-progress` no
 
 from __future__ import annotations
 
-import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
+from retraining.cli.output import columns, say
 from retraining.reporting.paint import Paint, plain, role_of_outcome
 from retraining.reporting.text import shorten
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Judged", "PlainLines", "Silence", "View", "judged_word"]
 
 _MOST_BECAUSE = 160
+#: Where a sentence begins that has a line of its own, below the outcome.
+_BELOW = "\n" + " " * len("00:00:00  ")
 
 
 class Judged(Protocol):
@@ -98,12 +100,14 @@ class Silence:
 
     def say(self, text: str) -> None:
         """Write the line."""
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+        say(text)
 
 
 class PlainLines(Silence):
-    """One line for each node that was judged and had something to be judged: time, node, outcome, because."""
+    """A line for each node that was judged and had something to be judged: time, node, outcome, because.
+
+    Where it would be wider than its reader the sentence begins a line of its own.
+    """
 
     def __init__(self, paint: Paint = plain) -> None:
         self._paint = paint
@@ -120,7 +124,9 @@ class PlainLines(Silence):
             return
         word = self._paint(role_of_outcome(result.outcome), judged_word(result.outcome).ljust(12))
         clock = time.strftime("%H:%M:%S")
-        self.say(f"{clock}  {word}  {result.node}  {shorten(result.because, _MOST_BECAUSE)}")
+        because = shorten(result.because, _MOST_BECAUSE)
+        wide = len(f"{clock}  {'':12}  {result.node}  {because}") > columns()
+        self.say(f"{clock}  {word}  {result.node}{_BELOW if wide else '  '}{because}")
 
 
 def judged_word(outcome: str) -> str:

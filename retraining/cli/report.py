@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from retraining.cli.options import format_option, manifest_and, manifest_option, store_option
-from retraining.cli.output import write_json, write_text
+from retraining.cli.output import write_exactly, write_json
 from retraining.cli.places import stored_at
 from retraining.cli.verb import Verb
 from retraining.errors import InputError
@@ -58,4 +58,4 @@ def command(
         raise InputError(
             f"{file} cannot be written: {error.strerror}", "name another file with -o"
         ) from error
-    write_text(f"{file}\n")
+    write_exactly(f"{file}\n")

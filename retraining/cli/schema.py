@@ -6,7 +6,7 @@ import json
 
 import click
 
-from retraining.cli.output import write_text
+from retraining.cli.output import write_exactly
 from retraining.cli.verb import Verb
 
 __all__ = ["command"]
@@ -25,4 +25,4 @@ def command() -> None:
     """
     from retraining.manifest import json_schema
 
-    write_text(json.dumps(json_schema(), indent=2) + "\n")
+    write_exactly(json.dumps(json_schema(), indent=2) + "\n")

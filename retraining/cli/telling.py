@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 
 import click
 
-from retraining.cli.output import error_document
+from retraining.cli.output import error_document, say
 from retraining.errors import RetrainingError
 from retraining.manifest.values import Json
 
@@ -49,7 +49,7 @@ def tell(target: str, document: Mapping[str, Json]) -> None:
     body = json.dumps({"format": 1, **document}, ensure_ascii=False).encode()
     failure = _post(target, body) if _is_url(target) else _start(shlex.split(target), body)
     if failure:
-        click.echo(f"warning: --on-outcome: {failure}; the run itself is not affected", err=True)
+        say(f"warning: --on-outcome: {failure}; the run itself is not affected")
 
 
 @contextmanager
