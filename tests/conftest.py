@@ -49,6 +49,12 @@ def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     return f"skipped, and RETRAINING_NO_SKIPS is set: {_told(report)}"
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sentences are told on one line each, so that a test can look for them."""
+    monkeypatch.setenv("COLUMNS", "100000")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test that was skipped failed, where nothing may be skipped."""

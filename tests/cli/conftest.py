@@ -38,12 +38,6 @@ class Answer:
 Type = Callable[..., Answer]
 
 
-@pytest.fixture(autouse=True)
-def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sentences are told on one line each, so that a test can look for them."""
-    monkeypatch.setenv("COLUMNS", "100000")
-
-
 @pytest.fixture
 def type_(capsys: pytest.CaptureFixture[str]) -> Type:
     """Runs a command in this process, as typed after `retrain`."""

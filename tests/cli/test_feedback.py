@@ -38,7 +38,7 @@ def test_added_labels_are_told_listed_shown_and_learnt_once(own_copy: Path, type
     told = type_("feedback", "show", "--key", "patient=1").out
     assert "revision 1, batch 1: progression 160 (was 151)\n   known 2024-05-01" in told
     assert " * revision 2, batch 2: progression none (was 160)" in told
-    assert "data: 5 new or changed blocks" in type_("plan").out
+    assert "data: 5 new or changed folds" in type_("plan").out
     assert type_("run", "--backend", "serial", "--format", "json").document["fits"]["made"] > 0
     record = type_("report", "--format", "json").document
     assert record["feedback_through"] == 2
