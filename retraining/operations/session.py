@@ -25,6 +25,7 @@ from retraining.learn.permitted import permitted
 from retraining.manifest import load_manifest
 from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.manifest.values import Manifest
+from retraining.operations.belonging import check_belongs
 from retraining.operations.code import check_callables, source_digests
 from retraining.operations.facts import node_facts
 from retraining.operations.files import DatasetFiles, find_dataset_files
@@ -225,6 +226,8 @@ def _begin(request: Request, now: dt.datetime) -> _Begun:
         store = None
     permissions = request.permissions or permitted()
     entry = store.newest_entry() if store is not None else None
+    if store is not None and entry is not None:
+        check_belongs(manifest, store, entry, url)
     return _Begun(
         manifest=manifest,
         as_of=micros(as_of),
