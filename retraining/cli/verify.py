@@ -11,6 +11,7 @@ from retraining.cli.options import format_option, manifest_argument, store_optio
 from retraining.cli.output import paint_for, write_json, write_text
 from retraining.cli.places import stored_at
 from retraining.cli.verb import Verb
+from retraining.manifest.values import Json
 
 __all__ = ["command"]
 
@@ -47,13 +48,15 @@ def command(manifest: Path | None, store: str | None, released: bool, sign: bool
     if sign and released:
         raise click.UsageError("--sign vouches for everything, so --released cannot stand beside it")
     stored = stored_at(store, manifest)
-    entry = None
+    signature = None
     if sign:
-        found, entry = verify_and_sign(stored, who=who_am_i())
+        found, signature = verify_and_sign(stored, who=who_am_i())
     else:
         found = verify(stored, everything=not released)
     if output == "json":
-        write_json({**found.to_json(), "signed_by": entry})
+        vouched: list[Json] = [one.to_json() for one in signature.entries] if signature else []
+        signed_by = signature.entry if signature else None
+        write_json({**found.to_json(), "signed_by": signed_by, "vouched": vouched})
     else:
-        write_text(soundness_text(found, entry, paint=paint_for(sys.stdout)))
+        write_text(soundness_text(found, signature, paint=paint_for(sys.stdout)))
     return found.exit_code

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, takewhile
 
 from retraining.graph.nodes import parse_node_name
 from retraining.manifest.values import Json
 from retraining.operations.stored import Stored
 from retraining.release.values import NodeState
-from retraining.reporting.history import ReleaseEntry
+from retraining.reporting.history import CommitEntry, ReleaseEntry
 from retraining.reporting.standing import NodeStanding, Standing
 from retraining.store.entries import RELEASING, LogEntry
 from retraining.store.log import Head, Store
 
-__all__ = ["release_entry", "releases", "status"]
+__all__ = ["commit_entry", "commits", "release_entry", "releases", "status"]
 
 
 def status(stored: Stored) -> Standing:
@@ -46,6 +46,53 @@ def releases(stored: Stored, limit: int | None) -> tuple[tuple[ReleaseEntry, ...
     oldest = (head.entry.oldest_release if head.entry is not None else None) or 1
     found = islice(_entries(stored.store), limit)
     return tuple(replace(one, kept=one.number >= oldest) for one in found), head.release or 0
+
+
+def commits(stored: Stored, newest: Sequence[ReleaseEntry], limit: int | None) -> tuple[CommitEntry, ...]:
+    """The log entries that made no release, newest first: as far back as the releases shown, at most `limit`.
+
+    `newest` are empty where all releases are shown.
+    """
+    oldest = min((one.entry for one in newest), default=0)
+    found = (commit_entry(entry) for entry in stored.store.entries() if entry.kind not in RELEASING)
+    return tuple(islice(takewhile(lambda one: one.entry > oldest, found), limit))
+
+
+def commit_entry(entry: LogEntry) -> CommitEntry:
+    """What a log entry did that made no release, as it tells it itself."""
+    why = entry.why
+    names = next((_texts(why[word]) for word in ("pinned", "unpinned", "nothing changed") if word in why), ())
+    count = why.get("count")
+    return CommitEntry(
+        entry=entry.sequence,
+        kind=entry.kind,
+        time=entry.time,
+        who=entry.who,
+        run=entry.run,
+        what=_done(why),
+        because=str(why.get("because") or ""),
+        nodes=names,
+        changed=count if isinstance(count, int) else len(names),
+        timezone=_timezone(entry.manifest),
+    )
+
+
+def _done(why: Mapping[str, Json]) -> str:
+    """What a log entry says of itself, in words."""
+    for word in ("pinned", "unpinned"):
+        if word in why:
+            return word
+    if "nothing changed" in why:
+        return "due, nothing changed"
+    if isinstance(why.get("signed"), int):
+        return f"vouched for entries up to {why['signed']}"
+    deleted, condemned = why.get("deleted"), why.get("condemned")
+    if isinstance(deleted, dict) and isinstance(condemned, dict):
+        return f"gc: {condemned.get('objects', 0)} to go, {deleted.get('objects', 0)} deleted"
+    outcomes = why.get("outcomes")
+    if isinstance(outcomes, dict):
+        return ", ".join(f"{number} {word}" for word, number in sorted(outcomes.items()))
+    return "noted"
 
 
 def _release_entry(store: Store, head: Head) -> ReleaseEntry | None:
@@ -88,6 +135,7 @@ def release_entry(entry: LogEntry) -> ReleaseEntry:
         nodes=nodes,
         pruned=pruned if isinstance(pruned, int) else 0,
         changed=changed if isinstance(changed, int) else len(nodes),
+        entry=entry.sequence,
     )
 
 

@@ -6,13 +6,14 @@ import datetime as dt
 import os
 
 from retraining.errors import InputError
+from retraining.operations.status import commit_entry
 from retraining.operations.stored import Stored
 from retraining.release.update import Update
-from retraining.reporting.soundness import Finding, Soundness
+from retraining.reporting.soundness import Finding, Signature, Soundness, Vouched
 from retraining.store import verification
 from retraining.store.commits import Housekeeping
 from retraining.store.documents import digest_of
-from retraining.store.entries import entry_key
+from retraining.store.entries import RELEASING, LogEntry, entry_key
 from retraining.store.feedback import batch_key, newest_batch
 from retraining.store.results import merge_results
 from retraining.store.runs import new_run_id
@@ -27,10 +28,10 @@ def verify(stored: Stored, *, everything: bool) -> Soundness:
     return _soundness(stored, verification.verify(stored.store, everything=everything), everything)
 
 
-def verify_and_sign(stored: Stored, *, who: str) -> tuple[Soundness, int | None]:
-    """What is wrong in a store that need not be signed, and the log entry that signs it if nothing is.
+def verify_and_sign(stored: Stored, *, who: str) -> tuple[Soundness, Signature | None]:
+    """What is wrong in a store that need not be signed, and the signature on it if nothing is.
 
-    The entry vouches for all older ones by their digests, whoever signed them or nobody. InputError
+    Its log entry vouches for all older ones by their digests, whoever signed them or nobody. InputError
     where there is no key to sign with, ReleaseConflictError where a run commits at the same time.
     """
     if not stored.store.keys:
@@ -47,8 +48,10 @@ def verify_and_sign(stored: Stored, *, who: str) -> tuple[Soundness, int | None]
     run = new_run_id(int(now.timestamp() * 1000), os.urandom(4))
     # finished fits that only unsigned segments or packs tell of are vouched for too
     merged = merge_results(store.objects, run, head.entry.results)
+    entries = [_vouched(entry) for entry in store.entries()]
+    batches = newest_batch(store)
     keys = [entry_key(number) for number in range(1, head.sequence + 1)]
-    keys += [batch_key(number) for number in range(1, newest_batch(store) + 1)]
+    keys += [batch_key(number) for number in range(1, batches + 1)]
     digests = {key: digest_of(store.objects.get(key)) for key in keys}
     after = store.commit(
         Update(),
@@ -67,7 +70,12 @@ def verify_and_sign(stored: Stored, *, who: str) -> tuple[Soundness, int | None]
             vouched=store.write_index(run, "vouched", write_vouched(digests)),
         ),
     )
-    return found, after.sequence
+    return found, Signature(entry=after.sequence, entries=tuple(entries), batches=batches)
+
+
+def _vouched(entry: LogEntry) -> Vouched:
+    told = f"release {entry.release}" if entry.kind in RELEASING else commit_entry(entry).what
+    return Vouched(entry=entry.sequence, time=entry.time, who=entry.who, what=told, signed=entry.signed)
 
 
 def _soundness(stored: Stored, found: verification.Verification, everything: bool) -> Soundness:

@@ -76,10 +76,40 @@ class Soundness:
         }
 
 
-def soundness_text(found: Soundness, signed_by: int | None = None, *, paint: Paint = plain) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vouched:
+    """A log entry that a signature vouches for; `signed` says whether it had one of its own."""
+
+    entry: int
+    time: str
+    who: str
+    what: str
+    signed: bool
+
+    def to_json(self) -> dict[str, Json]:
+        """The entry as a document."""
+        return {
+            "entry": self.entry,
+            "time": self.time,
+            "who": self.who,
+            "what": self.what,
+            "signed": self.signed,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """The log entry that was made to vouch for others, newest first, and for so many batches of late labels."""
+
+    entry: int
+    entries: tuple[Vouched, ...]
+    batches: int = 0
+
+
+def soundness_text(found: Soundness, signature: Signature | None = None, *, paint: Paint = plain) -> str:
     """The check for people: each object that is damaged or missing, what needs it, what helps.
 
-    `signed_by` is the number of the log entry that was made to vouch for all of it, None for none.
+    `signature` was made to vouch for all of it, None for none.
     """
     lines = []
     for finding in found.findings[:_SHOWN]:
@@ -102,9 +132,25 @@ def soundness_text(found: Soundness, signed_by: int | None = None, *, paint: Pai
         lines.append(paint("bad", f"{plural(keys, 'object')} missing or damaged"))
     else:
         lines.append(paint("good", "everything is as its record says"))
-    if signed_by is not None:
-        lines.append(f"signed: log entry {signed_by} vouches for all entries before it")
+    if signature is not None:
+        lines += _signed(signature)
     return "\n".join(lines) + "\n"
+
+
+def _signed(signature: Signature) -> list[str]:
+    """What a signature vouches for: every entry that it makes trusted, the newest ones named."""
+    batches = (
+        f", and for {plural(signature.batches, 'batch', 'batches')} of late labels"
+        if signature.batches
+        else ""
+    )
+    lines = [f"signed: log entry {signature.entry} vouches for all entries before it{batches}:"]
+    for one in signature.entries[:_SHOWN]:
+        mark = "" if one.signed else ", was not signed"
+        lines.append(f"  {one.entry}  {one.what}, {one.time[:10]} by {one.who}{mark}")
+    if len(signature.entries) > _SHOWN:
+        lines.append(f"  and {len(signature.entries) - _SHOWN:,} older: --format json has all")
+    return lines
 
 
 def _needed(finding: Finding) -> str:

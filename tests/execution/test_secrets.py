@@ -162,7 +162,13 @@ def test_an_existing_store_is_signed_by_one_entry_that_vouches_for_the_rest(benc
     assert run_command(["status", "--store", "store"]) == 3
     capsys.readouterr()
     assert run_command(["verify", "--store", "store", "--sign"]) == 0
-    assert "log entry 3 vouches" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "log entry 3 vouches" in told
+    assert [line.split(",")[0].split("  ")[1:] for line in told.splitlines()[-2:]] == [
+        ["2", "release 2"],
+        ["1", "release 1"],
+    ]
+    assert told.count("was not signed") == 2
     for verb in (["status"], ["releases"], ["verify"]):
         assert run_command([*verb, "--store", "store"]) == 0
     store = bench.store()

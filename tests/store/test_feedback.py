@@ -145,8 +145,8 @@ def test_an_entry_may_vouch_for_batches_that_were_not_signed(tmp_path, monkeypat
     keyed = open_store(str(tmp_path))
     with pytest.raises(SignatureError):
         read_batch(keyed, 1)
-    found, entry = verify_and_sign(Stored(url=str(tmp_path), store=keyed, manifest=None), who="ann@host")
-    assert (found.findings, entry) == ((), 2)
+    found, made = verify_and_sign(Stored(url=str(tmp_path), store=keyed, manifest=None), who="ann@host")
+    assert (found.findings, made.entry, made.batches) == ((), 2, 1)
     again = open_store(str(tmp_path))
     assert not read_batch(again, 1).signed
     assert add(again, "b") == 2
