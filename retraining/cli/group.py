@@ -19,6 +19,40 @@ _SECTIONS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+#: What other tools, and people, call a verb.
+_OTHER_WORDS: Mapping[str, str] = {
+    "apply": "run",
+    "approve": "promote",
+    "build": "run",
+    "check": "validate",
+    "clean": "gc",
+    "compare": "diff",
+    "create": "init",
+    "dag": "graph",
+    "execute": "run",
+    "fit": "run",
+    "freeze": "pin",
+    "history": "releases",
+    "lint": "validate",
+    "list": "ls",
+    "log": "releases",
+    "new": "init",
+    "override": "promote",
+    "preview": "plan",
+    "release": "promote",
+    "retrain": "run",
+    "revert": "rollback",
+    "score": "predict",
+    "show": "explain",
+    "sign": "verify",
+    "start": "run",
+    "train": "run",
+    "unfreeze": "unpin",
+    "undo": "rollback",
+    "why": "explain",
+}
+
+
 class Verbs(click.Group):
     """A group that imports a verb's module when the verb is used."""
 
@@ -41,7 +75,8 @@ class Verbs(click.Group):
         name = args[0]
         if name.startswith("-") or self.get_command(ctx, name) is not None:
             return super().resolve_command(ctx, args)
-        near = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
+        meant = [_OTHER_WORDS[name]] if name in _OTHER_WORDS else []
+        near = meant or difflib.get_close_matches(name, self.list_commands(ctx), n=1)
         hint = f"did you mean `{near[0]}`?" if near else "`retrain --help` lists the verbs"
         raise click.UsageError(f"there is no verb {name!r}: {hint}", ctx)
 

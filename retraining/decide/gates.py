@@ -95,6 +95,8 @@ def _is_are(count: int) -> str:
 def _why_unmeasured(evidence: GateEvidence, metric: str) -> str:
     if evidence.measurable(metric):
         return "predictions of the challenger are outside its domain"
+    if math.isinf(evidence.challenger[metric]) and math.isinf(evidence.dummy.get(metric, math.nan)):
+        return "it overflows, since labels are too large to be squared or added up"
     return "its rows lack what the metric needs (of one class, or too few)"
 
 

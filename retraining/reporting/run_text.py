@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from retraining.reporting.grouping import by_cause, list_nodes, wrapped
 from retraining.reporting.outcomes import order_of_outcome, tally
 from retraining.reporting.paint import Paint, plain, role_of_outcome
+from retraining.reporting.remedies import next_step
 from retraining.reporting.text import format_duration, plural
 
 __all__ = ["last_line", "outcome_text", "release_line"]
@@ -78,6 +79,8 @@ def _section(word: str, pairs: Sequence[tuple[str, str]], paint: Paint) -> list[
         lines += [" " * _INDENT + paint("name", line) for line in more]
         for line in cause.splitlines() or [""]:
             lines += wrapped(line, " " * _INDENT, " " * (_INDENT + 2))
+        step = next_step(word, cause)
+        lines += wrapped(f"next: {step}", " " * _INDENT, " " * (_INDENT + 2)) if step else []
     rest = sum(len(nodes) for _, nodes in causes[_MOST_CAUSES:])
     if rest:
         lines.append(f"  {word.ljust(12)} {plural(rest, 'more node')} for other reasons; see the report")

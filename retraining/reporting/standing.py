@@ -13,10 +13,12 @@ from retraining.release.values import Pin
 from retraining.reporting.grouping import by_cause, list_nodes, wrapped
 from retraining.reporting.outcomes import describe_outcome, tally
 from retraining.reporting.paint import Paint, plain, role_of_outcome
+from retraining.reporting.remedies import next_step
 from retraining.reporting.text import format_day, format_moment, plural
 
 __all__ = ["NodeStanding", "Standing", "standing_text"]
 
+_WIDTH = 80
 _MOST_NODES = 60
 _MOST_CAUSES = 12
 
@@ -180,12 +182,19 @@ def _table(rows: Sequence[_Cells], standing: Standing, paint: Paint) -> list[str
     timeless = not any(node.trained_through for node in standing.nodes)
     columns = [place for place in range(len(_TITLES)) if not (timeless and place == 2)]
     widths = {place: max(len(row[place]) for row in [_TITLES, *rows]) for place in columns}
+    rest = sum(widths[place] + 2 for place in columns[1:])
+    # a name that leaves no room has a line of its own
+    widths[0] = min(widths[0], max(_WIDTH - rest, len(_TITLES[0])))
     lines = [paint("quiet", "  ".join(_TITLES[place].ljust(widths[place]) for place in columns).rstrip())]
     for row in rows:
-        cells = [row[place].ljust(widths[place]) for place in columns]
-        cells[0] = paint("name", cells[0])
+        above: list[str] = []
+        name = row[0]
+        if len(name) > widths[0]:
+            above, name = wrapped(name, "", "  "), ""
+        cells = [row[place].ljust(widths[place]) for place in columns[1:]]
         cells[-1] = paint(role_of_outcome(row[-1].split(" ")[0]), cells[-1].rstrip())
-        lines.append("  ".join(cells))
+        lines += [paint("name", line) for line in above]
+        lines.append("  ".join([paint("name", name.ljust(widths[0])), *cells]))
     return lines
 
 
@@ -201,6 +210,8 @@ def _attention(standing: Standing, paint: Paint) -> list[str]:
             )
             lines.append(f"  {paint(role_of_outcome(word), word)} since {since}: {list_nodes(names)}")
             lines += wrapped(because, "    ", "      ")
+            step = next_step(word, because)
+            lines += wrapped(f"next: {step}", "    ", "      ") if step else []
         rest = sum(len(names) for _, names in causes[_MOST_CAUSES:])
         if rest:
             lines.append(f"  {word}: {plural(rest, 'more node')} for other reasons; --format json lists them")

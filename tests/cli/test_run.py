@@ -80,7 +80,10 @@ def test_a_rejected_challenger_is_handled_unless_it_should_fail(own_copy: Path, 
 
 
 def test_a_failure_ends_with_1_and_its_error_is_told_once(own_copy: Path, type_: Type) -> None:
-    _changed("estimator: {type: Ridge}\n\n", "estimator: {type: Ridge, parameters: {solver: svd, positive: true}}\n\n")
+    _changed(
+        "estimator: {type: Ridge}\n\n",
+        "estimator: {type: Ridge, parameters: {solver: svd, positive: true}}\n\n",
+    )
     answer = type_("run", "--backend", "serial")
     assert answer.code == 1
     assert "failed" in answer.out

@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
+import pytest
 
 from tests.cli.conftest import Type
 
@@ -163,6 +164,25 @@ def test_releases_are_listed_newest_first(own_copy: Path, type_: Type) -> None:
     assert numbers == sorted(numbers, reverse=True)
     assert found["releases"][-1]["reasons"] == ["new"]
     assert type_("releases", "--limit", "1").out.splitlines()[1].startswith(str(numbers[0]))
+
+
+def test_what_made_no_release_is_listed_where_it_is_asked_for(own_copy: Path, type_: Type) -> None:
+    type_("pin", "progression", "--because", "audited")
+    type_("unpin", "progression")
+    document = type_("releases", "--all", "--format", "json").document
+    assert [one["what"] for one in document["commits"]][:2] == ["unpinned", "pinned"]
+    assert document["commits"][1]["because"] == "audited"
+    assert document["releases"][0]["entry"] < document["commits"][1]["entry"]
+    told = type_("releases", "--all").out
+    assert told.index("unpinned") < told.index("because: audited") < told.index("3 promoted")
+    assert "pinned" not in type_("releases").out
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("approve", "promote"), ("sattus", "status"), ("undo", "rollback")]
+)
+def test_a_verb_of_another_name_is_told_ours(type_: Type, typed: str, meant: str) -> None:
+    assert f"did you mean `{meant}`?" in type_(typed).err
 
 
 def test_report_writes_a_page_and_prints_its_path(own_copy: Path, type_: Type) -> None:

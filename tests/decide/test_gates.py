@@ -145,6 +145,11 @@ def test_a_metric_that_only_the_challenger_has_no_value_of_rejects_where_it_coun
     assert (found.word, "outside its domain" in found.because) == ("rejected", True)
 
 
+def test_labels_that_are_too_large_are_told_from_rows_that_lack_a_class():
+    found = judge(evidence(challenger=math.inf, dummy=math.inf, diff=difference()), GateRules(), LOSS)
+    assert (found.word, "too large to be squared" in found.because) == ("insufficient", True)
+
+
 def test_a_missed_limit_rejects_though_another_cannot_be_measured():
     rules = replace(LIMITED, limits=(*LIMITED.limits, Limit(metric="mean_squared_error", max=1.0)))
     assert judge(measured(other=math.nan, guess=math.nan), rules, LOSS).word == "rejected"

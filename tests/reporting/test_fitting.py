@@ -32,4 +32,7 @@ def test_a_line_goes_on_below_itself():
 def test_colours_take_no_room():
     painted = "\x1b[31mbad\x1b[0m news \x1b[1mhere\x1b[0m"
     assert fitted(painted, 13) == painted
-    assert [re.sub("\x1b.*?m", "", line) for line in fitted(painted, 12).split("\n")] == ["bad news", "  here"]
+    assert [re.sub("\x1b.*?m", "", line) for line in fitted(painted, 12).split("\n")] == [
+        "bad news",
+        "  here",
+    ]

@@ -56,6 +56,25 @@ def test_a_release_is_said_to_change_stay_or_be_missing() -> None:
     assert release_line(4, 4) == "release 4 stays"
 
 
+def test_a_name_that_leaves_no_room_has_a_line_of_its_own() -> None:
+    name = "a_model_of_quite_a_long_name[region=somewhere far away]"
+    lines = standing_text(standing(node(name), node("b"))).splitlines()
+    at = lines.index(name)
+    assert lines[at + 1].strip().startswith("abc")
+    assert max(map(len, lines)) <= 80
+    assert lines[at + 2].startswith("b  ")
+    assert lines[at + 2].index("abc") == lines[at + 1].index("abc")
+
+
+def test_what_failed_says_what_to_do() -> None:
+    told = outcome_text(
+        {"a": ("failed", "Ridge failed (infinite values in x): ValueError"), "b": ("rejected", "r")}, {}
+    )
+    assert "next: make these values finite or missing in the data" in " ".join(told.split())
+    assert told.count("next:") == 1
+    assert "next: `retrain explain NODE`" in standing_text(standing(node("a", "failed", "it broke")))
+
+
 def test_the_last_line_counts_outcomes_in_reading_order() -> None:
     line = last_line({"failed": 1, "promoted": 2, "rejected": 3}, 10, 4, 3.25)
     assert line == "6 nodes: 2 promoted, 3 rejected, 1 failed; 10 fits made, 4 reused; 3.2 s"
