@@ -244,7 +244,7 @@ def _decide(
         reasons.append(Reason(kind="forced", text="--force"))
     policies = edge_policies(node, graph, facts.recipe)
     felt = [name for name in changing if policies[name] == "retrain" or not released]
-    work = forced or change.any or (attempt is not None and attempt.outcome == "failed")
+    work = forced or change.any or (attempt is not None and attempt.outcome in ("failed", "cancelled"))
     if not released and attempt is None:
         work = True
     if reasons and work:

@@ -23,6 +23,7 @@ from retraining.operations.documents import (
     write_documents,
 )
 from retraining.operations.recording import record_columns
+from retraining.release.orphans import withdrawn
 from retraining.release.recorded import recorded_of
 from retraining.release.update import Update
 from retraining.release.values import Attempt, BlobPointer, NodeState
@@ -113,7 +114,7 @@ def conclude(
     return Conclusion(
         update=Update(
             set=rows,
-            attempts=attempts,
+            attempts={**attempts, **withdrawn(states, {node.name for node in graph.nodes})},
             orphaned=gone,
             returned=back,
             cursors=consumed_cursors(results, outcomes),

@@ -8,6 +8,7 @@ from retraining.operations.outcome import RunOutcome
 from retraining.operations.people import named_briefly, word_of
 from retraining.operations.record import exit_code_of
 from retraining.operations.session import Quiet, Session
+from retraining.release.orphans import withdrawn
 from retraining.release.update import Update
 from retraining.store.entries import Head
 
@@ -40,16 +41,20 @@ def settle_idle(session: Session | Quiet, started: float) -> RunOutcome:
 
 
 def _consume(session: Session | Quiet) -> Head:
-    """The head after what was due in vain was remembered as answered; the one before where nothing was."""
+    """The head after what was due in vain was remembered as answered, and what its node left was withdrawn."""
     consumed = session.plan.consumed
-    if not consumed or session.store is None:
+    planned = {decision.node for decision in session.plan.decisions}
+    # a plan that was remembered saw the same nodes go
+    gone = withdrawn(session.head.nodes, planned) if isinstance(session, Session) else {}
+    if not (consumed or gone) or session.store is None:
         return session.head
+    named = consumed or gone
     return word_of(None).commit(
         session.store,
-        Update(cursors=consumed),
+        Update(cursors=consumed, attempts=gone),
         (),
         kind="state",
-        why={"nothing changed": named_briefly(consumed), "count": len(consumed)},
+        why={"nothing changed": named_briefly(named), "count": len(named)},
         manifest=manifest_of(session),
         start=session.head,
     )

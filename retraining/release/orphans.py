@@ -1,12 +1,36 @@
-"""Which nodes that left the manifest or the data can be forgotten: those that nothing served still reads. Pure."""
+"""What becomes of nodes that left the manifest or the data, and which of them can be forgotten. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
-from retraining.release.values import NodeState
+from retraining.release.values import Attempt, NodeState
 
-__all__ = ["prunable"]
+__all__ = ["prunable", "withdrawn"]
+
+_OPEN = ("pending", "waiting")
+
+
+def withdrawn(nodes: Mapping[str, NodeState], planned: Collection[str]) -> dict[str, Attempt]:
+    """What becomes of challengers that could still be released, where their nodes left the manifest or the data.
+
+    Nobody can approve them, and nobody waits for them any more. A node that comes back is tried anew.
+    """
+    return {
+        name: replace(
+            state.attempt,
+            outcome="cancelled",
+            because="its node left the manifest or the data before it was released",
+            fingerprint="",
+            parts=state.parts or state.attempt.parts,
+            artifact=None,
+            since="",
+            waits_for=(),
+        )
+        for name, state in nodes.items()
+        if state.attempt is not None and state.attempt.outcome in _OPEN and name not in planned
+    }
 
 
 def prunable(

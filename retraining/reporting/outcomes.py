@@ -24,7 +24,9 @@ class Outcome:
 OUTCOMES: tuple[Outcome, ...] = (
     Outcome(word="promoted", meaning="the new version is in the release"),
     Outcome(word="kept", meaning="nothing due or nothing changed; the champion stays"),
-    Outcome(word="cancelled", meaning="the run stopped before it was done", attention=True),
+    Outcome(
+        word="cancelled", meaning="the run stopped, or its node left, before it was done", attention=True
+    ),
     Outcome(word="waiting", meaning="won, but its set is not yet consistent", attention=True),
     Outcome(word="pending", meaning="waits for a person's approval", attention=True),
     Outcome(word="insufficient", meaning="too little data to judge; the champion stays", attention=True),

@@ -63,6 +63,29 @@ def test_a_first_version_waits_as_well_unless_the_manifest_lets_it_out(
         assert run(type_) == {"up": "pending", "down": "pending"}
 
 
+@pytest.mark.parametrize("more", [(), ("--force", "up")])
+def test_what_is_pending_is_withdrawn_where_its_node_leaves_and_tried_anew_where_it_comes_back(
+    chain: Path, type_: Type, more: tuple[str, ...]
+) -> None:
+    text = Path("chain.yaml").read_text()
+    third = "  third: {dataset: rows, target: y, features: [x], gate: {approve: manual}, estimator: Ridge}\n"
+    Path("chain.yaml").write_text(text + third)
+    assert run(type_)["third"] == "pending"
+    Path("chain.yaml").write_text(text)
+    run(type_, *more)
+    left = status(type_)["nodes"]["third"]["last_attempt"]
+    assert (left["outcome"], left["because"]) == (
+        "cancelled",
+        "its node left the manifest or the data before it was released",
+    )
+    sequence = status(type_)["sequence"]
+    run(type_)
+    assert status(type_)["sequence"] == sequence
+    Path("chain.yaml").write_text(text + third)
+    assert run(type_)["third"] == "pending"
+    assert type_("promote", "third", "--because", "fine").code == 0
+
+
 @pytest.mark.usefixtures("manual")
 def test_approval_releases_the_set_without_the_data_and_without_a_fit(chain: Path, type_: Type) -> None:
     improve()
