@@ -326,6 +326,7 @@ def _pair(node: str, part: Part) -> PairView:
         period=_period(part.part("holdout")),
         run=part.text("run"),
         time=part.text("time"),
+        together=part.part("pool").count("nodes") or 0,
     )
 
 

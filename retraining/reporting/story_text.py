@@ -225,10 +225,9 @@ def _pairs(pairs: Sequence[PairView]) -> list[str]:
         )
         lines += wrapped(what, "  ", "    ")
         if pair.before is not None and pair.after is not None:
-            numbers = (
-                f"{pair.metric} {format_number(pair.before)} before, {format_number(pair.after)} with them"
-            )
-            lines.append(f"    {numbers}")
+            own = "by itself: " if pair.together else ""
+            numbers = f"{format_number(pair.before)} before, {format_number(pair.after)} with them"
+            lines.append(f"    {own}{pair.metric} {numbers}")
         if pair.difference is not None:
             lines.append(f"    difference in loss {_interval(pair.difference)}")
     return lines

@@ -165,8 +165,9 @@ class EdgeView:
 class PairView:
     """A champion with other upstream columns than it learnt from: whether it bears them, and the numbers.
 
-    `upstreams` hand down another column, since `new` have new versions. Of a check that an earlier run made `run`
-    and `time` are known.
+    `upstreams` hand down another column, since `new` have new versions. `together` counts the nodes of the model that
+    were checked as one, 0 for none: the numbers are the node's own. Of a check that an earlier run made `run` and
+    `time` are known.
     """
 
     node: str
@@ -181,6 +182,7 @@ class PairView:
     period: Period
     run: str = ""
     time: str = ""
+    together: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,6 +84,7 @@ BEYOND_A_SCHEMA = {
     "unknown parameter",
     "union with a stranger",
     "unknown upstream",
+    "value of a parameter",
     "window by folds",
 }
 
