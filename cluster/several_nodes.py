@@ -152,7 +152,6 @@ def environment(folder: Path) -> dict[str, str]:
         "RAY_health_check_period_ms": "1000",
         "RAY_health_check_timeout_ms": "2000",
         "RAY_health_check_failure_threshold": "3",
-        "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
     }
     return {**{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}, **own}
 
@@ -183,11 +182,20 @@ def marked(folder: Path) -> list[int]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(MARK) == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
+            if is_marked(process, folder) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process.pid)
-        except psutil.Error:
+        except (psutil.Error, OSError):
             continue
     return [pid for pid in found if pid != os.getpid()]
+
+
+def is_marked(process: Any, folder: Path) -> bool:
+    """Whether a process has the mark in its environment."""
+    place = Path("/proc") / str(process.pid) / "environ"
+    if not place.exists():
+        return bool(process.environ().get(MARK) == str(folder))
+    # a process that gives itself a name writes it over the first variables
+    return f"{MARK}={folder}\0".encode() in place.read_bytes()
 
 
 def below(pid: int) -> list[int]:

@@ -71,6 +71,21 @@ def nodes_here(folder: Path, *, nodes: int, cpus: int = 1) -> Iterator[NodesHere
         yield NodesHere(folder, dict(re.findall(r"^export (\w+)=(.+)$", said, re.MULTILINE)))
     finally:
         several_nodes("stop", str(folder))
+        assert not processes_of(folder)
+
+
+def processes_of(folder: Path) -> list[str]:
+    """What still runs of a cluster: its processes carry its folder in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"RETRAINING_SEVERAL_NODES={folder}".encode() in (process / "environ").read_bytes().split(
+                b"\0"
+            ):
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
 
 
 @contextmanager

@@ -140,7 +140,7 @@ class RayBackend:
         """Ends the embedded session, or leaves the cluster."""
         if self._cluster is not None:
             self._cluster.close()
-        self._session.close()
+        self._session.close(lost=self._cluster is not None and self._cluster.head_lost)
 
     # -- data ---------------------------------------------------------------------------------------
 

@@ -25,8 +25,8 @@ __all__ = ["Cluster"]
 LOOK_SECONDS = 2.0
 #: How long a raylet may take to accept a connection.
 KNOCK_SECONDS = 3.0
-#: How long the head may be silent.
-HEAD_SECONDS = 10.0
+#: How long the head may be silent: one that keeps its state elsewhere comes back, and Ray ends this process after 60 s.
+HEAD_SECONDS = 30.0
 
 
 class Cluster:
@@ -52,6 +52,8 @@ class Cluster:
         self._lost: list[Node] = []  # since the last look
         self._places: dict[str, tuple[str, int]] = {}
         self._next_look = 0.0
+        self.head_lost = False
+        self._head = ("", 0)
         self._head_seen = 0.0
 
     def begin(self, stop_asked: Callable[[], bool]) -> None:
@@ -59,6 +61,10 @@ class Cluster:
 
         Raises `ClusterError` where a node cannot take work, or no node can run a fit of some model.
         """
+        import ray
+
+        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+        self._head, self._head_seen = (host.strip("[]"), int(port)), time.monotonic()
         for node in self._census.all_of(self._new_nodes(), stop_asked):
             self._slots.admit(node)
         more = 0 if self._slots.most is None else max(0, self._slots.most - self._cpus())
@@ -70,7 +76,7 @@ class Cluster:
     def look(self) -> Sequence[Node]:
         """The nodes that were lost since the last look; those that joined take work once they were visited."""
         self._admit_visited()
-        if time.monotonic() >= self._next_look:
+        if time.monotonic() >= self._next_look and self._head_answers():
             self._next_look = time.monotonic() + LOOK_SECONDS
             for node in self._new_nodes():
                 self._census.begin(node)
@@ -85,7 +91,8 @@ class Cluster:
         known = self._slots.nodes.get(node)
         if known is None:
             return False
-        listed = any(one.id == node for one in living_nodes())
+        # a head that does not answer is not asked: that would take until it does
+        listed = not self._head_answers() or any(one.id == node for one in living_nodes())
         if listed and _answers(*self._places[node]):
             return True
         self._lose(known)
@@ -93,24 +100,27 @@ class Cluster:
 
     def check(self) -> None:
         """Raises `ClusterError` where the head does not answer: Ray would end this process a minute later."""
-        import ray
-
-        now = time.monotonic()
-        if now < self._head_seen + LOOK_SECONDS:
+        if time.monotonic() < self._head_seen + LOOK_SECONDS or self._head_answers():
             return
-        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-        if _answers(host, int(port)):
-            self._head_seen = time.monotonic()
-        elif now > self._head_seen + HEAD_SECONDS:
+        if time.monotonic() > self._head_seen + HEAD_SECONDS:
+            self.head_lost = True
             raise ClusterError(
-                f"the cluster's head {host}:{port} was lost",
+                f"the cluster's head {self._head[0]} was lost",
                 "run the same command again when the cluster is back: it continues with what is missing",
             )
 
     def close(self) -> None:
         """Asks for no nodes any more, and leaves nothing in the store."""
-        self._scaling.close()
+        if not self.head_lost:
+            self._scaling.close()
         self._census.close()
+
+    def _head_answers(self) -> bool:
+        """Whether the head accepts connections; what is asked of one that does not hangs."""
+        answers = _answers(*self._head)
+        if answers:
+            self._head_seen = time.monotonic()
+        return answers
 
     # -- joining and leaving ----------------------------------------------------------------------
 

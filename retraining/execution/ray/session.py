@@ -127,10 +127,13 @@ class RaySession:
         """The nodes that are there."""
         return living_nodes()
 
-    def close(self) -> None:
-        """Ends the embedded session, or leaves the cluster; what is still starting ends when it has started."""
+    def close(self, *, lost: bool = False) -> None:
+        """Ends the embedded session, or leaves the cluster; what is still starting ends when it has started.
+
+        Leaving a cluster whose head is `lost` would take until it is back: nobody waits for that.
+        """
         self._closing.set()
-        if self._thread is not None and self._started.is_set():
+        if self._thread is not None and self._started.is_set() and not lost:
             self._thread.join(timeout=CLOSE_TIMEOUT_SECONDS)
 
     def _live(self) -> None:
