@@ -14,7 +14,7 @@ _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Begin": ("init", "validate", "schema"),
     "Decide and do": ("plan", "run", "submit", "tick", "serve", "feedback", "predict", "export"),
     "Overrule": ("promote", "rollback", "pin", "unpin"),
-    "Look": ("status", "releases", "diff", "explain", "audit", "report", "ls", "graph"),
+    "Look": ("status", "releases", "diff", "explain", "drift", "audit", "report", "ls", "graph"),
     "Keep house": ("verify", "gc"),
 }
 

@@ -15,20 +15,21 @@ from retraining.decide.drift import Finding
 from retraining.graph.graph import Graph
 from retraining.manifest.values import Json
 
-__all__ = ["Advice", "Story", "advise", "names"]
+__all__ = ["Advice", "Scan", "Story", "advise", "names"]
 
-Story: TypeAlias = Literal["upstream", "world", "concept", "moved", "unknown", "inputs"]
+Story: TypeAlias = Literal["upstream", "world", "concept", "worse", "moved", "unknown", "inputs"]
 
 _MEANS: Final[Mapping[Story, str]] = {
     "upstream": "an upstream is worse too, and it reads that one's predictions",
     "world": "what it reads has moved, and its upstreams are as good as they were: the world has changed",
     "concept": "what it reads has not moved: the same inputs mean something else now (concept drift)",
+    "worse": "whether what it reads has moved was not looked at; `retrain drift` does",
     "moved": "it predicts other values and is as good as it was: the world has changed, and its readers see that",
     "unknown": "it predicts other values; whether it is worse is not known before labels are",
     "inputs": "inputs differ; predictions and losses say whether that matters (seasons do this all the time)",
 }
 _RANK: Final[Mapping[Story, int]] = {
-    "upstream": 0, "world": 0, "concept": 0, "moved": 1, "unknown": 2, "inputs": 3
+    "upstream": 0, "world": 0, "concept": 0, "worse": 0, "moved": 1, "unknown": 2, "inputs": 3
 }  # fmt: skip
 
 
@@ -53,7 +54,7 @@ class Advice:
             case "upstream":
                 above = names(self.causes)
                 return f"retrain {above} first; {self.node} only if it then fails its gate on the new column"
-            case "world" | "concept":
+            case "world" | "concept" | "worse":
                 return f"retrain {self.node}"
             case "moved":
                 return (
@@ -78,11 +79,42 @@ class Advice:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """One look at the drift of a release: what was found, most severe first, and what it means.
+
+    `nodes` were looked at; `unmeasured` says of which nothing, or not all, is known, and why. `length` is the longest
+    window in days.
+    """
+
+    release: int
+    as_of: str
+    nodes: int
+    length: int
+    findings: tuple[Finding, ...]
+    advice: tuple[Advice, ...]
+    unmeasured: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Json]:
+        """The scan as a document."""
+        return {
+            "release": self.release,
+            "as_of": self.as_of,
+            "nodes": self.nodes,
+            "window_days": self.length,
+            "findings": [one.to_json() for one in self.findings],
+            "advice": [one.to_json() for one in self.advice],
+            "unmeasured": dict(self.unmeasured),
+        }
+
+
 def advise(findings: Sequence[Finding], graph: Graph) -> tuple[Advice, ...]:
     """One advice for each node that something drifts at, those to act on first, then in the graph's order."""
     worse = _nodes(findings, "loss")
     moved = _nodes(findings, "prediction")
-    known = {node for one in findings if one.kind == "loss" and one.tested for node in one.nodes}
+    known = _nodes(findings, "loss", drifted=False)
+    seen = _nodes(findings, "prediction", drifted=False)
+    read_by = _nodes(findings, "inputs", drifted=False)
     inputs: dict[str, list[str]] = {}
     for one in findings:
         if one.kind == "inputs" and one.drifted:
@@ -99,8 +131,10 @@ def advise(findings: Sequence[Finding], graph: Graph) -> tuple[Advice, ...]:
                 out.append(Advice(node=node, story="upstream", causes=bad, retrain=(*bad, node)))
             elif read:
                 out.append(Advice(node=node, story="world", causes=tuple(read), retrain=(node,)))
-            else:
+            elif seen.issuperset(above) and (above or node in read_by):
                 out.append(Advice(node=node, story="concept", retrain=(node,)))
+            else:
+                out.append(Advice(node=node, story="worse", retrain=(node,)))
         elif node in moved:
             below = tuple(graph.downstreams(node))
             if node in known:
@@ -120,8 +154,10 @@ def names(found: Sequence[str], most: int = 3) -> str:
     return ", ".join(found[:most]) + (f" and {more} more" if more > 0 else "")
 
 
-def _nodes(findings: Iterable[Finding], kind: str) -> set[str]:
-    return {node for one in findings if one.kind == kind and one.drifted for node in one.nodes}
+def _nodes(findings: Iterable[Finding], kind: str, *, drifted: bool = True) -> set[str]:
+    """The nodes that findings of a kind are about; of those that drift, or of all that were tested."""
+    chosen = (one for one in findings if one.kind == kind and (one.drifted if drifted else one.tested))
+    return {node for one in chosen for node in one.nodes}
 
 
 def _worse_above(node: str, graph: Graph, worse: set[str]) -> tuple[str, ...]:

@@ -9,15 +9,16 @@ inputs that differ with every season would else make it easier to call a loss wo
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from retraining.decide.discoveries import FALSE_DISCOVERIES, adjusted
-from retraining.decide.profiles import Profile
-from retraining.decide.shifts import LossDays, Shift, loss_shift, shift
+from retraining.decide.profiles import Profile, merge
+from retraining.decide.recipes import seed_of
+from retraining.decide.shifts import LossDays, Shift, effect, loss_shift, shift
+from retraining.decide.watched import WINDOW_DAYS, Period, Watched, period_of
 from retraining.decide.wording import counted, finite_or_none, number
 from retraining.manifest.values import DriftColumn, Json
 
@@ -25,13 +26,10 @@ __all__ = [
     "DISTANCE_FLOOR",
     "LEAST_DAYS",
     "SEVERITIES",
-    "WINDOW_DAYS",
     "Finding",
-    "Period",
     "Severity",
-    "Watched",
     "day_text",
-    "period_of",
+    "ranked",
     "scan",
     "told",
 ]
@@ -40,43 +38,12 @@ Severity: TypeAlias = Literal["act", "watch", "info"]
 
 #: What the drift of a column is good for: a loss acts, a prediction column warns, an input informs.
 SEVERITIES: Final[Mapping[DriftColumn, Severity]] = {"loss": "act", "prediction": "watch", "inputs": "info"}
-#: The newest so many days are the window.
-WINDOW_DAYS = 14
 #: The least distance of numbers, in standard deviations: below it a changed index is one of neighbouring values.
 DISTANCE_FLOOR = 0.1
 #: Days on each side below which nothing is tested.
 LEAST_DAYS = 4
-_YEAR, _SEASON, _ENOUGH = 365, 45, 28
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
-    """A column that a scan looks at: what its days held before the champion's cut, and what they held since.
-
-    `nodes` are those that it concerns; `column` names it to people. `floor` is the smallest index that counts, for a
-    loss the margin of the gate: a share of the loss before, or an `absolute` number. A window holds days after `after`
-    alone. `metric` is that of a loss, `pending` how many blocks are not measured yet.
-    """
-
-    kind: DriftColumn
-    column: str
-    nodes: tuple[str, ...]
-    before: Profile | LossDays
-    since: Profile | LossDays
-    floor: float
-    absolute: bool = False
-    after: int | None = None
-    metric: str = ""
-    pending: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Period:
-    """The days that are compared; `seasonal`: those of the reference are of the window's season in earlier years."""
-
-    reference: tuple[int, ...]
-    window: tuple[int, ...]
-    seasonal: bool = False
+#: A strip goes back so many windows.
+MOST_STEPS = 26
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +55,8 @@ class Finding:
     in units of what was permuted: the index, or the difference of losses. `distance` is in standard deviations
     (None: no numbers). `before` and `now` are means. `probability` and `adjusted` are p and q, None where there are
     too few days. `reference` and `window` are first and last days, as numbers since 1970-01-01; `days` and `rows` say
-    how many there are.
+    how many there are. `strip` has the effect of every so many days as long as the window, oldest first, with their
+    first and last day.
     """
 
     kind: DriftColumn
@@ -111,6 +79,7 @@ class Finding:
     seasonal: bool = False
     metric: str = ""
     pending: int = 0
+    strip: tuple[tuple[int, int, float], ...] = ()
 
     @property
     def severity(self) -> Severity:
@@ -158,6 +127,10 @@ class Finding:
             "window": _span_json(self.window, self.days[1], self.rows[1]),
             "seasonal": self.seasonal,
             "pending": self.pending,
+            "strip": [
+                {"from": day_text(first), "to": day_text(last), "effect": finite_or_none(value)}
+                for first, last, value in self.strip
+            ],
         }
 
     @classmethod
@@ -184,74 +157,67 @@ class Finding:
             seasonal=doc["seasonal"],
             metric=doc["metric"] or "",
             pending=doc["pending"],
+            strip=tuple((_day(one["from"]), _day(one["to"]), _number(one["effect"])) for one in doc["strip"]),
         )
 
 
-def period_of(
-    before: Sequence[int], since: Sequence[int], after: int | None = None, length: int = WINDOW_DAYS
-) -> Period:
-    """The days that are compared: the newest `length` days since the cut, and those of the reference.
-
-    Days up to `after` are in no window. The reference is all days before the cut; where at least four weeks of them
-    lie in the window's season (45 days around it) about a year or more earlier, it is those.
-    """
-    later = [day for day in sorted(since) if after is None or day > after]
-    window = tuple(day for day in later if day > later[-1] - length)
-    if not window:
-        return Period(reference=tuple(sorted(before)), window=())
-    middle = (window[0] + window[-1]) / 2
-    near = _SEASON + (window[-1] - window[0]) / 2
-    season = []
-    for day in sorted(before):
-        years = round((middle - day) / (_YEAR + 0.25))
-        if years >= 1 and abs(middle - day - years * (_YEAR + 0.25)) <= near:
-            season.append(day)
-    seasonal = len(season) >= _ENOUGH
-    return Period(reference=tuple(season if seasonal else sorted(before)), window=window, seasonal=seasonal)
-
-
-def scan(watched: Iterable[Watched], seed: int, length: int = WINDOW_DAYS) -> tuple[Finding, ...]:
-    """What is found, the most severe first; a column that several nodes read on the same days is tested once.
+def scan(watched: Sequence[Watched], seed: int, length: int = WINDOW_DAYS) -> tuple[Finding, ...]:
+    """What is found of each column, in their order; one that several nodes read on the same days is tested once.
 
     `seed` is the manifest's: the same columns give the same findings, in any order.
     """
-    found = [_test(one, seed, length) for one in _distinct(watched, length)]
-    out: list[Finding] = []
+    keys = [_key(one, length) for one in watched]
+    tested: dict[tuple[object, ...], Finding] = {}
+    for key, one in sorted(_distinct(keys, watched).items(), key=lambda item: (item[1].kind, item[1].column)):
+        tested[key] = _test(one, seed, length)
     for kind in SEVERITIES:
-        tested = [one for one in found if one.kind == kind and one.probability is not None]
-        values = adjusted([one.probability for one in tested if one.probability is not None])
-        out += [replace(one, adjusted=value) for one, value in zip(tested, values, strict=True)]
-    out += [one for one in found if not one.tested]
-    return tuple(sorted(out, key=_order))
+        part = {
+            key: one.probability
+            for key, one in tested.items()
+            if one.kind == kind and one.probability is not None
+        }
+        for key, value in zip(part, adjusted(list(part.values())), strict=True):
+            tested[key] = replace(tested[key], adjusted=value)
+    return tuple(tested[key] for key in keys)
 
 
-def _order(finding: Finding) -> tuple[bool, int, float, str, str]:
+def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Each finding once: what drifts before what does not, then by severity, the largest first."""
+    return tuple(sorted({id(one): one for one in findings}.values(), key=_order))
+
+
+def _order(finding: Finding) -> tuple[bool, int, float, str, tuple[str, ...]]:
     rank = list(SEVERITIES).index(finding.kind)
-    effect = finding.effect if math.isfinite(finding.effect) else 0.0
-    return (not finding.drifted, rank, -effect, finding.column, finding.nodes[0] if finding.nodes else "")
+    size = finding.effect if math.isfinite(finding.effect) else 0.0
+    return (not finding.drifted, rank, -size, finding.column, finding.nodes)
 
 
-def _distinct(watched: Iterable[Watched], length: int) -> list[Watched]:
+def _key(watched: Watched, length: int) -> tuple[object, ...]:
+    period = period_of(watched, length)
+    return (watched.kind, watched.column, period.reference, period.window)
+
+
+def _distinct(
+    keys: Sequence[tuple[object, ...]], watched: Sequence[Watched]
+) -> dict[tuple[object, ...], Watched]:
     """Each column once for each choice of days, with all its nodes and the smallest of their floors."""
     found: dict[tuple[object, ...], Watched] = {}
-    for one in sorted(watched, key=lambda one: (one.kind, one.column, one.nodes)):
-        period = period_of(one.before.days, one.since.days, one.after, length)
-        key = (one.kind, one.column, period.reference, period.window)
+    for key, one in zip(keys, watched, strict=True):
         known = found.get(key)
         if known is None:
             found[key] = one
         else:
             nodes = tuple(sorted({*known.nodes, *one.nodes}))
             found[key] = replace(known, nodes=nodes, floor=min(known.floor, one.floor))
-    return list(found.values())
+    return found
 
 
 def _test(watched: Watched, seed: int, length: int) -> Finding:
     before, since = watched.before, watched.since
-    period = period_of(before.days, since.days, watched.after, length)
+    period = period_of(watched, length)
     if min(len(period.reference), len(period.window)) < LEAST_DAYS:
-        return _untested(watched, period)
-    own = _seed(seed, watched)
+        return _untested(watched, period, length)
+    own = seed_of(seed, "drift", f"{watched.kind} {watched.column}")
     found: Shift
     if isinstance(before, LossDays) and isinstance(since, LossDays):
         found = loss_shift(before.on(period.reference), since.on(period.window), own)
@@ -259,11 +225,13 @@ def _test(watched: Watched, seed: int, length: int) -> Finding:
         assert isinstance(before, Profile)
         assert isinstance(since, Profile)
         found = shift(before.on(period.reference), since.on(period.window), own)
+    if watched.root:
+        found = found.of_roots()
     floor = watched.floor
     if watched.absolute:
         floor = watched.floor / found.before if found.before > 0 else math.nan
     return replace(
-        _untested(watched, period),
+        _untested(watched, period, length),
         effect=found.size,
         floor=floor,
         usual=found.permuted.usual,
@@ -277,7 +245,38 @@ def _test(watched: Watched, seed: int, length: int) -> Finding:
     )
 
 
-def _untested(watched: Watched, period: Period) -> Finding:
+def _strip(watched: Watched, period: Period, length: int) -> tuple[tuple[int, int, float], ...]:
+    """How far every `length` days are from the reference, counted back from the newest; oldest first."""
+    days = sorted({*watched.before.days, *watched.since.days})
+    if not days or not period.reference:
+        return ()
+    reference = watched.before.on(period.reference)
+    found = []
+    for place in range(MOST_STEPS):
+        last = days[-1] - place * length
+        inside = [day for day in days if last - length < day <= last]
+        if last < days[0]:
+            break
+        if inside:
+            here = _both(watched.before.on(inside), watched.since.on(inside))
+            found.append((inside[0], inside[-1], effect(reference, here)))
+    return tuple(reversed(found))
+
+
+def _both(before: Profile | LossDays, since: Profile | LossDays) -> Profile | LossDays:
+    if isinstance(before, LossDays) and isinstance(since, LossDays):
+        return LossDays(
+            days=before.days + since.days,
+            rows=before.rows + since.rows,
+            weight=before.weight + since.weight,
+            loss=before.loss + since.loss,
+        )
+    assert isinstance(before, Profile)
+    assert isinstance(since, Profile)
+    return merge([before, since])
+
+
+def _untested(watched: Watched, period: Period, length: int) -> Finding:
     return Finding(
         kind=watched.kind,
         column=watched.column,
@@ -299,20 +298,17 @@ def _untested(watched: Watched, period: Period) -> Finding:
         seasonal=period.seasonal,
         metric=watched.metric,
         pending=watched.pending,
+        strip=_strip(watched, period, length),
     )
-
-
-def _seed(seed: int, watched: Watched) -> int:
-    """A seed that follows from the manifest's and from the names alone."""
-    text = f"drift {seed} {watched.kind} {watched.column}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def told(finding: Finding) -> str:
     """The finding in a sentence."""
     what = {"loss": "loss of ", "prediction": "predictions of ", "inputs": ""}[finding.kind] + finding.column
     if finding.window is None:
-        return f"{what}: no days since the champion's cut" + _pending(finding)
+        if finding.pending:
+            return f"{what}: {counted(finding.pending, 'block')} not measured yet"
+        return f"{what}: no new days since the champion's cut, or since a run last acted on it"
     if not finding.tested:
         short = f"{counted(finding.days[1], 'day')} against {counted(finding.days[0], 'day')}"
         return f"{what}: too few days to tell ({short}; {LEAST_DAYS} on each side are needed)" + _pending(

@@ -22,6 +22,7 @@ ReasonKind: TypeAlias = Literal[
     "schedule",
     "performance",
     "feedback",
+    "drift",
     "pair check",
 ]
 

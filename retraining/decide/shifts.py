@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from retraining.decide.permutations import DRAWS, Permuted, permute
 from retraining.decide.profiles import NumberBins, Profile
 
-__all__ = ["LossDays", "Shift", "loss_shift", "psi", "shift", "wasserstein"]
+__all__ = ["LossDays", "Shift", "effect", "loss_shift", "psi", "shift", "wasserstein"]
 
 Counts: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
@@ -39,6 +39,12 @@ class Shift:
     now: float
     rows: tuple[int, int]
     permuted: Permuted
+
+    def of_roots(self) -> Shift:
+        """The shift of a loss of squares, told in the units of its root."""
+        before, now = math.sqrt(max(self.before, 0.0)), math.sqrt(max(self.now, 0.0))
+        size = now / before - 1.0 if before > 0 else self.size
+        return replace(self, size=size, before=before, now=now)
 
 
 def psi(reference: Floats, window: Floats) -> Floats:
@@ -76,16 +82,14 @@ def wasserstein(reference: Profile, window: Profile) -> float:
 
 def shift(reference: Profile, window: Profile, seed: int, draws: int = DRAWS) -> Shift:
     """How far the days of a window are from those of its reference; both have a day at least, and the same bins."""
-    days = np.concatenate([reference.counts, window.counts])
-    least = min(len(reference.days), len(window.days)) / len(days)
-    counts = _joined(days, least, ordered=isinstance(reference.bins, NumberBins)).astype(np.float64)
+    counts = _day_counts(reference, window)
     total = counts.sum(axis=0)
 
     def index(chosen: NDArray[np.bool_]) -> Floats:
         inside = chosen.astype(np.float64) @ counts
         return psi(total - inside, inside)
 
-    permuted = permute(index, len(days), len(window.days), seed, draws)
+    permuted = permute(index, len(counts), len(window.days), seed, draws)
     numbers = isinstance(reference.bins, NumberBins)
     return Shift(
         size=permuted.value,
@@ -130,16 +134,35 @@ def loss_shift(reference: LossDays, window: LossDays, seed: int, draws: int = DR
             return np.asarray(now - ((1 - inside) @ loss) / ((1 - inside) @ weight))
 
     permuted = permute(worse, len(weight), len(window.days), seed, draws)
-    before, now = _mean(reference), _mean(window)
-    grown = now - before
     return Shift(
-        size=grown / before if before > 0 else math.copysign(math.inf, grown) if grown else 0.0,
+        size=effect(reference, window),
         distance=None,
-        before=before,
-        now=now,
+        before=_mean(reference),
+        now=_mean(window),
         rows=(sum(reference.rows), sum(window.rows)),
         permuted=permuted,
     )
+
+
+def effect(reference: Profile | LossDays, window: Profile | LossDays) -> float:
+    """The size of a shift alone: the index of two profiles, or the relative change of a loss; NaN without rows."""
+    if isinstance(reference, LossDays) and isinstance(window, LossDays):
+        before = _mean(reference)
+        grown = _mean(window) - before
+        return grown / before if before > 0 else math.copysign(math.inf, grown) if grown else 0.0
+    assert isinstance(reference, Profile)
+    assert isinstance(window, Profile)
+    if not reference.counts.any() or not window.counts.any():
+        return math.nan
+    counts, first = _day_counts(reference, window), len(reference.days)
+    return float(psi(counts[:first].sum(axis=0), counts[first:].sum(axis=0)))
+
+
+def _day_counts(reference: Profile, window: Profile) -> Floats:
+    """The counts of the days of both, `(n_days, n_bins)`, in bins that have rows enough."""
+    days = np.concatenate([reference.counts, window.counts])
+    least = min(len(reference.days), len(window.days)) / len(days)
+    return _joined(days, least, ordered=isinstance(reference.bins, NumberBins)).astype(np.float64)
 
 
 def _mean(days: LossDays) -> float:

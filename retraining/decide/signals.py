@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from retraining.decide.drifting import Drift
 from retraining.decide.performance import Track
 from retraining.decide.snapshots import BatchCount
 
@@ -25,8 +26,9 @@ class Signals:
     what the champion learnt from (None: no champion). `cursors` are the node's, `timezone` the manifest's.
     `through` is the moment up to which instants of schedules are known: later than `as_of` only where a tick makes
     up for instants that were missed, one after the other. `track` is what measures say of the champion (None: no rule
-    asks for it, or there is none). `feedback` is what each batch of late labels did to the
-    node's rows, `feedback_seen` the last batch that its last attempt had seen, and `trained` how many rows train.
+    asks for it, or there is none), `drift` what the scan says of columns that its conditions look at. `feedback` is
+    what each batch of late labels did to the node's rows, `feedback_seen` the last batch that its last attempt had
+    seen, and `trained` how many rows train.
     """
 
     as_of: int
@@ -39,6 +41,7 @@ class Signals:
     feedback: tuple[BatchCount, ...] = ()
     feedback_seen: int = 0
     trained: int = 0
+    drift: Drift = field(default_factory=dict)
 
     @property
     def known_through(self) -> int:

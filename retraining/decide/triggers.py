@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from retraining.decide.changes import Change, DataChange
+from retraining.decide.drifting import drift_cursor, drift_reasons
 from retraining.decide.feedback import feedback_cursors, feedback_reasons
 from retraining.decide.performance import performance_cursor, performance_reason
 from retraining.decide.reasons import Reason
@@ -24,6 +25,7 @@ from retraining.manifest.values import (
     Condition,
     DataCondition,
     DefinitionCondition,
+    DriftCondition,
     FeedbackCondition,
     Json,
     PerformanceCondition,
@@ -117,6 +119,10 @@ def evaluate(condition: Condition, change: Change, signals: Signals) -> Fired:
         )
     if isinstance(condition, FeedbackCondition):
         return Fired(reasons=feedback_reasons(condition, signals), cursors=feedback_cursors(signals))
+    if isinstance(condition, DriftCondition):
+        return Fired(
+            reasons=drift_reasons(condition, signals.drift), cursors=drift_cursor(condition, signals.drift)
+        )
     assert_never(condition)
 
 

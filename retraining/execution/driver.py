@@ -18,7 +18,7 @@ from retraining.execution.backends import Backend
 from retraining.execution.engine import open_flow
 from retraining.execution.flows import Flows, Key
 from retraining.execution.journal import Journal
-from retraining.execution.keys import Chosen, Done, MeasureOf, Settle, Ship
+from retraining.execution.keys import Chosen, Done, MeasureOf, ProfilesOf, Settle, Ship
 from retraining.execution.scheduler import (
     Added,
     Deliver,
@@ -30,7 +30,7 @@ from retraining.execution.scheduler import (
     Submit,
 )
 from retraining.execution.study import NodeResult, ReleaseSet, Study, World
-from retraining.execution.tasks import BatchResult, FitTask, ScoreTask, Task, TaskResult
+from retraining.execution.tasks import BatchResult, FitTask, ProfileTask, ScoreTask, Task, TaskResult
 from retraining.manifest.values import Dataset, Json
 from retraining.store.results import ResultIndex
 
@@ -143,12 +143,13 @@ class Driver:
         return self.execution
 
     def measure(self) -> Execution:
-        """Measures the champions that the world has orders for, and decides nothing."""
-        self._work([MeasureOf(node=node) for node in self._world.orders])
-        for node in self._world.orders:
-            key = MeasureOf(node=node)
+        """Measures the champions that the world has orders for, profiles inputs, and decides nothing."""
+        keys: list[MeasureOf | ProfilesOf] = [MeasureOf(node=node) for node in self._world.orders]
+        keys += [ProfilesOf(node=node) for node in self._world.profiled]
+        self._work(keys)
+        for key in keys:
             if key in self._flows and self._flows[key] is not None:
-                self.execution.unmeasured[node] = self._flows[key]
+                self.execution.unmeasured[key.node] = self._flows[key]
         return self.execution
 
     def _work(self, keys: Sequence[Key]) -> None:
@@ -333,6 +334,8 @@ def _ran(task: Task, result: TaskResult) -> Ran:
 def _kind(task: Task) -> str:
     if isinstance(task, FitTask):
         return task.kind
+    if isinstance(task, ProfileTask):
+        return "profile"
     return "score" if isinstance(task, ScoreTask) else "measure"
 
 

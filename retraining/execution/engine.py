@@ -31,6 +31,7 @@ from retraining.execution.keys import (
     MeasureOf,
     PairOf,
     PoolOf,
+    ProfilesOf,
     Settle,
     Ship,
     StayOf,
@@ -40,6 +41,7 @@ from retraining.execution.measuring import measure
 from retraining.execution.pairs import check_pair
 from retraining.execution.pooling import is_judged_together, pool_of
 from retraining.execution.predictions import column, reader_columns
+from retraining.execution.profiling import profile_inputs
 from retraining.execution.shipping import ship
 from retraining.execution.skewing import check_skew
 from retraining.execution.staying import stay, stay_of
@@ -71,6 +73,8 @@ def open_flow(study: Study, key: Key) -> Flow | None:
             return check_pair(study, key)
         case MeasureOf(node=node):
             return measure(study, node)
+        case ProfilesOf(node=node):
+            return profile_inputs(study, node)
         case Chosen():
             return choose_release(study)
         case _:

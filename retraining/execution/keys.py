@@ -95,6 +95,13 @@ class MeasureOf:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProfilesOf:
+    """Key: the inputs of a champion are profiled as `World.profiled` asks; the value is an error or None."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """Key: a task's result."""
 

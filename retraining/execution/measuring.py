@@ -21,8 +21,9 @@ from retraining.execution.champions import champion_of
 from retraining.execution.flows import Flow
 from retraining.execution.inputs import prepare_contexts
 from retraining.execution.keys import Done
+from retraining.execution.orders import Order
 from retraining.execution.predictions import predictions
-from retraining.execution.study import Floats, Order, Study
+from retraining.execution.study import Floats, Study
 from retraining.execution.tasks import MeasureTask
 from retraining.manifest.own import own_metric
 

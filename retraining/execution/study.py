@@ -23,7 +23,6 @@ from retraining.decide.evidence import GateEvidence
 from retraining.decide.facts import Decision, Facts
 from retraining.decide.pairs import PairCheck
 from retraining.decide.plan import Plan
-from retraining.decide.profiles import Bins
 from retraining.decide.recipes import Recipe, digest_of
 from retraining.decide.skew import Skew
 from retraining.decide.snapshots import NodeData
@@ -35,6 +34,7 @@ from retraining.execution.candidates import (
     Side,
     Source,
 )
+from retraining.execution.orders import InputOrder, Order
 from retraining.execution.recent import RecentColumns
 from retraining.execution.tasks import Task
 from retraining.graph.graph import Graph
@@ -125,32 +125,11 @@ class ReleaseSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What is to be measured of one champion; blocks (or folds) are as `decide.measures.Measured` has them.
-
-    `metrics` are all that are measured, `compared` is the one that is held against the gate's (None: none).
-    `reference` and `since` map each block to the fingerprint of its measure, of which the store lacks `missing`.
-    `bins` are those of the champion's predictions (None: to be made and stored as `bins_key`), `worth` is the
-    fingerprint of what it is worth.
-    """
-
-    metrics: tuple[str, ...]
-    compared: str | None
-    reference: Mapping[int, str]
-    judged: frozenset[int]
-    since: Mapping[int, str]
-    missing: frozenset[int]
-    bins: Bins | None
-    bins_key: str
-    worth: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """All that a run knows when it starts; read once, never changed.
 
-    `orders` says whose champions are to be measured, and how far. `promoted` are nodes whose challengers a person
-    releases against the gate, with the person's words.
+    `orders` says whose champions are to be measured, and how far, `profiled` whose inputs are. `promoted` are nodes
+    whose challengers a person releases against the gate, with the person's words.
     """
 
     manifest: Manifest
@@ -167,6 +146,7 @@ class World:
     environment: str
     promoted: Mapping[str, str] = field(default_factory=dict)
     orders: Mapping[str, Order] = field(default_factory=dict)
+    profiled: Mapping[str, InputOrder] = field(default_factory=dict)
 
 
 class Study:

@@ -161,7 +161,32 @@ class MeasureTask:
         return f"{self.node} measure"
 
 
-Task: TypeAlias = FitTask | ScoreTask | MeasureTask
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileTask:
+    """Count what the features of a champion's rows held on each day, by block.
+
+    `records` are the fingerprints of the blocks that are not in the store yet. `bins` None: they are made from the
+    blocks of `reference` and stored as `bins_key`. `fit` names the shipped fit.
+    """
+
+    id: str
+    node: str
+    fit: str
+    recipe: Recipe
+    classes: Classes
+    as_of: int
+    records: Mapping[int, str]
+    reference: frozenset[int]
+    bins: Mapping[str, Bins] | None
+    bins_key: str
+
+    @property
+    def label(self) -> str:
+        """The task's name for people."""
+        return f"{self.node} inputs"
+
+
+Task: TypeAlias = FitTask | ScoreTask | MeasureTask | ProfileTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,9 +26,10 @@ from retraining.data.rows import NodeRows, node_rows
 from retraining.data.tables import Table
 from retraining.decide.recipes import Recipe
 from retraining.errors import InputError, IntegrityError, NotFoundError, StoreError
+from retraining.execution.counting import profile_records
 from retraining.execution.reducing import measure_records
 from retraining.execution.scoring import score_task
-from retraining.execution.tasks import Batch, BatchResult, FitTask, MeasureTask, Task, TaskResult
+from retraining.execution.tasks import Batch, BatchResult, FitTask, MeasureTask, ProfileTask, Task, TaskResult
 from retraining.learn.estimators import EstimatorSpec, FitError
 from retraining.learn.features import Features
 from retraining.learn.fitting import FittedModel, fit
@@ -152,6 +153,9 @@ def _attempt(task: Task, resources: Resources, cache: _Cache) -> tuple[TaskResul
             records = _fit_records(task, resources, cache)
         elif isinstance(task, MeasureTask):
             records = measure_records(task, resources.permissions)
+        elif isinstance(task, ProfileTask):
+            rows, _ = _rows_of(task, resources, cache)
+            records = profile_records(task, resources.table(task.recipe.dataset), rows)
         else:
             scores = score_task(task, resources.permissions)
     except FitError as failure:
@@ -271,7 +275,9 @@ def _model_record(
     return Record(action="fit", fingerprint=task.fingerprint, parts=parts, blobs=blobs, metrics=metrics)
 
 
-def _rows_of(task: FitTask, resources: Resources, cache: _Cache) -> tuple[NodeRows, RowEvidence]:
+def _rows_of(
+    task: FitTask | ProfileTask, resources: Resources, cache: _Cache
+) -> tuple[NodeRows, RowEvidence]:
     recipe = task.recipe
     key = (recipe.node, recipe.fit_digest(), task.classes, task.as_of)
     if cache.rows is None or cache.evidence is None or cache.key != key:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from retraining.manifest.catalog import DEFAULT_METRIC, METRICS, EstimatorInfo, MetricInfo, canonical_metric
+from retraining.manifest.drifts import refuse_by_folds
 from retraining.manifest.edges import check_edges
 from retraining.manifest.grammar import Datasets, Gates, Models, Partitioning, Targets, Weights
 from retraining.manifest.nodes import MappingNode, Node, SequenceNode
@@ -201,6 +202,8 @@ def _check_fold_scheme(model: ModelReading, problems: Problems) -> None:
     rule = model.source(Models.RETRAIN_WHEN)
     node = rule.nodes[Models.RETRAIN_WHEN.name] if rule and model.value(Models.RETRAIN_WHEN) else None
     blocks = blocks_node(node) if node else None
+    if node:
+        refuse_by_folds(node, model.spot(Models.RETRAIN_WHEN)[1], problems)
     if blocks:
         _, path = model.spot(Models.RETRAIN_WHEN)
         found = f"`blocks` counts blocks of the time scheme; `{model.name}` is validated by folds"

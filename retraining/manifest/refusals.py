@@ -13,7 +13,7 @@ from retraining.manifest.shapes import Definitions, Schema, Shape
 from retraining.manifest.values import Json
 from retraining.manifest.words import COLUMN_SHAPE
 
-__all__ = ["LATER_CONDITIONS", "MODEL_FIELDS", "LabelColumn", "refused_estimator", "refused_parameters"]
+__all__ = ["MODEL_FIELDS", "LabelColumn", "refused_estimator", "refused_parameters"]
 
 _QUANTILES: Final = (
     "quantiles are not in this version: no metric here judges one, and a model hands down one value"
@@ -39,14 +39,6 @@ MODEL_FIELDS: Mapping[str, str] = MappingProxyType(
         "query_group": f"{_RANKING}: {_SCORE}",
         "lags": "recursive forecasts are not possible: put the lagged label into the table as a feature",
         "horizon": "put the horizon into the table as a feature, and write the label's moment as `known_at`",
-    }
-)
-
-_NOT_YET: Final = "is not in this version"
-#: Conditions of `retrain_when` that people know from elsewhere.
-LATER_CONDITIONS: Mapping[str, str] = MappingProxyType(
-    {
-        "drift": f"`drift` {_NOT_YET}: `data` retrains when there is new evidence, and gates judge it",
     }
 )
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from retraining.manifest.composites import ListOf
+from retraining.manifest.drifts import DriftShape
 from retraining.manifest.nodes import MappingNode, Node, ScalarNode, describe
 from retraining.manifest.performance import PerformanceShape
 from retraining.manifest.problems import Problems
 from retraining.manifest.records import Field, Reading, Record
-from retraining.manifest.refusals import LATER_CONDITIONS
 from retraining.manifest.schedules import SCHEDULE_SHAPE
 from retraining.manifest.shapes import Choice, Definitions, DurationShape, Integer, Schema, Shape, Share
 from retraining.manifest.values import (
@@ -23,6 +23,7 @@ from retraining.manifest.values import (
     Condition,
     DataCondition,
     DefinitionCondition,
+    DriftCondition,
     FeedbackCondition,
     PerformanceCondition,
     Rule,
@@ -146,13 +147,18 @@ PERFORMANCE: Final = Field(
     shape=PerformanceShape(),
     about="The champion does badly on mature blocks that came after its cut",
 )
+DRIFT: Final = Field(
+    name="drift",
+    shape=DriftShape(),
+    about="On days since the champion's cut its loss, its predictions or what it reads differ from its training blocks",
+)
 _WORDS: Final = Choice(options=("definition", "upstream"))
 _CONDITIONS: Final = Record(
     name="conditions",
     what="retrain_when",
-    fields=(DEFINITION, UPSTREAM, DATA, AGE, SCHEDULE, PERFORMANCE, FEEDBACK),
+    fields=(DEFINITION, UPSTREAM, DATA, AGE, SCHEDULE, PERFORMANCE, FEEDBACK, DRIFT),
     minimum=1,
-    hints={**LATER_CONDITIONS, "not_within": "write the conditions as a list: {any: [...], not_within: 3d}"},
+    hints={"not_within": "write the conditions as a list: {any: [...], not_within: 3d}"},
 )
 
 
@@ -162,6 +168,7 @@ _SETTINGS: Final = {
     "schedule": '{schedule: "0 3 * * 1"}',
     "performance": "{performance: {worse_than_gate: true}}",
     "feedback": "{feedback: {rows: 100}}",
+    "drift": "{drift: {column: loss}}",
 }
 
 
@@ -173,7 +180,10 @@ def _conditions(reading: Reading) -> tuple[Condition, ...]:
     found: list[Condition] = []
     for name in reading.values:
         value, age = reading.values[name], reading.value(AGE)
-        if isinstance(value, DataCondition | ScheduleCondition | PerformanceCondition | FeedbackCondition):
+        if isinstance(
+            value,
+            DataCondition | ScheduleCondition | PerformanceCondition | FeedbackCondition | DriftCondition,
+        ):
             found.append(value)
         elif name == "age" and age is not None:
             found.append(AgeCondition(age=age))
@@ -191,9 +201,6 @@ class _ConditionShape(Shape[Condition]):
         word = node.text if isinstance(node, ScalarNode) else ""
         if word in _SETTINGS:
             problems.add(node, path, f"`{word}` needs settings", f"write {_SETTINGS[word]}")
-            return None
-        if word in LATER_CONDITIONS:
-            problems.add(node, path, f"there is no condition `{word}`", LATER_CONDITIONS[word])
             return None
         if not isinstance(node, MappingNode):
             known = _WORDS.read(node, path, problems)
@@ -225,15 +232,12 @@ NOT_WITHIN: Final = Field(
     shape=DurationShape(positive=True),
     about="Not due within so long of the last attempt, whatever holds",
 )
-_ANY: Final = Record(
-    name="any_rule", what="retrain_when", fields=(ANY, AT_LEAST, NOT_WITHIN), hints=LATER_CONDITIONS
-)
+_ANY: Final = Record(name="any_rule", what="retrain_when", fields=(ANY, AT_LEAST, NOT_WITHIN))
 _ALL: Final = Record(
     name="all_rule",
     what="retrain_when",
     fields=(ALL, NOT_WITHIN),
     hints={
-        **LATER_CONDITIONS,
         "any": "keep one of `any` and `all`",
         "at_least": "`at_least` belongs to `any`",
     },

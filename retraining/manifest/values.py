@@ -285,6 +285,18 @@ class FeedbackCondition:
     corrected: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftCondition:
+    """Fires when the loss, the predictions or the inputs of the champion drift on days since its cut.
+
+    `psi` is the smallest population stability index that counts (None: 0.2); for `loss` the smallest relative change,
+    where that is more than the gate's margin.
+    """
+
+    column: DriftColumn
+    psi: float | None = None
+
+
 Condition: TypeAlias = (
     DefinitionCondition
     | UpstreamCondition
@@ -293,6 +305,7 @@ Condition: TypeAlias = (
     | ScheduleCondition
     | PerformanceCondition
     | FeedbackCondition
+    | DriftCondition
 )
 
 
@@ -309,8 +322,12 @@ class Rule:
 
     @property
     def measures(self) -> bool:
-        """True where a condition looks at what the champion was worth on blocks that came after it."""
-        return any(isinstance(one, PerformanceCondition) for one in self.conditions)
+        """True where a condition looks at what the champion was worth, or predicted, on blocks that came after it."""
+        return any(
+            isinstance(one, PerformanceCondition)
+            or (isinstance(one, DriftCondition) and one.column != "inputs")
+            for one in self.conditions
+        )
 
     @property
     def measured_metrics(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from retraining.decide.drift import ranked
 from retraining.errors import NotFoundError, SelectionError
 from retraining.graph.nodes import parse_node_name
 from retraining.graph.selection import resolve_selection
@@ -142,6 +143,7 @@ def _planned(session: Session, name: str) -> Story:
         model_format=_format(state),
         pin=state.pin if state is not None else None,
         performance=performance_of(session, name),
+        drift=ranked(one for several in session.known.drift.get(name, {}).values() for one in several),
     )
 
 

@@ -11,8 +11,8 @@ from retraining.decide.feedback import consumed_batch
 from retraining.decide.signals import Signals
 from retraining.decide.snapshots import NodeData, node_data_from_json
 from retraining.manifest.values import Model
-from retraining.operations.measures import NodeMeasures
 from retraining.operations.observe import Observation
+from retraining.operations.watching import Known
 from retraining.release.values import NodeState
 from retraining.store.log import Store
 from retraining.store.packs import read_document
@@ -24,7 +24,7 @@ def node_facts(
     observation: Observation,
     states: Mapping[str, NodeState],
     store: Store | None,
-    measures: Mapping[str, NodeMeasures],
+    known: Known,
     through: int | None = None,
 ) -> dict[str, Facts]:
     """For each node of the graph what a decision about it is made from; `through` as in `Request`."""
@@ -43,22 +43,24 @@ def node_facts(
             baseline=baseline,
             rule=models[node.model].retrain_when,
             signals=_signals(
-                state, observation, data, baseline, measures.get(node.name), models[node.model], through
+                node.name, state, observation, data, baseline, known, models[node.model], through
             ),
         )
     return facts
 
 
 def _signals(
+    node: str,
     state: NodeState | None,
     observation: Observation,
     data: NodeData,
     baseline: Baseline | None,
-    measures: NodeMeasures | None,
+    known: Known,
     model: Model,
     through: int | None,
 ) -> Signals:
     """What a node's triggers look at besides what changed."""
+    measures = known.measures.get(node)
     return Signals(
         as_of=observation.as_of,
         timezone=observation.manifest.timezone,
@@ -71,6 +73,7 @@ def _signals(
         # where no part differs, all that is there was seen
         feedback_seen=consumed_batch(data if baseline is None else baseline.data) if state is not None else 0,
         trained=data.counts.get("trained", 0),
+        drift=known.drift.get(node, {}),
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from retraining.graph.rendering import as_json
 from retraining.graph.selection import resolve_selection
 from retraining.manifest.values import Json
-from retraining.operations.session import Session, selection_states
+from retraining.operations.selecting import selection_states
+from retraining.operations.session import Session
 from retraining.reporting.graph_file import Standing, as_svg
 
 __all__ = ["describe_nodes", "draw_nodes", "selected_nodes", "states_of"]

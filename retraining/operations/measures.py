@@ -11,7 +11,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from retraining.decide.calendar import Calendar
 from retraining.decide.fits import Before, Folds
@@ -23,18 +23,21 @@ from retraining.decide.snapshots import NodeData
 from retraining.decide.wording import counted
 from retraining.decide.worth import Worth
 from retraining.errors import IntegrityError, NotFoundError
-from retraining.execution.study import Order
+from retraining.execution.orders import Order
 from retraining.manifest.own import metric_facts
 from retraining.manifest.values import Json, Model, PerformanceCondition, TimeScheme
 from retraining.operations.observe import Observation
 from retraining.release.values import BlobPointer, NodeState
 from retraining.store.documents import parse_document
-from retraining.store.log import Head, Store
+from retraining.store.log import Store
 from retraining.store.packs import StoredRecord, read_blobs, read_documents
-from retraining.store.results import ResultIndex, load_results
+from retraining.store.results import ResultIndex
 
 __all__ = [
+    "Champion",
+    "Measurable",
     "NodeMeasures",
+    "champions_of",
     "measure_notes",
     "read_measured",
     "recorded_columns",
@@ -82,7 +85,7 @@ class NodeMeasures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Champion:
+class Champion:
     """A champion as its document has it, on today's rows."""
 
     node: str
@@ -94,56 +97,67 @@ class _Champion:
 
 
 def stored_measures(
-    observation: Observation, head: Head, store: Store | None, unmeasured: Mapping[str, str] | None = None
+    observation: Observation,
+    states: Mapping[str, NodeState],
+    champions: Mapping[str, Champion | str],
+    index: ResultIndex,
+    unmeasured: Mapping[str, str],
 ) -> dict[str, NodeMeasures]:
-    """What the store has of the measures of all champions whose rules ask for them.
-
-    `unmeasured` says of some why they could not be measured just now.
-    """
-    models = observation.manifest.models
-    asked = [
-        each.name
-        for each in observation.graph.nodes
-        if models[each.model].retrain_when.measures
-        and (state := head.nodes.get(each.name)) is not None
-        and state.version is not None
-        and state.document is not None
-    ]
-    if not asked or store is None:
-        return {}
-    index = load_results(store.objects, None if head.entry is None else head.entry.results, store.keys)
-    champions = _champions(observation, head.nodes, store, asked)
-    keys = _Keys(observation, head.nodes)
+    """What the store has of the measures of some champions; `unmeasured` says why some could not be measured."""
+    keys = _Keys(observation, states)
     found = {
         node: _not_measurable(champion)
         if isinstance(champion, str)
-        else _measures(observation, head.nodes[node], champion, keys, index)
+        else _measures(observation, states[node], champion, keys, index)
         for node, champion in champions.items()
     }
-    errors = unmeasured or {}
-    return {node: replace(one, error=errors[node]) if node in errors else one for node, one in found.items()}
+    return {
+        node: replace(one, error=unmeasured[node]) if node in unmeasured else one
+        for node, one in found.items()
+    }
 
 
-def measure_notes(measures: Mapping[str, NodeMeasures]) -> tuple[str, ...]:
+class Measurable(Protocol):
+    """What can be measured of one node, and is not yet."""
+
+    @property
+    def due(self) -> bool:
+        """True where there is something to measure."""
+        ...
+
+    @property
+    def pending(self) -> int:
+        """How many blocks that is."""
+        ...
+
+    @property
+    def error(self) -> str | None:
+        """Why it could not be measured."""
+        ...
+
+
+def measure_notes(*known: Mapping[str, Measurable]) -> tuple[str, ...]:
     """Sentences on champions that are not measured: how much that is, and what measures them; or why not."""
-    notes = [
-        f"{node} could not be measured: {one.error}" for node, one in sorted(measures.items()) if one.error
-    ]
-    due = [one for one in measures.values() if one.due and not one.error]
+    found = [item for each in known for item in each.items()]
+    errors = {node: one.error for node, one in found if one.error}
+    notes = [f"{node} could not be measured: {error}" for node, error in sorted(errors.items())]
+    due: dict[str, int] = {}
+    for node, one in found:
+        if one.due and not one.error:
+            due[node] = max(due.get(node, 0), one.pending)
     if due:
-        blocks = counted(sum(one.pending for one in due), "block")
-        champions = counted(len(due), "champion")
+        blocks, champions = counted(sum(due.values()), "block"), counted(len(due), "champion")
         notes.append(f"{blocks} of {champions} not measured yet: `retrain run` measures before it decides")
     return tuple(notes)
 
 
-def _champions(
+def champions_of(
     observation: Observation, states: Mapping[str, NodeState], store: Store, nodes: Collection[str]
-) -> dict[str, _Champion | str]:
-    """The champions of some nodes, or why one cannot be measured."""
+) -> dict[str, Champion | str]:
+    """The champions of some nodes as their documents have them, or why one cannot be measured."""
     pointers = {pointer: node for node in nodes if (pointer := states[node].document) is not None}
     documents = {pointers[pointer]: doc for pointer, doc in read_documents(store.objects, pointers)}
-    found: dict[str, _Champion | str] = {}
+    found: dict[str, Champion | str] = {}
     for node in nodes:
         document, state = documents[node], states[node]
         recipe, data = observation.recipes[node], observation.data[node]
@@ -157,7 +171,7 @@ def _champions(
                 found[node] = "columns that it reads have left the data"
                 continue
             data = observation.describe(recipe, tuple(document["data"]["classes"]))
-        found[node] = _Champion(
+        found[node] = Champion(
             node=node,
             recipe=recipe,
             data=data,
@@ -201,7 +215,7 @@ def _not_measurable(why: str) -> NodeMeasures:
 
 
 def _measures(
-    observation: Observation, state: NodeState, champion: _Champion, keys: _Keys, index: ResultIndex
+    observation: Observation, state: NodeState, champion: Champion, keys: _Keys, index: ResultIndex
 ) -> NodeMeasures:
     model, scheme = observation.manifest.models[champion.recipe.model], champion.recipe.scheme
     column = state.hands_down or ""
@@ -276,7 +290,7 @@ def _compared(model: Model) -> str | None:
     return None
 
 
-def _blocks(champion: _Champion) -> tuple[list[int], frozenset[int], list[int]]:
+def _blocks(champion: Champion) -> tuple[list[int], frozenset[int], list[int]]:
     """The blocks of the reference, those of them that it was judged on, and those since its cut."""
     parts, cut, until = sorted(champion.data.rows), champion.cut, champion.data.next_block
     if cut is None or until is None:
@@ -290,7 +304,7 @@ def _blocks(champion: _Champion) -> tuple[list[int], frozenset[int], list[int]]:
     return reference, judged, [part for part in parts if first <= part < until]
 
 
-def _through(champion: _Champion, mature: list[int], worth: Worth | None) -> int | None:
+def _through(champion: Champion, mature: list[int], worth: Worth | None) -> int | None:
     scheme = champion.recipe.scheme
     if worth is None:
         return None
@@ -299,7 +313,7 @@ def _through(champion: _Champion, mature: list[int], worth: Worth | None) -> int
     return Calendar(champion.recipe.timezone, scheme.block_days).start(max(mature) + 1)
 
 
-def _since(champion: _Champion, mature: list[int]) -> str | None:
+def _since(champion: Champion, mature: list[int]) -> str | None:
     scheme = champion.recipe.scheme
     if not mature or not isinstance(scheme, TimeScheme):
         return None
@@ -315,7 +329,7 @@ class _Keys:
         self._rows: dict[str, tuple[list[int], list[str]]] = {}
         self._above: dict[tuple[str, int | None], str] = {}
 
-    def block(self, champion: _Champion, column: str, metrics: tuple[str, ...], part: int) -> str:
+    def block(self, champion: Champion, column: str, metrics: tuple[str, ...], part: int) -> str:
         """The fingerprint of the measure of one block (or fold) of a champion's column."""
         # by folds an upstream's row may be of any fold
         until = None if champion.cut is None else part

@@ -50,6 +50,7 @@ def measure_champions(session: Session, options: RunOptions, watcher: Watcher) -
         as_of=observation.as_of,
         environment=session.environment,
         orders=session.orders,
+        profiled=session.profiled,
     )
     with backend_for(session, store, options, watcher) as open_backend:
         driver = Driver(

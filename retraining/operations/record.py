@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from retraining.decide.advice import advise
 from retraining.decide.calendar import Calendar, iso_of
+from retraining.decide.drift import ranked
 from retraining.decide.facts import Decision
 from retraining.decide.pairs import PairCheck
 from retraining.execution.candidates import row_counts
@@ -100,6 +102,7 @@ def run_record(
             }
             for ran in execution.timeline
         ],
+        "drift": _drift(session),
         "skipped_partitions": [
             {"model": one.model, "partition": one.partition, "rows": one.rows, "why": one.why}
             for one in session.observation.skipped
@@ -175,11 +178,22 @@ def _node(
 
 def performance_of(session: Session, node: str) -> dict[str, Json] | None:
     """How the champion that the run found does on what came after it; None where no rule asks."""
-    found = session.measures.get(node)
+    found = session.known.measures.get(node)
     if found is None or session.store is None:
         return None
     model = session.manifest.models[session.graph.node(node).model]
     return performance_document(session.store, node, found, model)
+
+
+def _drift(session: Session) -> dict[str, Json]:
+    """What the run's scan said of the columns that conditions look at, most severe first, and what it means."""
+    found = ranked(
+        one for drift in session.known.drift.values() for several in drift.values() for one in several
+    )
+    return {
+        "findings": [one.to_json() for one in found],
+        "advice": [one.to_json() for one in advise(found, session.graph)],
+    }
 
 
 def fit_name(session: Session, ran: Ran) -> str:

@@ -6,7 +6,7 @@ Read once at the start of `plan` and `run`; everything after is a function of th
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from retraining.decide.calendar import micros, moment
 from retraining.decide.facts import Facts
 from retraining.decide.plan import MOST_FITS, Plan, make_plan
 from retraining.decide.triggers import is_timed, next_moment
+from retraining.decide.watched import WINDOW_DAYS
 from retraining.errors import InputError, NotFoundError
-from retraining.execution.study import Order
+from retraining.execution.orders import InputOrder, Order
 from retraining.graph.graph import Graph
 from retraining.graph.selection import resolve_selection
 from retraining.learn.environment import environment_digest
@@ -30,11 +31,13 @@ from retraining.operations.code import check_callables, source_digests
 from retraining.operations.facts import node_facts
 from retraining.operations.files import DatasetFiles, find_dataset_files
 from retraining.operations.labels import NO_FEEDBACK, PinnedFeedback
-from retraining.operations.measures import NodeMeasures, measure_notes, stored_measures
+from retraining.operations.measures import measure_notes
 from retraining.operations.observe import Observation, leave_hint, observe
 from retraining.operations.partitions import Skipped
 from retraining.operations.remembered import Inputs, recall, remember
-from retraining.release.values import BlobPointer, NodeState
+from retraining.operations.selecting import selection_states
+from retraining.operations.watching import Known, profiled_nodes, watch_everything, what_is_known
+from retraining.release.values import BlobPointer
 from retraining.store import packs
 from retraining.store.feedback import newest_batch
 from retraining.store.log import Head, LogEntry, Store, open_store
@@ -49,6 +52,7 @@ class Request:
     `decide.plan.MOST_FITS`). `promote` are the nodes whose challengers a person releases, each with the person's
     words; no other node is trained then. `through` is the moment up to which instants of schedules are known, where
     that is not the plan's own (`decide.signals`). `existing`: a store that is not there is an error, and not made.
+    `watch` looks for drift everywhere, in so many days, and decides nothing.
     """
 
     manifest: Path
@@ -64,11 +68,15 @@ class Request:
     promote: Mapping[str, str] = field(default_factory=dict)
     through: int | None = None
     existing: bool = False
+    watch: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What a run knows when it starts; `measures` are by node, of champions whose rules ask for them."""
+    """What a run knows when it starts; `known` is what the store has of what conditions look at.
+
+    Of the nodes `asked` what is missing of that is measured: those that are selected, and what their conditions need.
+    """
 
     manifest: Manifest
     store_url: str
@@ -80,13 +88,20 @@ class Session:
     environment: str
     permissions: Permissions = NOTHING
     promoted: Mapping[str, str] = field(default_factory=dict)
-    measures: Mapping[str, NodeMeasures] = field(default_factory=dict)
-    selected: frozenset[str] = frozenset()
+    known: Known = field(default_factory=Known)
+    asked: frozenset[str] = frozenset()
 
     @property
     def orders(self) -> dict[str, Order]:
         """What is to be measured of champions before the triggers of selected nodes can be told all."""
-        return {node: one.order for node, one in self.measures.items() if one.due and node in self.selected}
+        return {
+            node: one.order for node, one in self.known.measures.items() if one.due and node in self.asked
+        }
+
+    @property
+    def profiled(self) -> dict[str, InputOrder]:
+        """What is to be counted of the inputs of champions, as `orders`."""
+        return {node: one.order for node, one in self.known.inputs.items() if one.due and node in self.asked}
 
     @property
     def until(self) -> int | None:
@@ -101,7 +116,7 @@ class Session:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is worth saying of the manifest, its data, and champions that are not measured."""
-        return (*self.observation.notes, *measure_notes(self.measures))
+        return (*self.observation.notes, *measure_notes(self.known.measures, self.known.inputs))
 
     @property
     def graph(self) -> Graph:
@@ -127,13 +142,34 @@ class Quiet:
     graph: Graph = field(default_factory=lambda: Graph(nodes=(), edges=()))
 
 
-def open_session(request: Request, now: dt.datetime, *, create_store: bool) -> Session:
+def open_session(
+    request: Request,
+    now: dt.datetime,
+    *,
+    create_store: bool,
+    measure: Callable[[Session], Mapping[str, str]] | None = None,
+) -> Session:
     """Reads the manifest, the head of the log and the data, and makes the plan.
 
     `now` is the moment of the run where the request names no `as_of`. A store that does not exist
     is read as empty, and made where `create_store` says so once the input is found to be right.
+    `measure` as in `open_plan`.
     """
-    return _session(_begin(request, now), request, create_store)
+    begun = _begin(request, now)
+    session = _session(begun, request, create_store)
+    return _with_measures(session, begun, request, create_store, measure)
+
+
+def _with_measures(
+    session: Session,
+    begun: _Begun,
+    request: Request,
+    create_store: bool,
+    measure: Callable[[Session], Mapping[str, str]] | None,
+) -> Session:
+    if measure is None or not (session.orders or session.profiled):
+        return session
+    return _session(begun, request, create_store, session, measure(session))
 
 
 def open_plan(
@@ -165,10 +201,9 @@ def open_plan(
                 until=found.until,
             )
     session = _session(begun, request, create_store)
-    if measure is not None and session.orders:
-        session = _session(begun, request, create_store, session, measure(session))
-    known = not any(one.due or one.error for one in session.measures.values())
-    if session.store is not None and inputs is not None and session.observation.trusted and known:
+    session = _with_measures(session, begun, request, create_store, measure)
+    trusted = session.observation.trusted and session.known.complete
+    if session.store is not None and inputs is not None and trusted:
         seen = session.observation
         since, until = _holds(session)
         remember(
@@ -214,6 +249,8 @@ class _Begun:
 
 def _begin(request: Request, now: dt.datetime) -> _Begun:
     manifest = load_manifest(request.manifest)
+    if request.watch is not None:
+        manifest = watch_everything(manifest)
     if request.permissions is not None:
         check_callables(manifest, request.permissions)
     as_of = parse_moment(request.as_of, manifest.timezone) if request.as_of else now
@@ -280,11 +317,20 @@ def _session(
     manifest, store, environment = begun.manifest, begun.store, begun.environment
     if before is None:
         head = store.read_head_at(begun.entry) if store is not None else Head()
-        observation = observe(manifest, begun.as_of, store, begun.files, begun.code, begun.feedback)
+        # what is only watched leaves no hint: a plan looks at less
+        hints = store if request.watch is None else None
+        observation = observe(manifest, begun.as_of, hints, begun.files, begun.code, begun.feedback)
     else:
         head, observation = before.head, before.observation
-    measures = stored_measures(observation, head, store, unmeasured or {})
-    facts = node_facts(observation, head.nodes, store, measures, request.through)
+    known = what_is_known(
+        observation,
+        head,
+        store,
+        unmeasured or {},
+        length=request.watch or WINDOW_DAYS,
+        consumed=request.watch is None,
+    )
+    facts = node_facts(observation, head.nodes, store, known, request.through)
     asked = (*request.select, *request.exclude, *request.force, *request.compare)
     states = selection_states(observation, facts, head.nodes) if any("state:" in one for one in asked) else {}
     graph = observation.graph
@@ -323,9 +369,18 @@ def _session(
         environment=environment,
         permissions=begun.permissions,
         promoted=request.promote,
-        measures=measures,
-        selected=frozenset(selected | forced),
+        known=known,
+        asked=_asked(observation, selected | forced, everything=request.watch is not None),
     )
+
+
+def _asked(observation: Observation, selected: frozenset[str], *, everything: bool) -> frozenset[str]:
+    """The selected nodes with the upstreams that their conditions look at; with `everything`, all above them."""
+    graph = observation.graph
+    if everything:
+        return selected | graph.ancestors(selected)
+    watching = selected & profiled_nodes(graph, observation.manifest.models)
+    return selected | {name for node in watching for name in graph.upstreams(node)}
 
 
 def store_url(manifest: Manifest, given: str | None) -> str:
@@ -357,42 +412,3 @@ def parse_moment(text: str, timezone: str, option: str = "--as-of") -> dt.dateti
 def read_document(store: Store, pointer: BlobPointer) -> dict[str, Any]:
     """A version document; errors as `packs.read_document`."""
     return packs.read_document(store.objects, pointer)
-
-
-def selection_states(
-    observation: Observation, facts: Mapping[str, Facts], states: Mapping[str, NodeState]
-) -> dict[str, frozenset[str]]:
-    """The nodes that each `state:WORD` selects."""
-    names: Sequence[str] = [node.name for node in observation.graph.nodes]
-    released = {name for name in names if name in states and states[name].version is not None}
-
-    def by_outcome(*words: str) -> frozenset[str]:
-        return frozenset(
-            n for n in names if (s := states.get(n)) and s.attempt and s.attempt.outcome in words
-        )
-
-    modified = {
-        name
-        for name in released
-        if (parts := states[name].parts) is not None and parts.recipe != facts[name].recipe.digest()
-    }
-    everything = make_plan(
-        observation.graph,
-        facts,
-        states,
-        as_of="",
-        environment=environment_digest(),
-        selected=frozenset(names),
-    )
-    return {
-        "new": frozenset(names) - released,
-        "released": frozenset(released),
-        "modified": frozenset(modified),
-        "due": frozenset(d.node for d in everything.active if not d.conditional),
-        "failed": by_outcome("failed"),
-        "rejected": by_outcome("rejected"),
-        "insufficient": by_outcome("insufficient"),
-        "waiting": by_outcome("waiting"),
-        "pending": by_outcome("pending"),
-        "pinned": frozenset(n for n in names if (s := states.get(n)) and s.pin is not None),
-    }

@@ -14,6 +14,7 @@ from retraining.manifest.values import Json
 from retraining.reporting.assets import asset
 from retraining.reporting.attention import draw_attention
 from retraining.reporting.decisions import draw_decisions, draw_rows
+from retraining.reporting.drift_svg import draw_drift
 from retraining.reporting.edges import draw_edges
 from retraining.reporting.graph_svg import draw_graph, explain_cards
 from retraining.reporting.header import draw_header, title_of
@@ -94,6 +95,8 @@ def _sections(run: RunView) -> Iterable[Markup]:
         yield _section("tracks", "Champions since their cuts", tracks)
     if slices := draw_slices(run):
         yield _section("slices", "Slices", slices)
+    if drift := draw_drift(run.drift):
+        yield _section("drift", "Drift", drift)
     yield _section("edges", "What upstream columns bring", draw_edges(run))
     yield _section("timeline", "Timeline", draw_timeline(run), draw_work(run))
     yield _section("rows", "Rows", draw_rows(run))

@@ -13,6 +13,7 @@ from dataclasses import replace
 from retraining.errors import RetrainingError, SelectionError
 from retraining.graph.nodes import is_pool, parse_node_name
 from retraining.manifest.values import Json
+from retraining.reporting.drift_view import read_drift
 from retraining.reporting.outcomes import order_of_outcome, tally
 from retraining.reporting.parts import Part
 from retraining.reporting.text import format_number
@@ -92,6 +93,7 @@ def read_record(record: Mapping[str, Json]) -> RunView:
             )
             for item in part.parts("skipped_partitions")
         ),
+        drift=read_drift(part),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from retraining.decide.drift import Finding
 from retraining.decide.facts import Decision
 from retraining.manifest.values import Json
 from retraining.release.values import Pin
@@ -61,6 +62,7 @@ class Story:
     that somebody asked for. `decision` is what `plan` would do now, None where no manifest was read.
     `model_format` is that of the released model. `no_node` says why a partition is no node; then all else is empty.
     `performance` is how the champion does on blocks that came after it, where a rule asks (`operations.performance`).
+    `drift` is what the scan says of the columns that its conditions look at.
     """
 
     node: str
@@ -85,6 +87,7 @@ class Story:
     model_format: str = ""
     no_node: str = ""
     performance: Mapping[str, Json] | None = None
+    drift: tuple[Finding, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """The story as a document."""
@@ -110,4 +113,5 @@ class Story:
             "pin": None if self.pin is None else self.pin.to_json(),
             "no_node": self.no_node or None,
             "performance": None if self.performance is None else dict(self.performance),
+            "drift": [one.to_json() for one in self.drift],
         }

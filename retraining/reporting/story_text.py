@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from retraining.decide.drift import Finding, told
 from retraining.decide.facts import Decision
 from retraining.reporting.grouping import list_nodes, wrapped
 from retraining.reporting.paint import Paint, plain, role_of_outcome
@@ -25,6 +26,7 @@ from retraining.reporting.view import Difference, EdgeView, NodeView, PairView, 
 __all__ = ["edges_text", "story_text"]
 
 _MOST_PAIRS = 3
+_MOST_DRIFTING = 6
 _STATES = (
     ("total", "in all"),
     ("trained", "trained on"),
@@ -62,7 +64,20 @@ def story_text(story: Story, *, paint: Paint = plain) -> str:
         lines += ["", *_attempt(story.attempt, story.timezone, paint)]
     if story.decision is not None:
         lines += ["", *_now(story.decision, format_moment(story.as_of, story.timezone), paint)]
+    if story.drift:
+        lines += ["", *_drift(story.drift, paint)]
     return "\n".join(lines) + "\n"
+
+
+def _drift(found: Sequence[Finding], paint: Paint) -> list[str]:
+    """What the scan says of the columns that the node's conditions look at, those that drift first."""
+    lines = [paint("title", "drift") + ", as its conditions see it"]
+    for one in found[:_MOST_DRIFTING]:
+        word = paint("look", "drifts: ") if one.drifted else ""
+        lines += wrapped(word + told(one), "  ", "    ")
+    if len(found) > _MOST_DRIFTING:
+        lines.append(f"  and {plural(len(found) - _MOST_DRIFTING, 'more column')}")
+    return lines
 
 
 def _what_it_is(story: Story) -> list[str]:

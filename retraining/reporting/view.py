@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from retraining.reporting.drift_view import DriftView
+
 __all__ = [
     "Bar",
     "CheckView",
@@ -374,6 +376,7 @@ class RunView:
     pools: tuple[PoolView, ...]
     timeline: tuple[Bar, ...]
     skipped: tuple[Skipped, ...]
+    drift: tuple[DriftView, ...] = ()
 
     @property
     def released(self) -> bool:

@@ -16,13 +16,10 @@ from tests.cli.conftest import PROGRAM, ROOT, Type, environment
 VERBS = {
     "init", "validate", "schema", "plan", "run", "submit", "tick", "serve", "feedback", "predict", "export",
     "promote", "rollback", "pin", "unpin",
-    "status", "releases", "diff", "explain", "audit", "report", "ls", "graph",
+    "status", "releases", "diff", "explain", "drift", "audit", "report", "ls", "graph",
     "verify", "gc",
 }  # fmt: skip
-LATER = (
-    "drift",
-    "backtest",
-)
+LATER = ("backtest",)
 
 
 def test_the_help_names_the_verbs_that_work_and_no_other(type_: Type) -> None:

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retraining.decide.advice import advise
-from retraining.decide.drift import Finding, Watched, period_of, scan, told
-from retraining.decide.profiles import Profile, number_bins
+from retraining.decide.drift import Finding, ranked, told
+from retraining.decide.drift import scan as scan_in_order
+from retraining.decide.profiles import NumberBins, Profile, number_bins
+from retraining.decide.watched import Watched, period_of
 from retraining.graph.graph import Edge, Graph
 from retraining.graph.nodes import Node
 
@@ -63,6 +65,27 @@ def loss(seed, factor, column="delay", days=60, window=14, floor=0.02, **more):
         metric="brier_score",
         **more,
     )
+
+
+def scan(watched, seed):
+    return ranked(scan_in_order(list(watched), seed))
+
+
+def test_findings_come_in_the_order_of_what_was_asked():
+    asked = [watched(2, 0.0, column="calm"), watched(1, 1.0), watched(2, 0.0, column="calm")]
+    found = scan_in_order(asked, seed=0)
+    assert [one.column for one in found] == ["calm", "delay", "calm"]
+    assert found[0] is found[2]
+    assert len(ranked(found)) == 2
+
+
+def test_the_strip_shows_every_two_weeks_before_and_since():
+    found = scan([loss(1, 1.4)], seed=0)[0]
+    assert [first for first, _, _ in found.strip] == [0, 4, 18, 32, 46, 60]
+    assert found.strip[-1][2] == pytest.approx(found.effect)
+    assert all(abs(value) < 0.2 for _, _, value in found.strip[:-1])
+    moved = scan([watched(1, 1.0)], seed=0)[0]
+    assert moved.strip[-1][2] > 4 * max(value for _, _, value in moved.strip[1:-1])
 
 
 def test_a_moved_column_drifts_and_a_calm_one_does_not():
@@ -129,40 +152,59 @@ def test_the_most_severe_comes_first():
 def test_too_few_days_say_so_and_take_no_part():
     found = scan([loss(1, 2.0, window=3), loss(2, 1.4, column="enough")], seed=0)
     few = next(f for f in found if f.column == "delay")
-    assert (few.tested, few.drifted, few.days) == (False, False, (60, 3))
-    assert "too few days to tell (3 days against 60 days; 4 on each side" in told(few)
+    assert (few.tested, few.drifted, few.days) == (False, False, (30, 3))
+    assert "too few days to tell (3 days against 30 days; 4 on each side" in told(few)
     assert next(f for f in found if f.column == "enough").adjusted == pytest.approx(0.001)
 
 
 def test_no_days_since_the_cut_say_so():
     nothing = dataclasses.replace(loss(1, 1.0), since=loss_days([]), pending=2)
-    assert told(scan([nothing], seed=0)[0]) == (
-        "loss of delay: no days since the champion's cut; 2 blocks not measured yet"
+    assert told(scan([nothing], seed=0)[0]) == "loss of delay: 2 blocks not measured yet"
+    looked = dataclasses.replace(nothing, pending=0)
+    assert "no new days since the champion's cut" in told(scan([looked], seed=0)[0])
+
+
+def period(before, since, kind="prediction", length=14, **more):
+    zeros = {"bins": NumberBins(edges=()), "before": list(before), "since": list(since)}
+    profiles = [
+        Profile.of_numbers(zeros["bins"], np.zeros(len(zeros[side])), np.array(zeros[side], np.int64))
+        for side in ("before", "since")
+    ]
+    asked = Watched(
+        kind=kind, column="c", nodes=("c",), before=profiles[0], since=profiles[1], floor=0.2, **more
     )
+    return period_of(asked, length)
 
 
 def test_the_window_is_the_newest_two_weeks_after_the_cursor():
-    assert period_of(range(50), range(50, 90)).window == tuple(range(76, 90))
-    assert period_of(range(50), range(50, 90), after=80).window == tuple(range(81, 90))
-    assert period_of(range(50), range(50, 90), after=89).window == ()
-    assert period_of(range(50), range(50, 90), length=3).window == (87, 88, 89)
+    assert period(range(50), range(50, 90)).window == tuple(range(76, 90))
+    assert period(range(50), range(50, 90), after=80).window == tuple(range(81, 90))
+    assert period(range(50), range(50, 90), after=89).window == ()
+    assert period(range(50), range(50, 90), length=3).window == (87, 88, 89)
 
 
 def test_days_without_rows_are_in_no_window():
-    assert period_of([1, 2], [50, 51, 64, 65]).window == (64, 65)
+    assert period([1, 2], [50, 51, 64, 65]).window == (64, 65)
 
 
-def test_a_year_of_history_is_read_at_the_same_season():
-    year = range(365)
-    found = period_of(year, range(365, 379))  # a window in the first days of the second year
+def test_a_loss_is_compared_with_the_newer_half_of_its_column():
+    assert period(range(100), range(100, 114), kind="loss").reference == tuple(range(50, 100))
+    assert period(range(40), range(40, 54), kind="loss").reference == tuple(range(12, 40))
+    assert period(range(20), range(20, 34), kind="loss").reference == tuple(range(20))
+    assert period(range(100), range(100, 114)).reference == tuple(range(100))
+
+
+@pytest.mark.parametrize("kind", ["loss", "inputs"])
+def test_a_year_of_history_is_read_at_the_same_season(kind):
+    found = period(range(365), range(365, 379), kind=kind)  # a window in the first days of the second year
     assert found.seasonal
     assert found.reference == tuple(range(58))
-    assert not period_of(range(200), range(200, 214)).seasonal
-    assert period_of(range(200), range(200, 214)).reference == tuple(range(200))
+    young = period(range(200), range(200, 214))
+    assert (young.seasonal, young.reference) == (False, tuple(range(200)))
 
 
 def test_two_years_give_both_seasons():
-    found = period_of(range(730), range(730, 744))
+    found = period(range(730), range(730, 744))
     assert found.seasonal
     assert {day // 365 for day in found.reference} == {0, 1}
     assert len(found.reference) > 150
@@ -182,7 +224,7 @@ def test_a_finding_is_read_back_as_it_was_written(kind, few, seed):
 def test_what_is_told_has_the_numbers():
     found = scan([loss(1, 1.4)], seed=0)[0]
     assert told(found).startswith("loss of delay: brier_score ")
-    assert "q 0.001, 1970-03-02 to 1970-03-15 against 1970-01-01 to 1970-03-01" in told(found)
+    assert "q 0.001, 1970-03-02 to 1970-03-15 against 1970-01-31 to 1970-03-01" in told(found)
     assert "PSI" in told(scan([watched(1, 1.0)], seed=0)[0])
 
 
@@ -216,7 +258,8 @@ def stories(*found):
 
 
 def test_a_worse_upstream_is_retrained_first():
-    told_ = stories(finding("loss", "late"), finding("loss", "UA"), finding("prediction", "late"))
+    calm = finding("prediction", "delay", drifted=False)
+    told_ = stories(finding("loss", "late"), finding("loss", "UA"), finding("prediction", "late"), calm)
     assert told_["UA"] == ("concept", ("UA",))
     assert told_["late"] == ("upstream", ("UA", "late"))
 
@@ -238,7 +281,17 @@ def test_moved_inputs_under_good_upstreams_mean_that_the_world_has_changed():
 
 
 def test_a_worse_loss_under_quiet_inputs_is_concept_drift():
-    assert stories(finding("loss", "late")) == {"late": ("concept", ("late",))}
+    calm = [finding("prediction", name, drifted=False) for name in ("UA", "WN")]
+    assert stories(finding("loss", "late"), *calm) == {"late": ("concept", ("late",))}
+    quiet = finding("inputs", "weather", drifted=False, column="hours.temp")
+    assert stories(finding("loss", "weather"), quiet) == {"weather": ("concept", ("weather",))}
+
+
+def test_concept_drift_is_not_claimed_where_nobody_looked_at_what_is_read():
+    assert stories(finding("loss", "late")) == {"late": ("worse", ("late",))}
+    half = finding("prediction", "UA", drifted=False)
+    assert stories(finding("loss", "late"), half)["late"] == ("worse", ("late",))
+    assert stories(finding("loss", "weather"))["weather"] == ("worse", ("weather",))
 
 
 def test_moved_predictions_without_labels_are_watched():

@@ -158,7 +158,12 @@ datasets:
     "limits that are none": (in_rent("gate: {on_insufficient: ship_if_limits}"), 21, 29, "models.rent.gate.on_insufficient", "no limits to go by", "limits"),
     # retrain_when
     "unknown condition": (in_rent("retrain_when: {defnition}"), 21, 20, "models.rent.retrain_when.defnition", "unknown field `defnition`", "`definition`"),
-    "drift comes later": (in_rent("retrain_when: drift"), 21, 19, "models.rent.retrain_when", "no condition `drift`", "not in this version"),
+    "drift without settings": (in_rent("retrain_when: drift"), 21, 19, "models.rent.retrain_when", "`drift` needs settings", "{column: loss}"),
+    "drift of a bare column": (in_rent("retrain_when: {drift: loss}"), 21, 27, "models.rent.retrain_when.drift", "`drift` needs settings", "{column: loss}"),
+    "drift without a column": (in_rent("retrain_when: {drift: {psi: 0.2}}"), 21, 20, "models.rent.retrain_when.drift", "column", ""),
+    "drift of a feature": (in_rent("retrain_when: {drift: {column: weather}}"), 21, 36, "models.rent.retrain_when.drift.column", "one of loss, prediction, inputs", ""),
+    "drift below nothing": (in_rent("retrain_when: {drift: {column: loss, psi: -1}}"), 21, 47, "models.rent.retrain_when.drift.psi", "at least 0", ""),
+    "drift by folds": (in_rent("retrain_when: {any: [{drift: {column: loss}}]}"), 21, 27, "models.rent.retrain_when.any[0].drift", "compares days, and the fold scheme has none", "`time`"),
     "schedule without settings": (in_rent("retrain_when: schedule"), 21, 19, "models.rent.retrain_when", "`schedule` needs settings", '"0 3 * * 1"'),
     "an hour that no day has": (in_rent('retrain_when: {schedule: "0 25 * * 1"}'), 21, 30, "models.rent.retrain_when.schedule", "no cron text", "the hour cannot be read"),
     "a day that never comes": (in_rent('retrain_when: {schedule: "0 3 30 2 *"}'), 21, 30, "models.rent.retrain_when.schedule", "no cron text", "the day-of-month"),

@@ -69,7 +69,7 @@ def measured(bench, node, as_of):
     """All that the store has of a champion, and what it is worth."""
     request = Request(manifest=bench.folder / "m.yaml", store=str(bench.folder / "store"), as_of=as_of)
     session = open_session(request, dt.datetime.now(dt.UTC), create_store=False)
-    found = session.measures[node]
+    found = session.known.measures[node]
     return read_measured(session.store, node, found), found
 
 
