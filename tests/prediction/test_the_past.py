@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from retraining.operations.promote import approve_pending
 from retraining.operations.rollback import rollback
 from retraining.operations.stored import open_stored
 from retraining.prediction.predictor import Release
@@ -74,6 +75,26 @@ def test_a_champion_that_is_fed_with_new_columns_serves_what_it_is_fed_with(benc
     rollback(stored, 1, because="a test")
     served = column(bench, "b", frame)
     np.testing.assert_allclose(served[known], before[known], rtol=0, atol=1e-9)
+
+
+def test_what_a_person_approves_is_served_with_the_columns_of_its_check(bench: Bench) -> None:
+    frame = rows()
+    bench.write(manifest(b=STAYS, c=STAYS), d=frame)
+    bench.run(AS_OF)
+    asks = "gate: {approve: manual, refit_shift: 100}"
+    bench.write(manifest(a=asks, b=STAYS, c=STAYS, a_features="[x1, x2]"))
+    assert outcomes(bench.run(AS_OF)) == {"a": "pending", "b": "kept", "c": "kept"}
+    frame = frame[frame["t"] <= pd.Timestamp(AS_OF)]
+    _, old = chained(frame, ["x1"], "y")
+    _, new = chained(frame, ["x1", "x2"], "y")
+    models, before = chained(frame, ["x3"], "z", old)
+    after, known = predicted(models, frame, ["x3"], new), ~np.isnan(before)
+    np.testing.assert_allclose(column(bench, "b", frame)[known], before[known], rtol=0, atol=1e-9)
+    stored = open_stored(str(bench.folder / "store"), None)
+    approve_pending(stored, stored.store.read_head(), ["a"], "looked at")
+    np.testing.assert_allclose(column(bench, "b", frame)[known], after[known], rtol=0, atol=1e-9)
+    there = ~np.isnan(new)
+    np.testing.assert_allclose(column(bench, "a", frame)[there], new[there], rtol=0, atol=1e-9)
 
 
 def test_a_champion_that_gets_its_first_reader_has_its_column_told_by_the_reader(bench: Bench) -> None:
