@@ -247,9 +247,9 @@ def _readme(release: Release, target: str | None, nodes: Mapping[str, Json]) -> 
         "Without it, each node's folder has the estimator in its own format: `model.skops` (package skops),",
         "`model.ubj` (`xgboost.Booster(model_file=...)`), or `model.joblib`, which runs code when it is loaded:",
         "only if you trust who wrote it. `model.json` says how features become its matrix (`encoding`: medians, centre",
-        "and scale, texts of categories) and the order of its classes; `version.json` how it was made. `column.parquet`",
-        "has what was predicted for earlier blocks when they were new: the block, a hash of what each row was predicted",
-        "from, and the prediction; `fit-BLOCK.*` are the models of that time that were kept.",
+        "and scale, texts of categories) and the order of its classes; `version.json` how it was made.",
+        "`column.parquet` has what was predicted for earlier blocks when they were new: the block, a hash of what each",
+        "row was predicted from, and the prediction; `fit-BLOCK.*` are the models of that time that were kept.",
         "",
     ]
     return "\n".join(lines)
