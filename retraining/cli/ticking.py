@@ -30,10 +30,8 @@ def tick_lines(ticked: Ticked) -> str:
             lines.append(outcome_lines(act.outcome).rstrip())
     if not ticked.acts:
         lines.append("nothing is due")
-    if ticked.until is not None:
-        lines.append(
-            f"nothing becomes due by time alone before {format_moment(ticked.until, ticked.timezone)}"
-        )
+    if ticked.next is not None:
+        lines.append(f"by time alone something fires next at {format_moment(ticked.next, ticked.timezone)}")
     return "\n".join(lines) + "\n"
 
 
@@ -44,7 +42,7 @@ def tick_document(ticked: Ticked, exit_code: int) -> dict[str, Json]:
         "store": ticked.store,
         "now": ticked.now,
         "release": ticked.release,
-        "until": ticked.until,
+        "next": ticked.next,
         "acts": [_act_document(act) for act in ticked.acts],
         "exit_code": exit_code,
     }

@@ -28,12 +28,16 @@ __all__ = [
 
 
 def time_notes(facts: Facts, said: Evaluation) -> list[str]:
-    """Until when `not_within` holds a node back although its conditions hold, and when its schedules fire next."""
+    """Which conditions hold where too few do, until when `not_within` holds back, and when schedules fire next."""
     zone, rule = facts.signals.timezone, facts.rule
     if said.held_until is not None and rule.not_within is not None:
         kinds = " and ".join(dict.fromkeys(reason.kind for reason in said.fired))
         until = moment_text(said.held_until, zone)
         return [f"held back until {until}, {duration_text(rule.not_within)} after the last attempt: {kinds}"]
+    notes: list[str] = []
+    if said.fired and not said.reasons:
+        kinds = ", ".join(dict.fromkeys(reason.kind for reason in said.fired))
+        notes.append(f"{kinds} fired, {len(said.fired)} of {rule.at_least} conditions that are needed")
     instants = (
         (instant, condition.timezone or zone)
         for condition in rule.conditions
@@ -41,7 +45,7 @@ def time_notes(facts: Facts, said: Evaluation) -> list[str]:
         and (instant := next_instant(condition, facts.signals.as_of, zone)) is not None
     )
     first = min(instants, default=None)
-    return [] if first is None else [f"scheduled next for {moment_text(*first)}"]
+    return notes if first is None else [*notes, f"scheduled next for {moment_text(*first)}"]
 
 
 def feedback_notes(facts: Facts) -> list[str]:

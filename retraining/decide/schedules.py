@@ -21,7 +21,14 @@ from retraining.decide.signals import Signals
 from retraining.decide.wording import counted
 from retraining.manifest.values import Json, ScheduleCondition
 
-__all__ = ["GRACE_MICROS", "due_instants", "next_instant", "schedule_cursor", "schedule_reasons"]
+__all__ = [
+    "GRACE_MICROS",
+    "answer_ends",
+    "due_instants",
+    "next_instant",
+    "schedule_cursor",
+    "schedule_reasons",
+]
 
 #: An instant that nobody looked at for longer was missed: with `missed: none` it is passed over.
 GRACE_MICROS = 3_600_000_000
@@ -83,6 +90,12 @@ def due_instants(condition: ScheduleCondition, signals: Signals) -> tuple[int, .
     if condition.missed == "none" and through - newest > GRACE_MICROS:
         return ()
     return (newest,)
+
+
+def answer_ends(condition: ScheduleCondition, signals: Signals) -> int | None:
+    """When the due instant of a schedule that answers none which was missed is passed over; None: none is due."""
+    due = due_instants(condition, signals) if condition.missed == "none" else ()
+    return due[-1] + GRACE_MICROS + 1 if due else None
 
 
 def next_instant(condition: ScheduleCondition, after: int, timezone: str) -> int | None:

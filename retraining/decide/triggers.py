@@ -17,7 +17,7 @@ from retraining.decide.drifting import drift_cursor, drift_reasons
 from retraining.decide.feedback import feedback_cursors, feedback_reasons
 from retraining.decide.performance import performance_cursor, performance_reason
 from retraining.decide.reasons import Reason
-from retraining.decide.schedules import next_instant, schedule_cursor, schedule_reasons
+from retraining.decide.schedules import answer_ends, next_instant, schedule_cursor, schedule_reasons
 from retraining.decide.signals import Signals
 from retraining.decide.wording import counted
 from retraining.manifest.values import (
@@ -142,7 +142,11 @@ def next_moment(rule: Rule, signals: Signals) -> int | None:
 def _next_of(condition: Condition, signals: Signals) -> int | None:
     match condition:
         case ScheduleCondition():
-            return next_instant(condition, signals.as_of, signals.timezone)
+            moments = (
+                next_instant(condition, signals.as_of, signals.timezone),
+                answer_ends(condition, signals),
+            )
+            return min((one for one in moments if one is not None), default=None)
         case AgeCondition() if signals.age is not None:
             left = condition.age - signals.age
             # once it holds, its text counts days

@@ -67,12 +67,12 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """A plan without work, what is told beside it, and `until` when (microseconds UTC) time alone changes nothing."""
+    """A plan without work, what is told beside it, and the `next_moment` of a trigger (as that of a `Session`)."""
 
     plan: Plan
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
-    until: int | None
+    next_moment: int | None
 
 
 def recall(store: Store, manifest: Manifest, inputs: Inputs, as_of: str) -> Remembered | None:
@@ -80,8 +80,8 @@ def recall(store: Store, manifest: Manifest, inputs: Inputs, as_of: str) -> Reme
     hint: Mapping[str, Any] | None = store.read_hint(_key(manifest))
     if hint is None or hint.get("key") != inputs.key():
         return None
-    until = hint["until"]
-    if not hint["since"] <= inputs.as_of or (until is not None and inputs.as_of >= until):
+    ends = (end for end in (hint["until"], hint["next_moment"]) if end is not None)
+    if not hint["since"] <= inputs.as_of < min(ends, default=inputs.as_of + 1):
         return None
     named = zip(hint["nodes"], hint["shown"], strict=True)
     decisions: list[Decision] = []
@@ -98,7 +98,7 @@ def recall(store: Store, manifest: Manifest, inputs: Inputs, as_of: str) -> Reme
         ),
         skipped=tuple(Skipped(model=m, partition=p, rows=r, why=w) for m, p, r, w in hint["skipped"]),
         notes=tuple(hint["notes"]),
-        until=until,
+        next_moment=hint["next_moment"],
     )
 
 
@@ -112,10 +112,12 @@ def remember(
     *,
     since: int,
     until: int | None,
+    next_moment: int | None,
 ) -> None:
     """Leaves a plan in the store, if it asks for nothing.
 
-    From `since` on, and before `until` (microseconds UTC), time alone changes neither the data nor what a trigger says.
+    It holds from `since` on, before time alone changes the data (`until`) or what a trigger says (`next_moment`; all
+    in microseconds UTC).
     """
     if not plan.idle or plan.consumed:
         return
@@ -132,6 +134,7 @@ def remember(
             "key": inputs.key(),
             "since": since,
             "until": until,
+            "next_moment": next_moment,
             "nodes": [decision.node for decision in plan.decisions],
             "shown": [_shown(decision) for decision in plan.decisions],
             "decisions": runs,

@@ -104,9 +104,10 @@ class Session:
         return {node: one.order for node, one in self.known.inputs.items() if one.due and node in self.asked}
 
     @property
-    def until(self) -> int | None:
-        """The first moment (microseconds UTC) at which time alone may change the plan; None: there is none."""
-        return _holds(self)[1]
+    def next_moment(self) -> int | None:
+        """The first moment (microseconds UTC) at which time alone makes a trigger say something else; None: none."""
+        moments = (next_moment(facts.rule, facts.signals) for facts in self.facts.values())
+        return min((one for one in moments if one is not None), default=None)
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
@@ -128,7 +129,7 @@ class Session:
 class Quiet:
     """What a run knows where nothing is to be done and that was remembered: no data was read.
 
-    The head's nodes are read when somebody asks for them. `until` (microseconds UTC) is as that of a `Session`.
+    The head's nodes are read when somebody asks for them. `next_moment` (microseconds UTC) is as that of a `Session`.
     """
 
     manifest: Manifest
@@ -138,7 +139,7 @@ class Quiet:
     plan: Plan
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
-    until: int | None
+    next_moment: int | None
     graph: Graph = field(default_factory=lambda: Graph(nodes=(), edges=()))
 
 
@@ -198,14 +199,14 @@ def open_plan(
                 plan=found.plan,
                 skipped=found.skipped,
                 notes=found.notes,
-                until=found.until,
+                next_moment=found.next_moment,
             )
     session = _session(begun, request, create_store)
     session = _with_measures(session, begun, request, create_store, measure)
     trusted = session.observation.trusted and session.known.complete
     if session.store is not None and inputs is not None and trusted:
         seen = session.observation
-        since, until = _holds(session)
+        timed = any(is_timed(facts.rule) for facts in session.facts.values())
         remember(
             session.store,
             session.manifest,
@@ -213,19 +214,11 @@ def open_plan(
             session.plan,
             seen.skipped,
             seen.notes,
-            since=since,
-            until=until,
+            since=seen.as_of if timed else seen.since,
+            until=seen.until,
+            next_moment=session.next_moment,
         )
     return session
-
-
-def _holds(session: Session) -> tuple[int, int | None]:
-    """From when until when a plan is the same but for what is not time: the data, and what its triggers say."""
-    seen = session.observation
-    timed = [facts for facts in session.facts.values() if is_timed(facts.rule)]
-    moments = [next_moment(facts.rule, facts.signals) for facts in timed]
-    until = min((one for one in (*moments, seen.until) if one is not None), default=None)
-    return (seen.as_of if timed else seen.since), until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

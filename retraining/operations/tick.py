@@ -56,7 +56,7 @@ class Act:
 class Ticked:
     """What a tick at the moment `now` did; no acts: nothing was due.
 
-    `until` is the first moment at which time alone may make something due, as far as the tick's look told (None: no
+    `next` is the first moment at which time alone makes a trigger fire, as far as the tick's look told (None: no
     such moment). Both are ISO moments in UTC. `release` is the current one after it.
     """
 
@@ -65,7 +65,7 @@ class Ticked:
     store: str
     now: str
     release: int | None
-    until: str | None
+    next: str | None
     acts: tuple[Act, ...] = ()
 
     @property
@@ -160,7 +160,7 @@ def _ticked(looked: _Looked) -> Ticked:
         store=session.store_url,
         now=session.plan.as_of,
         release=done[-1] if done else session.head.release,
-        until=None if session.until is None else _iso(session.until),
+        next=None if session.next_moment is None else _iso(session.next_moment),
         acts=tuple(looked.acts),
     )
 

@@ -1,4 +1,4 @@
-"""The loop of a server: tick, say what happened, sleep until time alone may make something due, and again."""
+"""The loop of a server: tick, say what happened, sleep until time alone makes a trigger fire, and again."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _tick(ports: Ports, board: Board) -> str | None:
     board.change(ticks=before.ticks + 1, runs=before.runs + runs, release=found.release, failing=0, error="")
     if found.acts:
         ports.ticked(found)
-    return found.until
+    return found.next
 
 
 def _fail(ports: Ports, board: Board, error: RetrainingError) -> None:

@@ -27,7 +27,7 @@ from retraining.store.runs import living_runs
 __all__ = ["Garbage", "Keep", "find_garbage", "store_time", "sweep"]
 
 _CLOCK = "hints/clock"
-_COLLECTED = ("packs/", "index/", "results/", "probes/")
+_COLLECTED = ("packs/", "index/", "results/", "probes/", "claims/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

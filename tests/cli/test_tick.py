@@ -23,7 +23,7 @@ def test_a_tick_says_what_was_due_at_which_instant_and_what_came_of_it(chain: Pa
         "  schedule: Mon 2100-01-04 03:00 UTC has come, after more than 1,000 instants"
     )
     assert "release 1 stays" in lines
-    assert lines[-1] == "nothing becomes due by time alone before 2100-01-11 03:00 UTC"
+    assert lines[-1] == "by time alone something fires next at 2100-01-11 03:00 UTC"
     again = type_(*TICK, "--as-of", "2100-01-04T04:00:00Z")
     assert again.out.splitlines()[0] == "nothing is due"
     improve_up()

@@ -51,7 +51,7 @@ def test_where_nothing_is_due_nothing_is_done_or_written(bench, sundays):
     bench.run(SUNDAY, select=("b",))
     before = listed(bench)
     found = ticked(bench, SUNDAY)
-    assert (found.acts, found.exit_code, found.until) == ((), 0, INSTANT)
+    assert (found.acts, found.exit_code, found.next) == ((), 0, INSTANT)
     assert listed(bench) == before
 
 

@@ -16,8 +16,8 @@ START = dt.datetime(2024, 5, 13, 2, 58, 30, tzinfo=dt.UTC)
 HELD = Act(as_of="2024-05-13T03:00:00Z", instants=(), why=(), outcome=None)
 
 
-def ticked(*acts, until=None):
-    return Ticked(manifest="m", timezone="UTC", store="s", now="", release=3, until=until, acts=tuple(acts))
+def ticked(*acts, then=None):
+    return Ticked(manifest="m", timezone="UTC", store="s", now="", release=3, next=then, acts=tuple(acts))
 
 
 class World:
@@ -59,7 +59,7 @@ class World:
 
 def test_it_sleeps_for_the_given_time_and_not_past_the_next_instant():
     world = World(
-        ticked(), ticked(until="2024-05-13T03:00:00Z"), ticked(until="2024-06-01T00:00:00Z"), ticked()
+        ticked(), ticked(then="2024-05-13T03:00:00Z"), ticked(then="2024-06-01T00:00:00Z"), ticked()
     ).run()
     assert world.slept == pytest.approx([60, 30.05, 60])
     assert world.moments[2] >= dt.datetime(2024, 5, 13, 3, tzinfo=dt.UTC)
@@ -68,7 +68,7 @@ def test_it_sleeps_for_the_given_time_and_not_past_the_next_instant():
 
 
 def test_an_instant_that_has_passed_already_does_not_make_it_spin():
-    world = World(ticked(until="2024-05-13T02:00:00Z"), ticked()).run()
+    world = World(ticked(then="2024-05-13T02:00:00Z"), ticked()).run()
     assert world.slept[0] > 0.1
 
 

@@ -11,6 +11,7 @@ from retraining.errors import IntegrityError, NotFoundError, ReleaseConflictErro
 from retraining.operations.gc import clean
 from retraining.operations.stored import Stored
 from retraining.release.update import Update
+from retraining.store.claims import claim, newest_claim
 from retraining.store.condemned import read_condemned
 from retraining.store.garbage import Keep
 from retraining.store.log import Store, store_on
@@ -361,3 +362,21 @@ def test_a_gc_entry_lands_on_the_head_it_was_made_for_or_not_at_all(store):
             setting({"a": "v2"}), (), kind="gc", run="r", who="w", why={}, manifest={}, now="t",
             start=store.read_head(),
         )  # fmt: skip
+
+
+def test_claims_of_ticks_that_are_long_over_are_garbage_all_of_a_tick_together(store):
+    release(store, "1700000000000-00000001")
+
+    def claimed(tick, before, run):
+        return claim(store, tick, before, run=run, who="ann@host", now="2026-11-23T14:00:00Z")
+
+    first = claimed("old", None, "1700000000000-00000001")
+    other = claimed("young", None, "1700000000000-00000002")
+    later(store)
+    claimed("young", other, "1700000000000-00000003")
+    gc(store)
+    later(store)
+    gc(store)
+    assert newest_claim(store, "old") is None
+    assert newest_claim(store, "young").number == 2
+    assert claimed("old", None, "1700000000000-00000004").number == first.number == 1
