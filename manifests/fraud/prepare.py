@@ -1,7 +1,8 @@
 """Writes the tables of the fraud example: card payments, the devices they came from, and cases, generated.
 
 Run it once, `python manifests/fraud/prepare.py`; it writes `data/payments.parquet`, `data/device_days.parquet`
-and `data/cases.parquet` beside itself. Real payments are nobody's to publish, so these are drawn at random,
+and `data/cases.parquet` beside itself, and `data/chargebacks.csv`: complaints that came later still, for
+`retrain feedback add`. Real payments are nobody's to publish, so these are drawn at random,
 the same for the same options: devices are taken over for some days, and payments from them are often fraud.
 
 Whether a payment was fraud is known 30 days later, when no complaint can come any more. Payments that a fixed
@@ -23,7 +24,7 @@ SHOPS = ("fashion", "games", "grocery", "travel")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the three tables."""
+    """Write the three tables and the late complaints."""
     options = argparse.ArgumentParser(description="Generate the data of the fraud example.")
     options.add_argument("--days", type=int, default=364, help="days of history (default: 364)")
     options.add_argument("--payments", type=int, default=120, help="payments a day (default: 120)")
@@ -39,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, table in tables.items():
         table.to_parquet(chosen.out / f"{name}.parquet", index=False)
         print(f"{name}.parquet: {len(table):,} rows, {len(table.columns)} columns")
+    late = chargebacks_table(payments)
+    late.to_csv(chosen.out / "chargebacks.csv", index=False)
+    print(f"chargebacks.csv: {len(late):,} rows, {len(late.columns)} columns")
     return 0
 
 
@@ -104,6 +108,26 @@ def cases_table(payments: pd.DataFrame) -> pd.DataFrame:
     table = table.reset_index()
     table["opened_at"] = table["day"] + pd.Timedelta(days=1)
     return table.sort_values(["opened_at", "account"], ignore_index=True)
+
+
+def chargebacks_table(payments: pd.DataFrame) -> pd.DataFrame:
+    """Payments that passed for honest after 30 days and were not: what late complaints say, and when they came.
+
+    They are some of those that a device made on the days of its other frauds.
+    """
+    random = np.random.default_rng(31)
+    taken = payments.groupby(["device", "day"])["fraud"].transform("max") == 1
+    passed = payments[taken & (payments["fraud"] == 0) & payments["outcome_observed"]]
+    chosen = passed[random.random(len(passed)) < 0.1]
+    days = pd.to_timedelta(np.floor(random.uniform(35, 60, len(chosen))), unit="D")
+    return pd.DataFrame(
+        {
+            "payment": chosen["payment"],
+            "fraud": 1,
+            "known_at": (chosen["day"] + days).dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "source": "chargebacks",
+        }
+    )
 
 
 if __name__ == "__main__":

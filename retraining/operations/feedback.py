@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from retraining.data.drafting import Drafted, draft_of
 from retraining.data.feedback import KNOWN_AT, OP, RETRACT, Records, current, records_of
@@ -226,8 +227,7 @@ def show_feedback(stored: Stored, dataset: str | None, key: Mapping[str, str]) -
     assert records is not None
     chosen = np.ones(len(records), bool)
     for name, column in zip(columns, records.key, strict=True):
-        codes, texts = column.texts()
-        chosen &= codes == (texts.index(key[name]) if key[name] in texts else -2)
+        chosen &= _is(column, name, key[name], stored)
     found = records.take(np.flatnonzero(chosen))
     if not len(found):
         raise NotFoundError(
@@ -236,6 +236,15 @@ def show_feedback(stored: Stored, dataset: str | None, key: Mapping[str, str]) -
         )
     by_number = {batch.number: batch for batch in ours}
     return _record_lines(found, by_number)
+
+
+def _is(column: Column, name: str, text: str, stored: Stored) -> NDArray[np.bool_]:
+    """Where a column of a key has the value that was written."""
+    if column.kind == "timestamp":
+        zone = "UTC" if stored.manifest is None else stored.manifest.timezone
+        return np.asarray(column.values == micros(parse_moment(text, zone, option=f"--key {name}")))
+    codes, texts = column.texts()
+    return np.asarray(codes == (texts.index(text) if text in texts else -2))
 
 
 def _batches(stored: Stored) -> list[Batch]:

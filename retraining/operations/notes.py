@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from retraining.data.labels import Classes
 from retraining.data.tables import Column, Table
+from retraining.decide.calendar import Calendar
+from retraining.decide.snapshots import NodeData
 from retraining.decide.wording import counted
 from retraining.manifest.own import estimator_facts_of
 from retraining.manifest.values import Dataset, Manifest, Model, TimeScheme
@@ -21,14 +23,22 @@ _PLAIN = re.compile(r"[^,' ]*")
 
 
 def notes_of(
-    manifest: Manifest, tables: Mapping[str, Table], classes: Mapping[str, Classes]
+    manifest: Manifest,
+    tables: Mapping[str, Table],
+    classes: Mapping[str, Classes],
+    nodes: Mapping[str, Iterable[NodeData]],
+    as_of: int,
 ) -> tuple[str, ...]:
-    """The notes on a manifest and its data, each once; `classes` are those of each model that has nodes."""
+    """The notes on a manifest and its data as of a moment, each once.
+
+    `classes` and `nodes` are of each model that has nodes.
+    """
     found: list[str] = []
     for model in manifest.models.values():
         dataset, table = manifest.datasets[model.dataset], tables[model.dataset]
         found += _numbers_in_text(dataset, table, model.features)
         found += _few_classes(model, classes)
+        found += _labels_too_late(manifest, model, nodes.get(model.name, ()), as_of)
     found += _short_holdouts(manifest)
     return tuple(dict.fromkeys(found))
 
@@ -60,6 +70,25 @@ def _few_classes(model: Model, classes: Mapping[str, Classes]) -> list[str]:
         return []
     what = f"one class so far ({found[0]})" if found else "no class so far"
     return [f"the target {model.target.column} of {model.name} has {what}: it is trained when there are two"]
+
+
+def _labels_too_late(manifest: Manifest, model: Model, nodes: Iterable[NodeData], as_of: int) -> list[str]:
+    """Late labels that were known after all rows ended: their moment is rather that of the adding than their own."""
+    scheme = manifest.schemes[model.dataset]
+    if not isinstance(scheme, TimeScheme):
+        return []
+    calendar = Calendar(manifest.timezone, scheme.block_days)
+    today = calendar.block_at(as_of)
+    ended = [one for one in nodes if one.next_block is not None and one.next_block < today]
+    waiting = sum(count.waiting for one in ended for count in one.feedback)
+    if not waiting:
+        return []
+    ends = calendar.date(max(one.next_block or 0 for one in ended)).isoformat()
+    return [
+        f"{counted(waiting, 'late label')} of {model.name} {'was' if waiting == 1 else 'were'} known only after "
+        f"{ends}, where its rows end: no fit learns from them before newer rows come; if they were known "
+        "earlier, say when (`retrain feedback add --known-at`)"
+    ]
 
 
 def _short_holdouts(manifest: Manifest) -> list[str]:

@@ -334,7 +334,8 @@ def _look(
             if rows.changes_at is not None:
                 moments.append(rows.changes_at)
     seen.data = found
-    seen.notes = notes_of(manifest, tables, classes)
+    own_data = {model: [found[recipe.node] for recipe in own] for model, own in by_model.items()}
+    seen.notes = notes_of(manifest, tables, classes, own_data, as_of)
     links = {
         (model.name, item.column): linked_nodes(seen, model, item)
         for model in manifest.models.values()

@@ -136,6 +136,7 @@ def release_entry(entry: LogEntry) -> ReleaseEntry:
         pruned=pruned if isinstance(pruned, int) else 0,
         changed=changed if isinstance(changed, int) else len(nodes),
         entry=entry.sequence,
+        feedback_through=entry.feedback_through,
     )
 
 

@@ -23,7 +23,8 @@ class ReleaseEntry:
     `kind` is `release` or `rollback`; a rollback has the release that it `restored`, and `pruned` counts
     nodes that were forgotten. `because` is what a person said. `nodes` are the first of the `changed` nodes
     that got another version. `entry` is the number of its log entry. `kept` is False where gc has dropped it.
-    `timezone` is the manifest's, in which the time is shown.
+    `timezone` is the manifest's, in which the time is shown. `feedback_through` is the last batch
+    of late labels that was seen (0: there was none).
     """
 
     number: int
@@ -42,6 +43,7 @@ class ReleaseEntry:
     pruned: int = 0
     kept: bool = True
     entry: int = 0
+    feedback_through: int = 0
 
     def to_json(self) -> dict[str, Json]:
         """The release as a document."""
@@ -61,6 +63,7 @@ class ReleaseEntry:
             "nodes": list(self.nodes),
             "kept": self.kept,
             "entry": self.entry,
+            "feedback_through": self.feedback_through,
         }
 
 
@@ -138,6 +141,8 @@ def _below(release: ReleaseEntry | CommitEntry) -> list[str]:
     more = release.changed - len(release.nodes)
     named = list_nodes(release.nodes) + (f" and {more:,} more" if more > 0 else "")
     lines = wrapped(named, _INDENT, _INDENT + "  ") if release.nodes else []
+    if isinstance(release, ReleaseEntry) and release.feedback_through:
+        lines = [*lines, f"{_INDENT}late labels up to batch {release.feedback_through}"]
     if isinstance(release, ReleaseEntry) and not release.kept:
         lines = [*lines, f"{_INDENT}no longer kept (gc)"]
     return lines + (

@@ -30,6 +30,18 @@ def test_the_same_options_make_the_same_payments() -> None:
     pd.testing.assert_frame_equal(prepare.payments_table(5, 10), prepare.payments_table(5, 10))
 
 
+def test_late_complaints_are_about_payments_that_passed_for_honest_and_come_after_a_month(
+    tmp_path: Path,
+) -> None:
+    manifest = example("fraud", tmp_path, ["--payments", "80"])
+    late = tmp_path / "data" / "chargebacks.csv"
+    done = retraining.add_feedback(manifest, late, dataset="payments")
+    rows = pd.read_csv(late, parse_dates=["known_at"])
+    assert (done.corrected, done.came, done.unchanged, done.unknown) == (len(rows), 0, 0, 0)
+    payments = pd.read_parquet(tmp_path / "data" / "payments.parquet").merge(rows, on="payment")
+    assert (payments["known_at"] - payments["paid_at"]).min() > pd.Timedelta(days=30)
+
+
 @pytest.mark.slow
 def test_the_first_run_releases_all_nodes_although_people_approve_what_replaces_them(tmp_path: Path) -> None:
     manifest = example("fraud", tmp_path, ["--payments", "80"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 
 import numpy as np
@@ -10,6 +11,12 @@ import pytest
 
 import retraining
 from retraining import plan
+from retraining.errors import IntegrityError
+from retraining.operations.feedback import show_feedback
+from retraining.operations.session import Request, open_session
+from retraining.operations.status import releases
+from retraining.operations.stored import open_stored
+from retraining.store.feedback import batch_key
 
 FOLDS = """
 datasets: {d: {path: d.parquet, key: [id]}}
@@ -157,3 +164,67 @@ def test_a_plan_without_work_is_remembered_until_the_next_batch(bench):
     assert bench.run().fits_made > 0
     assert planned(bench)["a"].reasons == ()
     assert planned(bench, "2999-01-02")["a"].reasons[0].evidence["rows"] == 7
+
+
+def test_labels_that_came_after_all_rows_ended_are_told(bench):
+    written(bench, TIMED, "{data: {blocks: 1}}").run()
+    add(bench, NEW[:5])
+    assert bench.run().fits_made == 0
+    (note,) = [one for one in session(bench).notes if "late label" in one]
+    assert note.startswith("5 late labels of a were known only after 2024-02-26, where its rows end")
+    # while rows still come this is as it should be
+    assert not [one for one in session(bench, "2024-02-19T12:00:00Z").notes if "late label" in one]
+
+
+def session(bench, as_of=None):
+    request = Request(manifest=bench.folder / "m.yaml", store=str(bench.folder / "store"), as_of=as_of)
+    return open_session(request, dt.datetime.now(dt.UTC), create_store=False)
+
+
+def test_a_release_says_what_it_saw_and_a_damaged_batch_stops_whoever_needs_it(bench, tmp_path):
+    written(bench, FOLDS, "{feedback: {rows: 2}}").run()
+    add(bench, NEW[:2])
+    bench.run()
+    add(bench, NEW[2:3])
+    found, _ = releases(open_stored(str(bench.folder / "store"), None), 5)
+    assert [one.feedback_through for one in found] == [1, 0]
+    path = bench.folder / "store" / batch_key(1)
+    body = path.read_bytes()
+    path.write_bytes(body[:100] + bytes([body[100] ^ 1]) + body[101:])
+    for look in (planned, bench.__class__.run, session):
+        with pytest.raises(IntegrityError, match=r"0001\.parquet: its bytes are not what its digest says"):
+            look(bench)
+    assert bench.store().read_head().release == 2
+
+
+def test_days_and_zones_of_a_key_are_those_of_the_dataset(bench):
+    frame = pd.DataFrame(
+        {"place": list("abab"), "day": pd.to_datetime(["2024-03-01"] * 2 + ["2024-03-02"] * 2)}
+    )
+    frame["day"] = frame["day"].dt.tz_localize("Europe/Berlin")
+    bench.write(
+        "timezone: Europe/Berlin\ndatasets: {d: {path: d.parquet, key: [place, day]}}\n"
+        "models:\n  a: {dataset: d, target: y, features: [x], estimator: Ridge}\n",
+        d=frame.assign(x=1.0, y=[1.0, 2.0, None, 4.0]),
+    )
+    late = bench.folder / "late.csv"
+    late.write_text("place,day,y\na,2024-03-02,3\nb,2024-03-01T00:00:00+01:00,5\nb,2024-03-03,6\n")
+    done = retraining.add_feedback(bench.folder / "m.yaml", late, store=str(bench.folder / "store"))
+    assert (done.came, done.corrected, done.unknown) == (2, 1, 1)
+    stored = open_stored(str(bench.folder / "store"), bench.folder / "m.yaml")
+    for day in ("2024-03-01", "2024-03-01T00:00", "2024-02-29T23:00:00Z"):
+        (line,) = show_feedback(stored, "d", {"place": "b", "day": day})
+        assert (line.labels, line.was) == ({"y": "5"}, {"y": "2"})
+
+
+@pytest.mark.slow
+def test_on_ray_late_labels_make_the_release_that_they_make_here(bench):
+    written(bench, TIMED, "{data: {blocks: 1}}")
+    for store in ("store", "other"):
+        add_to = {"store": str(bench.folder / store), "known_at": "2024-02-01"}
+        frame = pd.DataFrame({"id": [*NEW, 50], "y": 1.5})
+        retraining.add_feedback(bench.folder / "m.yaml", frame, **add_to)
+    here = bench.run("2024-02-19T00:00:00Z")
+    there = bench.run("2024-02-19T00:00:00Z", store="other", backend="ray")
+    assert here.fits_made > 0
+    assert here.after.logical() == there.after.logical()

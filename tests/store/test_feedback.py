@@ -180,6 +180,19 @@ def test_sixteen_threads_get_sixteen_numbers_and_nothing_is_lost(place, tmp_path
     assert sorted(contents(store_on(objects))) == sorted(f"sha256:{name}" for name in range(8))
 
 
+def test_in_a_bucket_racers_share_the_numbers_and_read_them_back(s3_url):
+    store = open_store(s3_url, create=True)
+    numbers: list[int] = []
+    threads = [threading.Thread(target=lambda n=n: numbers.append(add(store, str(n // 2)))) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(numbers) == sorted([*range(1, 5)] * 2)
+    assert sorted(contents(open_store(s3_url))) == [f"sha256:{name}" for name in range(4)]
+    assert verify(open_store(s3_url)).damages == ()
+
+
 def test_two_processes_that_add_at_once_share_the_numbers(tmp_path):
     open_store(str(tmp_path), create=True)
     code = (
