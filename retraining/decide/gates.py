@@ -119,7 +119,9 @@ def judge_in_pool(own: Verdict, pool: Pooled) -> Verdict:
     """
     if own.evidence is None or own_fault(own.evidence):
         return own
-    because = f"with {counted(pool.nodes, 'node')} of {pool.model}: {pool.verdict.because}"
+    because = pool.verdict.because
+    if pool.nodes > 1:
+        because = f"with {counted(pool.nodes, 'node')} of {pool.model}: {because}"
     limits = tuple(replace(check, blocking=False) for check in own.limits)
     evidence = replace(own.evidence, slices=(), losses=None)
     return replace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["next_step"]
+__all__ = ["known_remedy", "next_step"]
 
 _KNOWN = (
     ("infinite values in", "make these values finite or missing in the data, then run again"),
@@ -17,5 +17,11 @@ def next_step(outcome: str, because: str) -> str:
     """What to do about an outcome, '' where its sentence says so itself: only failures leave it open."""
     if outcome != "failed":
         return ""
-    known = next((step for sign, step in _KNOWN if sign in because), "")
-    return known or "`retrain explain NODE` shows all that is known; the next run tries it again"
+    return (
+        known_remedy(because) or "`retrain explain NODE` shows all that is known; the next run tries it again"
+    )
+
+
+def known_remedy(because: str) -> str:
+    """What helps against an error that we know by its words, else ''."""
+    return next((step for sign, step in _KNOWN if sign in because), "")

@@ -9,6 +9,7 @@ from retraining.decide.facts import Decision
 from retraining.reporting.grouping import list_nodes, wrapped
 from retraining.reporting.paint import Paint, plain, role_of_outcome
 from retraining.reporting.parts import Part
+from retraining.reporting.remedies import known_remedy
 from retraining.reporting.slices import slice_count
 from retraining.reporting.story import Making, Story
 from retraining.reporting.text import (
@@ -131,6 +132,9 @@ def _making(made: Making) -> list[str]:
     for reason in view.reasons:
         lines += wrapped(f"due: {reason.kind}: {reason.text}", "  ", "    ")
     lines += wrapped(f"{made.outcome}: {made.because}", "  ", "    ")
+    if made.outcome == "failed":
+        step = known_remedy(made.because) or "the next run tries it again"
+        lines += wrapped(f"next: {step}", "  ", "    ")
     if view.error and view.error != made.because:
         lines += [f"    {line}" for line in view.error.splitlines()[-12:]]
     if view.verdict is not None:

@@ -178,11 +178,11 @@ def test_without_mlflow_or_a_server_it_says_what_to_do(releases, capsys, monkeyp
 
 def test_a_server_that_nobody_answers_at_is_told_without_its_password():
     from retraining.errors import StoreError
-    from retraining.operations.registry import _check_reachable, _without_credentials
+    from retraining.operations.mlflow_server import check_reachable, without_credentials
 
-    assert _without_credentials("https://ann:secret@host/x") == "https://host/x"
-    assert _without_credentials("sqlite:///a@b.db") == "sqlite:///a@b.db"
+    assert without_credentials("https://ann:secret@host/x") == "https://host/x"
+    assert without_credentials("sqlite:///a@b.db") == "sqlite:///a@b.db"
     uri = "http://ann:secret@127.0.0.1:1"
     with pytest.raises(StoreError) as caught:
-        _check_reachable(uri, _without_credentials(uri))
+        check_reachable(uri, without_credentials(uri))
     assert "secret" not in str(caught.value)
