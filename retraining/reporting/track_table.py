@@ -96,6 +96,6 @@ def _series(track: TrackView, metric: str) -> Markup:
 
 def _dots(points: list[tuple[str, str, float]], places: list[tuple[float, float]]) -> Iterator[Markup]:
     for (name, role, value), (x, y) in zip(points, places, strict=True):
-        kind = "dot" if role == "since" else "dot hollow"
+        kind = "dot hollow" if role in ("judged", "before") else "dot"
         title = tag("title", None, f"{name}: {format_number(value)}")
         yield tag("circle", {"class": kind, "cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": 3}, title)

@@ -37,9 +37,10 @@ def read_track(part: Part) -> TrackView | None:
 
 def _block(part: Part) -> TrackBlock:
     days = f"{part.text('from')} to {part.text('to')}"
+    dated = bool(part.text("from"))
     return TrackBlock(
-        name=days if part.text("from") else f"fold {part.text('fold')}",
-        role=_ROLES.get(part.text("role"), ""),
+        name=days if dated else f"fold {part.text('fold')}",
+        role=_ROLES.get(part.text("role"), "") if dated else "",
         rows=part.count("rows") or 0,
         labelled=part.count("labelled") or 0,
         values=part.numbers("values"),
@@ -69,7 +70,8 @@ def track_text(track: TrackView) -> list[str]:
         told.append(f"(the last {len(shown)} of {len(track.blocks)} blocks)")
     for block in shown:
         values = _values(track, block.values) or "labels are not mature yet"
-        told.append(f"{block.role:<6} {block.name}: {plural(block.rows, 'row')}, {values}")
+        role = f"{block.role:<6} " if block.role else ""
+        told.append(f"{role}{block.name}: {plural(block.rows, 'row')}, {values}")
     if track.judged:
         told.append(f"in all when it was judged: {_values(track, track.judged)}")
     if track.since:

@@ -252,7 +252,7 @@ class DrawnNode:
 class TrackBlock:
     """One block of a champion's column: its days (or its fold, as a text) and its metrics, empty before it is mature.
 
-    `role`: `judged` by its gate, `before` its cut otherwise, or `since`.
+    `role`: `judged` by its gate, `before` its cut otherwise, or `since`; '' by folds.
     """
 
     name: str

@@ -81,7 +81,7 @@ def test_folds_have_no_days():
     fold = {**block("since", None, None, 0.5), "from": None, "to": None, "fold": 3}
     told = lines(blocks=[fold], since_from=None, days=None, judged=None, worsening=None)
     assert told.startswith("measured:")
-    assert "since  fold 3: 4,210 rows" in told
+    assert "\n  fold 3: 4,210 rows" in told
     assert "in all now: 4,200 rows" in told
 
 
