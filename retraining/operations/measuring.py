@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from retraining.decide.facts import Facts
+from retraining.decide.wording import counted
 from retraining.errors import InterruptedRunError
 from retraining.execution.driver import Driver
 from retraining.execution.journal import Journal
@@ -33,6 +34,7 @@ def measure_champions(session: Session, options: RunOptions, watcher: Watcher) -
     """
     observation, head, store = session.observation, session.head, session.store
     assert store is not None
+    watcher.said(f"measuring {counted(len(session.orders), 'champion')} on what came after")
     run = new_run_id(int(time.time() * 1000), os.urandom(4))
     index = load_results(store.objects, None if head.entry is None else head.entry.results, store.keys)
     journal = Journal(store.objects, run, pace=options.pace, loose=index.loose, keys=store.keys, events=False)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
+from retraining.operations.feedback import add_feedback
 from retraining.operations.gc import clean
 from retraining.operations.session import Request, open_session
 from retraining.operations.stored import open_stored
@@ -180,3 +181,28 @@ def test_a_plan_that_reads_measures_loads_nothing_heavy(tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_label_that_feedback_corrects_measures_its_block_again(tmp_path):
+    frame = rows()
+    bench = write(tmp_path, model("a"), frame)
+    bench.run(moment(56))
+    bench.run(moment(70))
+    names, worth = scores(bench), measured(bench, "a", moment(70))[1].worth
+    row = frame[frame.day == 65].iloc[0]
+    late = pd.DataFrame({"id": [row.id], "y": [row.y + 100.0]})
+    add_feedback(tmp_path / "m.yaml", late, store=str(tmp_path / "store"), known_at=moment(70, hour=8))
+    bench.run(moment(71))
+    new = [
+        one.metrics["part"]
+        for name, one in scores(bench).items()
+        if name not in names and "part" in one.metrics
+    ]
+    assert new == [bench.version("a").document["cut_block"] + 1]
+    again = measured(bench, "a", moment(71))[1].worth
+    predicted = (
+        bench.version("a").model(f"<{new[0] - 1}").predict(numbers(np.array([[row.x1]]), ["x1"]))[0, 0]
+    )
+    change = ((row.y + 100.0 - predicted) ** 2 - (row.y - predicted) ** 2) / (2 * 56)
+    gained = again.values["mean_squared_error"] - worth.values["mean_squared_error"]
+    assert gained == pytest.approx(change, rel=1e-9)
