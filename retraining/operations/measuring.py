@@ -34,7 +34,8 @@ def measure_champions(session: Session, options: RunOptions, watcher: Watcher) -
     """
     observation, head, store = session.observation, session.head, session.store
     assert store is not None
-    watcher.said(f"measuring {counted(len(session.orders), 'champion')} on what came after")
+    champions = {*session.orders, *session.profiled}
+    watcher.said(f"measuring {counted(len(champions), 'champion')} on what came after")
     run = new_run_id(int(time.time() * 1000), os.urandom(4))
     index = load_results(store.objects, None if head.entry is None else head.entry.results, store.keys)
     journal = Journal(store.objects, run, pace=options.pace, loose=index.loose, keys=store.keys, events=False)
