@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from retraining.manifest.values import Resources
 
-__all__ = ["amounts_of", "unmet_request"]
+__all__ = ["amounts_of", "roomier", "unmet_request"]
 
 Amounts = Mapping[str, float]
 
@@ -15,6 +16,16 @@ def amounts_of(resources: Resources) -> dict[str, float]:
     """The resources by the names that Ray gives them; memory is in bytes."""
     asked = {"CPU": resources.cpus, "GPU": resources.gpus, "memory": float(resources.memory or 0)}
     return {name: amount for name, amount in (asked | dict(resources.custom)).items() if amount}
+
+
+def roomier(resources: Resources, times: int, nodes: Sequence[Amounts]) -> Resources:
+    """So many times the CPUs and the memory that are asked for, where a node has that; else what is asked for.
+
+    A fit that says nothing of memory gets its room by the neighbours that it then does not have.
+    """
+    memory = None if resources.memory is None else resources.memory * times
+    more = replace(resources, cpus=resources.cpus * times, memory=memory)
+    return resources if unmet_request({"": more}, nodes) is not None else more
 
 
 def unmet_request(requests: Mapping[str, Resources], nodes: Sequence[Amounts]) -> str | None:

@@ -3,7 +3,8 @@
 Ready tasks wait in one queue, the longest remaining path first, ties by the order of arrival. Where
 another run works on the same, each run takes the nodes in an order of its own, so that they meet
 less often. Small tasks are batched by learned costs. A worker that died costs its batch: its tasks then run one by one;
-a single task has three attempts and then fails as itself. A machine that was lost is nobody's fault.
+a single task has three attempts and then fails as itself; one that used up the memory has one more, with twice
+the room. A machine that was lost is nobody's fault.
 
 Invariants (see `validate`): a task is in exactly one of queue, flight or done; late answers of an
 attempt that was given up are ignored.
@@ -26,6 +27,8 @@ MAX_BATCH_SECONDS = 2.0
 MIN_BATCH_SECONDS = 0.02
 #: How often one task may lose its worker before it fails.
 MAX_ATTEMPTS = 3
+#: How many times what its model asks for a task that used up the memory is given at most.
+MOST_ROOM = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,7 @@ class _Entry:
     group: str
     attempts: int = 0
     alone: bool = False  # its batch lost its worker: it may be the one that did it
+    room: int = 1  # times what its model asks for
 
 
 @dataclass(slots=True)
@@ -201,7 +205,7 @@ class Scheduler:
             if result.machine_lost:
                 self._requeue(batch.tasks)  # no task did that: nobody is charged
             else:
-                yield from self._lost(batch, result.lost)
+                yield from self._lost(batch, result.lost, result.out_of_memory)
             return
         answered = set()
         for one in result.results:
@@ -213,7 +217,7 @@ class Scheduler:
             yield Deliver(result=one)
         self._requeue([task for task in batch.tasks if task.id not in answered])
 
-    def _lost(self, batch: Batch, why: str) -> Iterable[Command]:
+    def _lost(self, batch: Batch, why: str, out_of_memory: bool) -> Iterable[Command]:
         if len(batch.tasks) > 1:
             # nobody is charged yet: each alone will show which task it was
             for task in batch.tasks:
@@ -223,7 +227,9 @@ class Scheduler:
         task = batch.tasks[0]
         entry = self.entries[task.id]
         entry.attempts += 1
-        if entry.attempts < MAX_ATTEMPTS:
+        if entry.room < MOST_ROOM if out_of_memory else entry.attempts < MAX_ATTEMPTS:
+            entry.room += out_of_memory
+            entry.alone = True
             self._requeue([task])
             return
         self._settle(task.id)
@@ -264,5 +270,8 @@ class Scheduler:
                 break
         self._batches += 1
         return Batch(
-            id=f"{self._batches:06d}", tasks=tuple(tasks), pack=pack_key(self.run, self._batches, attempt=1)
+            id=f"{self._batches:06d}",
+            tasks=tuple(tasks),
+            pack=pack_key(self.run, self._batches, attempt=1),
+            room=max(self.entries[task.id].room for task in tasks),
         )

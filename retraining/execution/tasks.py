@@ -213,19 +213,24 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Tasks that one worker does one after the other, and the pack that makes them durable."""
+    """Tasks that one worker does one after the other, and the pack that makes them durable.
+
+    `room` is how many times what its model asks for it is to get: a fit that used up the memory is tried with twice.
+    """
 
     id: str
     tasks: tuple[Task, ...]
     pack: str
     attempt: int = 1
+    room: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchResult:
     """The results of a batch's tasks, in their order; `lost` says why the worker gave none.
 
-    `machine_lost` is True where that was no fault of the tasks: their machine went away.
+    `machine_lost` is True where that was no fault of the tasks: their machine went away; `out_of_memory` where
+    the machine's memory was used up.
     `fatal` is what ends the run: the store, which other tasks would not find in a better state.
 
     `columns` holds columns of the pack by their digest: as many as are cheaper to hand over than to
@@ -237,4 +242,5 @@ class BatchResult:
     columns: Mapping[str, bytes] = field(default_factory=dict)
     lost: str | None = None
     machine_lost: bool = False
+    out_of_memory: bool = False
     fatal: StoreError | None = None

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from retraining.errors import ClusterError
-from retraining.execution.requests import unmet_request
+from retraining.execution.requests import roomier, unmet_request
 from retraining.manifest.values import Resources
 
 NODES = [{"CPU": 8.0, "memory": 4.0 * 2**30}, {"CPU": 2.0, "GPU": 1.0, "memory": 1.0 * 2**30, "fpga": 2.0}]
@@ -39,6 +39,19 @@ def test_what_one_node_has_can_be_asked_for(asked):
 def test_what_no_node_has_is_named(asked, said):
     problem = unmet_request({"a": Resources(), "m": asked}, NODES)
     assert problem == f"no node of the cluster can run a fit of m, which asks for {said}"
+
+
+@pytest.mark.parametrize(
+    ("asked", "more"),
+    [
+        (Resources(), Resources(cpus=2)),
+        (Resources(cpus=2, memory=2**30), Resources(cpus=4, memory=2**31)),
+        (Resources(gpus=1), Resources(cpus=2, gpus=1)),
+        (Resources(memory=3 * 2**30), Resources(memory=3 * 2**30)),  # no node has twice that
+    ],
+)
+def test_twice_the_room_is_given_where_a_node_has_it(asked, more):
+    assert roomier(asked, 2, NODES) == more
 
 
 def table():

@@ -208,6 +208,31 @@ def test_a_machine_that_was_lost_is_no_attempt_of_what_ran_there():
     assert [answer.error for answer in delivered(scheduler.handle(answered(todo[0])))] == [None]
 
 
+def test_a_task_that_uses_up_the_memory_is_tried_once_more_with_twice_the_room_and_then_fails():
+    scheduler = Scheduler(run="r", slots=1)
+    todo = batches(scheduler.handle(Added(tasks=(Work("a"),), priority=1.0, group="g")))
+    rooms, answers = [], []
+    while todo:
+        rooms.append(todo[0].room)
+        event = Finished(result=BatchResult(batch=todo[0], lost="no memory", out_of_memory=True))
+        commands = scheduler.handle(event)
+        todo, answers = batches(commands), delivered(commands)
+    assert rooms == [1, 2]
+    assert [answer.error for answer in answers] == ["its worker died 2 times: no memory"]
+
+
+def test_the_mates_of_a_task_that_uses_up_the_memory_get_no_more_room():
+    scheduler = Scheduler(run="r", slots=1)
+    scheduler.handle(Added(tasks=(Work("first"),), priority=9.0, group="g", seconds=0.001))
+    scheduler.handle(Added(tasks=tuple(Work(f"{i}") for i in range(9)), priority=1.0, group="g"))
+    todo = batches(scheduler.handle(answered(next(iter(scheduler.flight.values())), seconds=0.001)))
+    assert len(todo[0].tasks) > 1
+    todo = batches(
+        scheduler.handle(Finished(result=BatchResult(batch=todo[0], lost="no memory", out_of_memory=True)))
+    )
+    assert [(len(batch.tasks), batch.room) for batch in todo] == [(1, 1)]
+
+
 def test_without_slots_nothing_is_started_until_there_are_some():
     scheduler = Scheduler(run="r", slots=0)
     assert scheduler.handle(Added(tasks=(Work("a"), Work("b")), priority=1.0, group="g")) == []

@@ -103,7 +103,7 @@ class RayBackend:
         self._stuck_since: float | None = None
         self._tables: dict[str, ray.ObjectRef] = {}
         self._arrays: dict[str, ray.ObjectRef] = {}
-        self._remotes: dict[tuple[str, str], Any] = {}
+        self._remotes: dict[tuple[str, str, int], Any] = {}
         self._waiting: deque[Batch] = deque()
         self._flying: dict[ray.ObjectRef, _Flight] = {}
 
@@ -198,7 +198,7 @@ class RayBackend:
 
         first = flight.batch.tasks[0]
         kind = first.recipe.model if isinstance(first, FitTask) else ""
-        key = (flight.node, kind)
+        key = (flight.node, kind, flight.batch.room)
         if key not in self._remotes:
             asked = self._asked(flight.batch)
             self._remotes[key] = execute_on_worker.options(
@@ -311,9 +311,8 @@ class RayBackend:
             fatal = StoreError(f"a worker failed: {_plain(error)}", "please report this")
             return BatchResult(batch=batch, fatal=fatal)
         except ray.exceptions.OutOfMemoryError:
-            return BatchResult(
-                batch=batch, lost="the machine's memory was used up (fewer --workers need less)"
-            )
+            why = "the machine's memory was used up (fewer --workers, or `resources: {memory: …}`, need less)"
+            return BatchResult(batch=batch, lost=why, out_of_memory=True)
         except ray.exceptions.RayError as error:
             if self._cluster is not None and not self._cluster.lives(flight.node):
                 return BatchResult(batch=batch, lost="its machine was lost", machine_lost=True)

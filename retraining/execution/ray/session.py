@@ -22,7 +22,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from retraining.errors import ClusterError, InterruptedRunError
+from retraining.errors import ClusterError, InterruptedRunError, RetrainingError
+from retraining.execution.addresses import check_address
 from retraining.execution.slots import Node
 
 #: Bytes of the embedded object store: tables and columns are megabytes, spilling takes the rest.
@@ -94,6 +95,9 @@ class RaySession:
                     f"Ray did not start within {START_TIMEOUT_SECONDS:.0f} s",
                     "run with --backend serial, or try again",
                 )
+        if isinstance(self._error, RetrainingError):
+            message = f"RAY_ADDRESS cannot be used: {self._error.message}"
+            raise ClusterError(message, self._error.next_step) from self._error
         if self._error is not None:
             detail = str(self._error).strip().splitlines() or [type(self._error).__name__]
             if self._address == "local":
@@ -250,7 +254,7 @@ def has_token() -> bool:
 def _knock(address: str) -> None:
     """Raises `ConnectionError` where nobody listens at the address, for which Ray would wait two minutes."""
     if address == "auto":
-        address = os.environ.get("RAY_ADDRESS", "auto")
+        address = check_address(os.environ.get("RAY_ADDRESS") or "auto")
     host, _, port = address.rpartition(":")
     if not port.isdigit():
         return
