@@ -244,6 +244,8 @@ def test_a_lost_head_ends_the_run_with_a_clear_error(work, tmp_path_factory):
     with nodes_here(tmp_path_factory.mktemp("doomed"), nodes=1) as doomed, run(work, doomed) as running:
         wait_for_packs(work, running, 2)
         pid = int(ask(doomed, "print(gcs.internal_kv_get(b'gcs_pid', namespace=None).decode())"))
+        # what watches over the head would end its raylet too, and with it a run that sits there
+        os.kill(json.loads((doomed.folder / "cluster.json").read_text())["nodes"][0], signal.SIGSTOP)
         os.kill(pid, signal.SIGKILL)
         out, said = running.communicate(timeout=120)
     assert (running.returncode, out) == (3, "")

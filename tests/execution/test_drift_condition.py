@@ -257,3 +257,17 @@ def test_a_plan_that_watches_is_remembered_until_the_data_changes(tmp_path):
     reasons(one, 58)
     request = Request(manifest=tmp_path / "m.yaml", store=str(tmp_path / "store"), as_of=moment(58))
     assert isinstance(open_plan(request, dt.datetime.now(dt.UTC), create_store=False), Quiet)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_session")
+def test_what_is_measured_on_ray_is_what_is_measured_in_this_process(tmp_path):
+    one = bench(tmp_path, b="{drift: {column: inputs}}", frame=table(moved=2.0))
+    digests = set()
+    for backend in ("serial", "ray"):
+        for day in (56, 77):
+            outcome = one.run(moment(day), store=backend, backend=backend)
+        digests.add(outcome.after.logical())
+        assert outcome.outcomes["b"][0] == "promoted"  # its inputs moved
+    assert len(digests) == 1

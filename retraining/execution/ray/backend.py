@@ -25,7 +25,7 @@ from retraining.execution.ray.cluster import Cluster
 from retraining.execution.ray.session import RaySession
 from retraining.execution.requests import amounts_of, unmet_request
 from retraining.execution.slots import Slots
-from retraining.execution.tasks import Batch, BatchResult, FitTask
+from retraining.execution.tasks import Batch, BatchResult, FitTask, ProfileTask
 from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.manifest.values import Dataset, Resources
 from retraining.store.objects import Objects
@@ -326,8 +326,9 @@ def _needs(batch: Batch) -> tuple[set[str], list[str]]:
     datasets: set[str] = set()
     keys: dict[str, None] = {}
     for task in batch.tasks:
-        if isinstance(task, FitTask):
+        if isinstance(task, FitTask | ProfileTask):
             datasets.add(task.recipe.dataset)
+        if isinstance(task, FitTask):
             for item in task.inputs:
                 keys[item.values] = None
                 if item.join is not None:
