@@ -151,7 +151,14 @@ class Release:
 
     def _load_fit(self, pointer: BlobPointer, what: str) -> FittedModel:
         self._check_format(pointer, what)
-        return load(self._blobs.take(pointer), self._permissions, what)
+        try:
+            data = self._blobs.take(pointer)
+        except (IntegrityError, NotFoundError) as error:
+            raise IntegrityError(
+                f"{what} cannot be read: {error.message}",
+                "restore that file, or predict without it: --history shipped (history='shipped')",
+            ) from error
+        return load(data, self._permissions, what)
 
     def _check_format(self, pointer: BlobPointer | None, what: str) -> None:
         if _is_joblib(pointer) and not self._permissions.joblib:

@@ -73,6 +73,11 @@ class Recorded:
     own: Mapping[int, RecordedPiece]
     above: Mapping[str, Mapping[int, RecordedPiece]]
 
+    def pointers(self) -> tuple[BlobPointer, ...]:
+        """Every blob that is named, each once."""
+        pieces = [piece for some in (self.own, *self.above.values()) for piece in some.values()]
+        return tuple(dict.fromkeys(pointer for piece in pieces for pointer in (piece.values, piece.rows)))
+
     def to_json(self) -> dict[str, Json]:
         """The value as a JSON object."""
         above: dict[str, Json] = {node: _listed(pieces) for node, pieces in sorted(self.above.items())}

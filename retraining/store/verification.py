@@ -7,11 +7,12 @@ is asked for. Nothing is changed, and nothing stops at the first damage.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypeVar
 
 from retraining.errors import IntegrityError, NotFoundError, SignatureError
+from retraining.release.recorded import recorded_of
 from retraining.release.values import BlobPointer, NodeState
 from retraining.store.condemned import pointers_of, read_condemned
 from retraining.store.documents import parse_document
@@ -20,7 +21,7 @@ from retraining.store.feedback import batch_key, batch_number, read_batch
 from retraining.store.log import Store, parse_hint
 from retraining.store.nodes import Shard, read_rows
 from retraining.store.objects import Objects
-from retraining.store.packs import check_pack, read_blob
+from retraining.store.packs import check_pack, read_blob, read_blobs
 from retraining.store.results import read_segment
 from retraining.store.runs import check_events
 
@@ -35,6 +36,10 @@ _RESTORE_LOG = (
 _RESTORE_INDEX = "restore this object from a backup of the store, or roll back to a release that is whole"
 _AGAIN = "restore this pack from a backup, or make it again: retrain run MANIFEST --force '{node}'"
 _DOCUMENT = "restore this pack from a backup, or `retrain rollback` to a release that is whole"
+_RECORDED = (
+    "restore this pack from a backup, or make the version again: retrain run MANIFEST --force '{node}'; meanwhile "
+    "`predict --history shipped` does without it"
+)
 _BESIDE = "restore this pack from a backup, or leave it: what releases need of it is whole; do not delete it"
 _CACHE = "delete this object: what a run needs of it is made again"
 _HISTORY = "delete this object: only a release that is no longer kept, or no longer current, named it"
@@ -176,7 +181,8 @@ class _Check:
             self._try(place, self._object, entry.vouched)
 
     def pointers(self) -> None:
-        """Read every blob that kept releases and attempts name."""
+        """Read every blob that kept releases and attempts name, and the recorded columns that their documents name."""
+        recorded: dict[BlobPointer, _Owner] = {}
         for pointer, owner in self._owners.items():
             place = _Place(
                 key=pointer.pack,
@@ -185,7 +191,30 @@ class _Check:
                 node=owner.node,
                 releases=tuple(sorted(owner.releases)),
             )
-            self._try(place, self._blob, pointer)
+            for named in self._try(place, self._blob, pointer) or ():
+                recorded.setdefault(named, owner)
+        for node, pointers in _by_node(recorded).items():
+            self._recorded(node, pointers, recorded)
+
+    def _recorded(
+        self, node: str, pointers: Sequence[BlobPointer], owners: Mapping[BlobPointer, _Owner]
+    ) -> None:
+        """Reads a node's recorded column together, and where that fails piece by piece."""
+        try:
+            for data in read_blobs(self._objects, pointers):
+                self._counted(data)
+            self.blobs += len(pointers)
+        except (IntegrityError, NotFoundError):
+            for pointer in pointers:
+                owner = owners[pointer]
+                place = _Place(
+                    key=pointer.pack,
+                    kind="attempt" if owner.attempt else "release",
+                    remedy=_RECORDED.format(node=node),
+                    node=node,
+                    releases=tuple(sorted(owner.releases)),
+                )
+                self._try(place, self._blob, pointer)
 
     def records(self) -> None:
         """Read what the store and the runs say of themselves."""
@@ -266,11 +295,18 @@ class _Check:
     def _hint(self, key: str) -> None:
         parse_hint(self._counted(self._objects.get(key)), key)
 
-    def _blob(self, pointer: BlobPointer) -> None:
+    def _blob(self, pointer: BlobPointer) -> tuple[BlobPointer, ...]:
+        """Reads a blob; of a version document the pointers to what was recorded of columns."""
         data = self._counted(read_blob(self._objects, pointer))
         self.blobs += 1
-        if pointer.role == "version":
-            parse_document(data, pointer.pack)
+        if pointer.role != "version":
+            return ()
+        try:
+            return recorded_of(parse_document(data, pointer.pack)).pointers()
+        except ValueError as error:
+            raise IntegrityError(
+                f"{pointer.pack}: a document tells of columns that make no sense: {error}"
+            ) from error
 
     def _pack(self, key: str) -> None:
         self.blobs += check_pack(self._objects, key)
@@ -294,3 +330,10 @@ class _Check:
                 releases=place.releases,
             )
             return None
+
+
+def _by_node(owners: Mapping[BlobPointer, _Owner]) -> dict[str, list[BlobPointer]]:
+    found: dict[str, list[BlobPointer]] = {}
+    for pointer, owner in owners.items():
+        found.setdefault(owner.node, []).append(pointer)
+    return found

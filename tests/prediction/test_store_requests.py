@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from retraining.errors import IntegrityError
 from retraining.prediction.predictor import Release
 from retraining.prediction.releases import Releases
 from retraining.store.local import LocalObjects
-from retraining.store.log import store_on
+from retraining.store.log import open_store, store_on
+from retraining.store.verification import verify
 from tests.prediction.commuters import SECOND_RUN, newest_week, until
 
 
@@ -73,3 +75,17 @@ def test_a_record_that_is_lost_is_an_error_and_not_another_number(counted: tuple
     found = release.predict("late", until(SECOND_RUN), unknown="null", history="shipped")
     assert found.predicted > 500
     assert release.predict("late", newest_week(SECOND_RUN), unknown="null").predicted > 0
+
+
+def test_verify_tells_of_a_damaged_record_as_of_something_that_a_release_needs(
+    releases: Releases, tmp_path: Path
+) -> None:
+    shutil.copytree(releases.url.removeprefix("file://"), tmp_path / "copy")
+    path = next((tmp_path / "copy").glob("packs/*/rows-1"))
+    data = bytearray(path.read_bytes())
+    data[40] ^= 1
+    path.write_bytes(data)
+    found = verify(open_store(str(tmp_path / "copy")))
+    (damage,) = found.damages
+    assert (damage.kind, damage.key) == ("release", path.relative_to(tmp_path / "copy").as_posix())
+    assert "predict --history shipped" in damage.remedy
