@@ -189,20 +189,21 @@ def command(
         with _page(board, url, place, expose, view):
             if not no_progress:
                 view.say(f"serving {told.name}, store {url}; stop with Ctrl-C")
-            code = _until_stopped(ports, board)
+            code = _until_stopped(ports, board, view)
     if output == "json":
         document = board.read().to_json()
         write_json({name: value for name, value in document.items() if name != "format"})
     return code
 
 
-def _until_stopped(ports: Ports, board: Board) -> int:
+def _until_stopped(ports: Ports, board: Board, view: View) -> int:
     """The exit code of a server when it was told to stop."""
     from retraining.server.loop import serve
 
     try:
         serve(ports, board)
     except InterruptedRunError as error:
+        view.say(f"{error.message}; {error.next_step}")
         return error.exit_code
     except Interrupted:  # between two runs there is nothing to lose
         return 0

@@ -32,6 +32,8 @@ from retraining.store.runs import new_run_id
 
 __all__ = ["Act", "Ticked", "tick"]
 
+#: How long a tick leaves what failed alone, where nothing else is due: else it would fail every minute.
+_RETRY_MICROS = 3_600_000_000
 #: How often a tick looks again because the log moved on while it looked.
 _MOST_LOOKS = 5
 
@@ -88,6 +90,7 @@ class _Looked:
     now: dt.datetime
     options: RunOptions
     watcher: Watcher
+    retry: int | None = None  # when what failed is tried again (microseconds UTC)
     acts: list[Act] = field(default_factory=list)
 
 
@@ -160,7 +163,7 @@ def _ticked(looked: _Looked) -> Ticked:
         store=session.store_url,
         now=session.plan.as_of,
         release=done[-1] if done else session.head.release,
-        next=None if session.next_moment is None else _iso(session.next_moment),
+        next=_earliest(session.next_moment, looked.retry),
         acts=tuple(looked.acts),
     )
 
@@ -168,6 +171,10 @@ def _ticked(looked: _Looked) -> Ticked:
 def _answer(looked: _Looked) -> None:
     """Acts on whatever the look found due; `_MovedOnError` where the look is out of date."""
     first = looked.session
+    if isinstance(first, Session):
+        looked.retry = _retry_at(first)
+        if looked.retry is not None:
+            return
     due = [moment(one) for one in _due_instants(first.plan)]
     late: list[dt.datetime] = []  # answered by a run of now
     for instant in due:
@@ -189,6 +196,29 @@ def _answer(looked: _Looked) -> None:
         quiet = act.outcome is not None and act.outcome.after is session.head
         if not quiet:
             looked.acts.append(act)
+
+
+def _retry_at(session: Session) -> int | None:
+    """When nodes that failed are tried again, where nothing else is due before; None where something is to be done."""
+    failed: dict[str, int] = {}
+    for decision in session.plan.decisions:  # upstreams come first
+        if decision.resumes or decision.consumes:
+            return None
+        if decision.action != "retrain" or not decision.direct:
+            continue
+        kinds = {reason.kind for reason in decision.reasons}
+        looked = session.facts[decision.node].signals.looked
+        if looked is not None and "failed before" in kinds and kinds <= {"failed before", "new"}:
+            failed[decision.node] = looked + _RETRY_MICROS
+        elif kinds != {"new"} or failed.keys().isdisjoint(session.graph.ancestors([decision.node])):
+            return None  # one that was never tried since what it reads failed waits with that
+    first = min(failed.values(), default=None)
+    return first if first is not None and session.observation.as_of < first else None
+
+
+def _earliest(*moments: int | None) -> str | None:
+    first = min((one for one in moments if one is not None), default=None)
+    return None if first is None else _iso(first)
 
 
 def _moment_of(looked: _Looked) -> int:

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from execution.test_runs import FAILING, counts
 from store.places import InterceptedObjects, SimulatedCrash
 
 import retraining.store.log
@@ -16,7 +17,7 @@ from retraining.errors import InterruptedRunError
 from retraining.operations.run import RunOptions, Watcher
 from retraining.operations.tick import tick
 from retraining.store.claims import newest_claim, standing
-from tests.operations.test_schedules import (
+from tests.operations.scheduled import (
     CURSOR,
     INSTANT,
     MONDAY,
@@ -227,3 +228,18 @@ def test_what_is_due_in_vain_is_written_down_without_a_claim(bench, sundays):
     assert (act.outcome.run, act.outcome.after.sequence) == ("", 2)
     assert claims(bench) == []
     assert ticked(bench, TUESDAY).acts == ()
+
+
+def test_what_failed_is_left_alone_for_an_hour_unless_something_else_is_due(bench):
+    bench.write(FAILING, d=counts(negative=30))
+    (first,) = ticked(bench, SUNDAY).acts
+    assert (first.outcome.outcomes["bad"][0], first.outcome.outcomes["reader"][0]) == ("failed", "blocked")
+    sequence = bench.store().read_head().sequence
+    soon = ticked(bench, "2024-05-12T12:59:59Z")
+    assert (soon.acts, soon.next, soon.exit_code) == ((), "2024-05-12T13:00:00Z", 0)
+    assert bench.store().read_head().sequence == sequence
+    (act,) = ticked(bench, "2024-05-12T13:00:00Z").acts
+    assert act.outcome.outcomes["bad"][0] == "failed"
+    bench.write(FAILING, d=counts())
+    (mended,) = ticked(bench, "2024-05-12T13:00:01Z").acts
+    assert mended.outcome.outcomes["reader"][0] == "promoted"
