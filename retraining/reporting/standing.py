@@ -144,7 +144,7 @@ def _head(standing: Standing, paint: Paint) -> list[str]:
 
 
 _Cells = tuple[str, str, str, str, str]
-_TITLES: _Cells = ("node", "version", "labels before", "released", "last attempt")
+_TITLES: _Cells = ("node", "version", "trained to", "released", "attempt")
 
 
 def _node_rows(standing: Standing) -> list[_Cells]:
@@ -182,19 +182,25 @@ def _table(rows: Sequence[_Cells], standing: Standing, paint: Paint) -> list[str
     timeless = not any(node.trained_through for node in standing.nodes)
     columns = [place for place in range(len(_TITLES)) if not (timeless and place == 2)]
     widths = {place: max(len(row[place]) for row in [_TITLES, *rows]) for place in columns}
-    rest = sum(widths[place] + 2 for place in columns[1:])
-    # a name that leaves no room has a line of its own
-    widths[0] = min(widths[0], max(_WIDTH - rest, len(_TITLES[0])))
+    last, middle = columns[-1], columns[1:-1]
+    room = _WIDTH - sum(2 + widths[place] for place in middle) - 2 - len("promoted")
+    # a name that leaves no room has a line of its own, and so has an outcome for which none is left
+    widths[0] = min(widths[0], max(room, len(_TITLES[0])))
+    left = sum(2 + widths[place] for place in middle) + widths[0] + 2
     lines = [paint("quiet", "  ".join(_TITLES[place].ljust(widths[place]) for place in columns).rstrip())]
     for row in rows:
-        above: list[str] = []
         name = row[0]
         if len(name) > widths[0]:
-            above, name = wrapped(name, "", "  "), ""
-        cells = [row[place].ljust(widths[place]) for place in columns[1:]]
-        cells[-1] = paint(role_of_outcome(row[-1].split(" ")[0]), cells[-1].rstrip())
-        lines += [paint("name", line) for line in above]
-        lines.append("  ".join([paint("name", name.ljust(widths[0])), *cells]))
+            lines += [paint("name", line) for line in wrapped(name, "", "  ")]
+            name = ""
+        cells = [paint("name", name.ljust(widths[0])), *(row[place].ljust(widths[place]) for place in middle)]
+        role = role_of_outcome(row[last].split(" ")[0])
+        if left + len(row[last]) <= _WIDTH:
+            lines.append("  ".join([*cells, paint(role, row[last])]).rstrip())
+            continue
+        below = " " * (widths[0] + 2)
+        lines.append("  ".join(cells).rstrip())
+        lines += [below + paint(role, line) for line in wrapped(row[last], "", "", _WIDTH - len(below))]
     return lines
 
 
