@@ -9,14 +9,18 @@ from typing import Literal
 import click
 
 from retraining.cli.options import (
+    address_option,
     allow_joblib_option,
     allow_option,
     as_of_option,
+    backend_option,
     data_option,
     format_option,
     manifest_argument,
     selection_options,
     store_option,
+    wait_for_nodes_option,
+    workers_option,
 )
 from retraining.cli.output import paint_for, write_json, write_text
 from retraining.cli.places import find_manifest
@@ -58,16 +62,10 @@ def _read_severities(ctx: click.Context, param: click.Parameter, values: tuple[s
     callback=_read_severities,
     help="Exit with 1 where something drifts that is of these: act (a loss), watch (predictions), info (inputs).",
 )
-@click.option(
-    "--backend",
-    type=click.Choice(["ray", "serial"]),
-    default="ray",
-    show_default=True,
-    help="What counts and measures that is not in the store yet, as in `run`.",
-)
-@click.option(
-    "--workers", metavar="N", type=click.IntRange(min=1), help="Workers of ray; else one for each core."
-)
+@backend_option
+@address_option
+@workers_option
+@wait_for_nodes_option
 @allow_option
 @allow_joblib_option
 @store_option
@@ -81,7 +79,9 @@ def command(
     window: str,
     fail_on: tuple[str, ...],
     backend: Literal["ray", "serial"],
+    address: str,
     workers: int | None,
+    wait_for_nodes: float,
     allow: tuple[str, ...],
     allow_joblib: bool,
     store: str | None,
@@ -112,7 +112,14 @@ def command(
             exclude=exclude,
             data=data,
             window=window,
-            options=RunOptions(backend=backend, workers=workers, allow=allow, allow_joblib=allow_joblib),
+            options=RunOptions(
+                backend=backend,
+                address=address,
+                workers=workers,
+                wait_for_nodes=wait_for_nodes,
+                allow=allow,
+                allow_joblib=allow_joblib,
+            ),
             watcher=Watcher(stop_asked=stopper.asked, interruptible=stopper.interruptible),
         )
     drifting = {one.severity for one in done.scan.findings if one.drifted}

@@ -15,9 +15,11 @@ from retraining.manifest.durations import parse_duration
 
 __all__ = [
     "Choice",
+    "address_option",
     "allow_joblib_option",
     "allow_option",
     "as_of_option",
+    "backend_option",
     "because_option",
     "compare_option",
     "data_option",
@@ -150,6 +152,28 @@ def data_option(command: Decorated) -> Decorated:
         multiple=True,
         callback=_read_data,
         help="Read dataset NAME from PATH, instead of the manifest's `path`; may be repeated.",
+    )(command)
+
+
+def backend_option(command: Decorated) -> Decorated:
+    """Adds `--backend`."""
+    return click.option(
+        "--backend",
+        type=click.Choice(["ray", "serial"]),
+        default="ray",
+        show_default=True,
+        help="ray: in parallel; serial: in this process, one fit after the other. Both give the same bytes.",
+    )(command)
+
+
+def address_option(command: Decorated) -> Decorated:
+    """Adds `--address`."""
+    return click.option(
+        "--address",
+        metavar="auto|HOST:PORT",
+        default="local",
+        callback=read_address,
+        help="A running Ray cluster that this machine is part of; else a Ray of the run's own.",
     )(command)
 
 

@@ -11,12 +11,13 @@ import click
 
 from retraining.cli.options import (
     Decorated,
+    address_option,
     allow_joblib_option,
     allow_option,
     as_of_option,
+    backend_option,
     compare_option,
     data_option,
-    read_address,
     selection_options,
     store_option,
     wait_for_nodes_option,
@@ -115,20 +116,8 @@ def travelling_options(command: Decorated) -> Decorated:
 def run_options(command: Decorated) -> Decorated:
     """Adds how a run is carried out from here and told: `--backend`, `--address`, and the options that travel."""
     options = (
-        click.option(
-            "--backend",
-            type=click.Choice(["ray", "serial"]),
-            default="ray",
-            show_default=True,
-            help="ray: in parallel; serial: in this process, one fit after the other. Both give the same bytes.",
-        ),
-        click.option(
-            "--address",
-            metavar="auto|HOST:PORT",
-            default="local",
-            callback=read_address,
-            help="A running Ray cluster that this machine is part of; else a Ray of the run's own.",
-        ),
+        backend_option,
+        address_option,
         travelling_options,
         click.option("--no-progress", is_flag=True, help="Say nothing while it runs."),
     )

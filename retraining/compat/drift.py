@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from retraining.compat.distributions import Distribution, Numbers, Samples, read_distribution
 from retraining.compat.table import Column
+from retraining.decide.shifts import psi
 from retraining.errors import InputError
 
 __all__ = ["ColumnDrift", "DriftMonitor"]
@@ -61,9 +62,10 @@ class ColumnDrift:
 
 
 class DriftMonitor:
-    """Compares a current distribution with a previous one.
+    """Compares a current distribution with a previous one, by the index that `retrain drift` uses.
 
-    Rows should be independent: where they share a day's weather, compare the means of days.
+    The document's samples have no days, so rows are taken for independent: where they share a day's weather, compare
+    the means of days, or ask `retrain drift`, which permutes whole days.
     """
 
     def __init__(self, threshold: float = 0.1) -> None:
@@ -113,7 +115,7 @@ class DriftMonitor:
         return ColumnDrift(
             column=name,
             statistic="psi",
-            value=_psi(now, before),
+            value=float(psi(before.astype(np.float64), now.astype(np.float64))),
             limit=max(self.threshold, _chance(now, before, false_alarms)),
             current_rows=len(current.values),
             previous_rows=len(previous.values),
@@ -208,16 +210,6 @@ def _category_bins(current: Column, previous: Column) -> tuple[NDArray[np.int64]
     bins[frequent] = np.arange(len(frequent))
     bins[-1] = len(frequent) + 1
     return bins[now], bins[before]
-
-
-def _psi(now: NDArray[np.int64], before: NDArray[np.int64]) -> float:
-    """Population stability index of counts by bin, half a row added to each (Jeffreys' prior).
-
-    Without that half row an empty bin makes the index infinite, or as large as the epsilon is small.
-    """
-    p = (now + 0.5) / (now.sum() + 0.5 * len(now))
-    q = (before + 0.5) / (before.sum() + 0.5 * len(before))
-    return float(np.sum((p - q) * np.log(p / q)))
 
 
 def _chance(now: NDArray[np.int64], before: NDArray[np.int64], false_alarms: float) -> float:

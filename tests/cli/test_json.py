@@ -50,6 +50,7 @@ def beginnings(text: str) -> set[str]:
         ["diff", "1", "1"],
         ["rollback", "1"],
         ["explain", "progression"],
+        ["drift", "--backend", "serial"],
         ["audit"],
         ["report"],
         ["ls"],
