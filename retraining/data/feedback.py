@@ -36,7 +36,6 @@ __all__ = [
     "overlaid",
     "record_codes",
     "records_of",
-    "unknown_keys",
     "was_column",
     "with_feedback",
 ]
@@ -209,15 +208,6 @@ def with_feedback(table: Table, records: Records | None, as_of: int) -> Table:
         if (at >= 0).any():
             late[name] = _late(table, name, records, at, as_of)
     return replace(table, late=late)
-
-
-def unknown_keys(table: Table, records: Records) -> int:
-    """How many keys that records speak of are in no row of a table."""
-    codes = record_codes(records)
-    _, first = np.unique(codes, return_index=True)
-    keys = [column.take(first) for column in records.key]
-    own, theirs = match_codes(keys, [table.columns[name] for name in table.key])
-    return int((~np.isin(own, theirs[theirs >= 0])).sum())
 
 
 def _first_known(records: Records, name: str, as_of: int) -> Ints:

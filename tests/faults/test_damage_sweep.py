@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pandas as pd
 import pytest
 
 from retraining.errors import StoreError
+from retraining.operations.feedback import add_feedback
 from retraining.operations.predict import predict
 from retraining.store.log import store_on
 
@@ -45,7 +47,11 @@ def test_a_damaged_object_never_makes_another_prediction_or_release(bench, worke
     start = memory({})
     worked.run(start)
     worked.write(ONE_MODEL, n=90)
+    late = pd.DataFrame({"id": range(20), "y": 1.0})
+    with worked.opened(start):
+        add_feedback(bench.folder / "m.yaml", late, known_at="2024-04-01", store="memory")
     worked.run(start)
+    assert any(key.startswith("feedback/") for key in start.bodies)
     head = store_on(start).read_head()
     new = {"d": str(bench.folder / "d.parquet")}
 
