@@ -19,6 +19,7 @@ from retraining.cli.running import (
     run_options,
     say_plan,
     view_of_run,
+    watcher_of,
 )
 from retraining.cli.signals import Stopper
 from retraining.cli.telling import tell, telling_errors
@@ -72,7 +73,7 @@ def command(
     Ctrl-C stops in seconds and loses no finished fit: running again continues. --fail-on looks at what
     became of nodes in this run: a challenger that was rejected in an earlier one is `kept`.
     """
-    from retraining.operations.run import RunOptions, Watcher, run
+    from retraining.operations.run import RunOptions, run
 
     file = find_manifest(manifest)
     with view_of_run(no_progress) as view, Stopper(view.say, view.leave) as stopper:
@@ -101,14 +102,7 @@ def command(
                     allow=allow,
                     allow_joblib=allow_joblib,
                 ),
-                watcher=Watcher(
-                    planned=planned,
-                    progress=view.progress,
-                    finished=view.judged,
-                    said=view.say,
-                    stop_asked=stopper.asked,
-                    interruptible=stopper.interruptible,
-                ),
+                watcher=watcher_of(view, stopper, planned),
             )
     exit_code = exit_code_of(outcome, fail_on)
     document = outcome_document(outcome, exit_code)

@@ -28,8 +28,10 @@ from retraining.cli.progress import PlainLines, Silence, View
 from retraining.cli.telling import read_target
 
 if TYPE_CHECKING:
+    from retraining.cli.signals import Stopper
     from retraining.manifest.values import Json
     from retraining.operations.outcome import RunOutcome
+    from retraining.operations.run import Watcher
     from retraining.operations.session import Quiet, Session
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "say_plan",
     "travelling_options",
     "view_of_run",
+    "watcher_of",
 ]
 
 _FAILING = ("rejected", "insufficient", "waiting", "pending", "blocked")
@@ -142,6 +145,20 @@ def view_of_run(silent: bool) -> View:
     from retraining.cli.live import LiveView
 
     return LiveView(Console(stderr=True))
+
+
+def watcher_of(view: View, stopper: Stopper, planned: Callable[[Session | Quiet], None]) -> Watcher:
+    """A run's watcher: `view` shows what happens, `stopper` ends it, `planned` is told the plan."""
+    from retraining.operations.run import Watcher
+
+    return Watcher(
+        planned=planned,
+        progress=view.progress,
+        finished=view.judged,
+        said=view.say,
+        stop_asked=stopper.asked,
+        interruptible=stopper.interruptible,
+    )
 
 
 def say_plan(view: View, session: Session | Quiet, *, silent: bool) -> None:

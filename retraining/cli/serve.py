@@ -21,7 +21,7 @@ from retraining.cli.options import (
 )
 from retraining.cli.output import error_document, write_json, write_text
 from retraining.cli.places import find_manifest
-from retraining.cli.running import run_options, say_plan, view_of_run
+from retraining.cli.running import run_options, say_plan, view_of_run, watcher_of
 from retraining.cli.signals import Interrupted, Stopper
 from retraining.cli.telling import tell
 from retraining.cli.ticking import tick_document, tick_lines
@@ -109,7 +109,7 @@ def command(
     --format json the last status is printed when it ends.
     """
     from retraining.manifest import load_manifest
-    from retraining.operations.run import RunOptions, Watcher
+    from retraining.operations.run import RunOptions
     from retraining.operations.session import store_url
     from retraining.operations.tick import tick
     from retraining.server.board import Board, Status
@@ -129,14 +129,7 @@ def command(
             say_plan(view, session, silent=no_progress)
             stopper.begin()
 
-        watcher = Watcher(
-            planned=planned,
-            progress=view.progress,
-            finished=view.judged,
-            said=view.say,
-            stop_asked=stopper.asked,
-            interruptible=stopper.interruptible,
-        )
+        watcher = watcher_of(view, stopper, planned)
         options = RunOptions(
             backend=backend,
             address=address,

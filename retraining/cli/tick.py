@@ -17,7 +17,14 @@ from retraining.cli.options import (
 )
 from retraining.cli.output import write_json, write_text
 from retraining.cli.places import find_manifest
-from retraining.cli.running import exit_code_of, fail_on_option, run_options, say_plan, view_of_run
+from retraining.cli.running import (
+    exit_code_of,
+    fail_on_option,
+    run_options,
+    say_plan,
+    view_of_run,
+    watcher_of,
+)
 from retraining.cli.signals import Stopper
 from retraining.cli.telling import tell, telling_errors
 from retraining.cli.ticking import tick_document, tick_lines
@@ -70,7 +77,7 @@ def command(
     A run for a schedule is one as of the instant that has come, whenever this looks. Of two ticks that notice
     the same at the same time one acts, the other says so and exits with 0; --on-outcome is told where a run was made.
     """
-    from retraining.operations.run import RunOptions, Watcher
+    from retraining.operations.run import RunOptions
     from retraining.operations.tick import tick
 
     file = find_manifest(manifest)
@@ -97,14 +104,7 @@ def command(
                     allow=allow,
                     allow_joblib=allow_joblib,
                 ),
-                watcher=Watcher(
-                    planned=planned,
-                    progress=view.progress,
-                    finished=view.judged,
-                    said=view.say,
-                    stop_asked=stopper.asked,
-                    interruptible=stopper.interruptible,
-                ),
+                watcher=watcher_of(view, stopper, planned),
             )
     codes = (exit_code_of(act.outcome, fail_on) for act in ticked.acts if act.outcome is not None)
     exit_code = next((code for code in codes if code), 0)

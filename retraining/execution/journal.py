@@ -21,7 +21,15 @@ from retraining.store.documents import FORMAT, write_document
 from retraining.store.objects import Objects
 from retraining.store.packs import StoredRecord
 from retraining.store.results import NewSegments, write_segment
-from retraining.store.runs import OpenRun, alive_key, events_key, open_runs, read_events, write_events
+from retraining.store.runs import (
+    OpenRun,
+    alive_key,
+    events_key,
+    open_runs,
+    process_lives,
+    read_events,
+    write_events,
+)
 from retraining.store.signing import NO_KEYS, Keys
 
 __all__ = ["Journal", "Pace"]
@@ -157,7 +165,7 @@ class Journal:
         alive = next(read_events(self._objects.get(alive_key(other.name))), {})
         pid = alive.get("pid")
         if alive.get("host") == socket.gethostname() and isinstance(pid, int):
-            return pid != os.getpid() and _exists(pid)
+            return pid != os.getpid() and process_lives(pid)
         return other.alive_seconds_ago < _SILENT_SECONDS
 
     def _write_segment(self) -> None:
@@ -185,13 +193,3 @@ class Journal:
 
 def _fits(tasks: Collection[Task]) -> frozenset[str]:
     return frozenset(task.fingerprint for task in tasks if isinstance(task, FitTask) and task.model is None)
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except OSError:
-        return False
-    return True

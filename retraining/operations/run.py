@@ -23,19 +23,20 @@ from retraining.execution.addresses import check_address
 from retraining.execution.backends import Backend
 from retraining.execution.driver import Driver, Execution, Progress
 from retraining.execution.journal import Journal, Pace
-from retraining.execution.study import NodeResult, World
+from retraining.execution.study import NodeResult
 from retraining.learn.permitted import permitted
 from retraining.manifest.given import given_data, given_moment, given_path, given_text, given_texts
 from retraining.manifest.values import Json
 from retraining.operations.backend import backend_for
 from retraining.operations.conclude import Conclusion, conclude
 from retraining.operations.idle import manifest_of, settle_idle
-from retraining.operations.measuring import champion_columns, measure_champions
+from retraining.operations.measuring import measure_champions
 from retraining.operations.outcome import RunOutcome
 from retraining.operations.people import because_of, named_briefly, refuse_half, who_am_i
 from retraining.operations.prune import prune as prune_orphans
 from retraining.operations.record import exit_code_of, run_record
 from retraining.operations.session import Quiet, Request, Session, open_plan
+from retraining.operations.world import world_of
 from retraining.release.update import requirements
 from retraining.store.entries import ResultsBase
 from retraining.store.log import Head, Store
@@ -186,23 +187,8 @@ def _execute(
 ) -> Execution:
     """What the driver did; `StoreError` or `InterruptedRunError` where it did not come to its end."""
     observation = session.observation
-    world = World(
-        manifest=session.manifest,
-        graph=observation.graph,
-        plan=session.plan,
-        facts=session.facts,
-        states=session.head.nodes,
-        tables=observation.tables(champion_columns(session.facts, store)),
-        rows=observation.rows,
-        describe=observation.describe,
-        link=observation.link,
-        objects=store.objects,
-        as_of=observation.as_of,
-        environment=session.environment,
-        promoted=session.promoted,
-    )
     driver = Driver(
-        world,
+        world_of(session, store),
         observation.datasets,
         index,
         open_backend,

@@ -16,7 +16,7 @@ from retraining.manifest.values import Json
 from retraining.release import fields
 from retraining.store.garbage import store_time
 from retraining.store.log import Store
-from retraining.store.runs import DEAD_AFTER_SECONDS, alive_key, outcome_key
+from retraining.store.runs import DEAD_AFTER_SECONDS, alive_key, outcome_key, process_lives
 
 __all__ = ["Claim", "Standing", "claim", "claim_key", "give_up", "newest_claim", "standing"]
 
@@ -107,7 +107,7 @@ def standing(store: Store, held: Claim) -> Standing:
     """
     if held.given_up or _exists(store, outcome_key(held.run)):
         return "ended"
-    if held.host == socket.gethostname() and not _runs(held.pid):
+    if held.host == socket.gethostname() and not process_lives(held.pid):
         return "dead"
     keys = (claim_key(held.tick, held.number), alive_key(held.run))
     signs = [info.modified for key in keys for info in store.objects.list(key) if info.key == key]
@@ -139,14 +139,4 @@ def _exists(store: Store, key: str) -> bool:
         return False
     except StoreError:
         return any(info.key == key for info in store.objects.list(key))
-    return True
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except OSError:
-        return False
     return True

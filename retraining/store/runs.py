@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ __all__ = [
     "living_runs",
     "new_run_id",
     "outcome_key",
+    "process_lives",
     "run_key",
 ]
 
@@ -30,6 +32,17 @@ __all__ = [
 DEAD_AFTER_SECONDS = 300.0
 _MILLISECONDS_DIGITS = 13
 _WEEK_MS = 7 * 24 * 3600 * 1000
+
+
+def process_lives(pid: int) -> bool:
+    """Whether this machine has a process of that number, also if it is somebody else's."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def new_run_id(now_ms: int, random_bytes: bytes) -> str:
