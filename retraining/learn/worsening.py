@@ -42,9 +42,7 @@ def worsening(
     `margin` makes of the value before the difference that is tolerated. `draws` None: as many as the metric allows.
     """
     sign = -1.0 if metric_info(metric).greater_is_better else 1.0
-    first, second = (
-        score(metric, one.target, one.prediction, classes, one.weights) for one in (before, after)
-    )
+    first, second = (_score(metric, one, classes) for one in (before, after))
     allowed = margin(first)
     found = None
     if math.isfinite(first) and math.isfinite(second) and math.isfinite(allowed):
@@ -60,6 +58,12 @@ def worsening(
         clusters=(before.n_clusters, after.n_clusters),
         draws=0 if found is None else found.draws,
     )
+
+
+def _score(metric: Metric, sample: Sample, classes: Sequence[Any]) -> float:
+    # a metric of the user's own need not take weights where rows have none
+    weights = sample.weights if (sample.weights != 1.0).any() else None
+    return score(metric, sample.target, sample.prediction, classes, weights)
 
 
 def _drawn(

@@ -5,8 +5,11 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
+from retraining.learn.metrics import OwnScore
 from retraining.learn.resampling import Sample
 from retraining.learn.worsening import worsening
+from retraining.manifest.own import own_metric
+from retraining.manifest.values import OwnMetric
 
 
 def sample(values, days, weights=None):
@@ -73,6 +76,16 @@ def test_a_margin_is_subtracted_and_a_score_is_worse_the_lower():
     assert found.probability < 0.001
     other = worsening("median_absolute_error", before, after, margin=lambda _: 0.0, seed=0)
     assert 0 < other.probability < 1
+
+
+def test_an_own_metric_need_not_take_weights_where_rows_have_none():
+    info = own_metric(OwnMetric(type="m:cost", better="lower", needs="value"))
+    cost = OwnScore(info=info, function=lambda target, value: float(np.mean(np.abs(target - value))))
+    rng = np.random.default_rng(3)
+    before, after = (sample(rng.gamma(4, size=20), range(20)) for _ in range(2))
+    found = worsening(cost, before, after, margin=lambda _: 0.0, seed=0)
+    assert found.before == pytest.approx(np.mean(np.abs(before.target)))
+    assert 0 < found.probability < 1
 
 
 def test_one_day_says_nothing():
