@@ -166,7 +166,10 @@ class Evaluation:
                 block_fit += int(here.sum())
                 left = np.asarray(left & ~here)
         answers.predict(left, lambda: self.load(version))
-        return PastRows(recorded=recorded, block_fit=block_fit, shipped=int(left.sum()), none=none)
+        changed = int(np.isin(blocks[left], [*pieces]).sum())
+        return PastRows(
+            recorded=recorded, block_fit=block_fit, shipped=int(left.sum()), changed=changed, none=none
+        )
 
     def _identities_of(self, version: ServedVersion) -> Identities:
         """What each row of a version's dataset is predicted from; 0 for rows that are not its own."""

@@ -160,6 +160,9 @@ def test_a_row_that_changed_is_not_answered_from_the_record(current: Release) ->
     assert found.earlier["strict"].block_fit > 20
     assert found.earlier["crowd"].block_fit > 20
     assert "upstream rows from before a cut are predicted by the released model" in found.summary()
+    early = found.earlier["crowd"]
+    assert 0 < early.changed <= early.shipped
+    assert f"({early.changed:,} of them are new or have changed since)" in found.summary()
 
 
 def test_shipped_history_is_the_released_models_alone(current: Release) -> None:
