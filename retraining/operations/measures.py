@@ -40,6 +40,7 @@ __all__ = [
     "champions_of",
     "measure_notes",
     "read_measured",
+    "read_what_is_there",
     "recorded_columns",
     "stored_measures",
 ]
@@ -392,7 +393,7 @@ def read_measured(store: Store, node: str, found: NodeMeasures, *, profiles: boo
     ]
     documents: dict[int, Mapping[str, Any]] = {}
     predictions: dict[int, Profile] = {}
-    bodies = _read(store, [pointer for _, pointer in pointers])
+    bodies = read_what_is_there(store, [pointer for _, pointer in pointers])
     for (part, pointer), body in zip(pointers, bodies, strict=True):
         if body is None:
             continue
@@ -415,11 +416,11 @@ def read_measured(store: Store, node: str, found: NodeMeasures, *, profiles: boo
     )
 
 
-def _read(store: Store, pointers: Sequence[BlobPointer]) -> list[bytes | None]:
+def read_what_is_there(store: Store, pointers: Sequence[BlobPointer]) -> list[bytes | None]:
     """What lies behind the pointers; None for what cannot be read: measures are told, and nothing hangs on them."""
     try:
         return [*read_blobs(store.objects, pointers)]
     except (IntegrityError, NotFoundError):
         if len(pointers) == 1:
             return [None]
-        return [body for pointer in pointers for body in _read(store, [pointer])]
+        return [body for pointer in pointers for body in read_what_is_there(store, [pointer])]

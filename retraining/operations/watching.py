@@ -28,12 +28,13 @@ from retraining.operations.measures import (
     NodeMeasures,
     champions_of,
     read_measured,
+    read_what_is_there,
     stored_measures,
 )
 from retraining.operations.observe import Observation
 from retraining.release.values import NodeState
 from retraining.store.log import Head, Store
-from retraining.store.packs import StoredRecord, read_blobs
+from retraining.store.packs import StoredRecord
 from retraining.store.results import ResultIndex, load_results
 
 __all__ = ["Known", "NodeInputs", "profiled_nodes", "watch_everything", "watched_nodes", "what_is_known"]
@@ -310,9 +311,10 @@ class _Reader:
             for part, record in sorted(found.records.items())
             for pointer in record.blobs
         ]
-        bodies = read_blobs(self._store.objects, [pointer for _, _, pointer in pointers])
+        bodies = read_what_is_there(self._store, [pointer for _, _, pointer in pointers])
         for (part, name, _), body in zip(pointers, bodies, strict=True):
-            (since if part in found.since else before)[name].append(Profile.from_bytes(body))
+            if body is not None:
+                (since if part in found.since else before)[name].append(Profile.from_bytes(body))
         return [
             Watched(
                 kind="inputs",

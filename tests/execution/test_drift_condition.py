@@ -271,3 +271,23 @@ def test_what_is_measured_on_ray_is_what_is_measured_in_this_process(tmp_path):
         digests.add(outcome.after.logical())
         assert outcome.outcomes["b"][0] == "promoted"  # its inputs moved
     assert len(digests) == 1
+
+
+def test_profiles_that_cannot_be_read_any_more_are_done_without(tmp_path):
+    one = bench(tmp_path, a="{drift: {column: inputs}}")
+    reasons(one, 56)
+    reasons(one, 70)
+    before = {finding.column for finding in drift(one, 70).findings if finding.tested}
+    store = one.store()
+    pointers = [p for record in scores(one).values() for p in record.blobs if p.role == f"{INPUT_ROLE}x1"]
+    for pointer in pointers:
+        path = tmp_path / "store" / pointer.pack
+        body = bytearray(path.read_bytes())
+        body[pointer.offset + pointer.stored // 2] ^= 0xFF
+        path.chmod(0o644)
+        path.write_bytes(body)
+    assert store.read_head().release == 1
+    after = {finding.column for finding in drift(one, 70).findings if finding.tested}
+    assert "d.x1" in before
+    assert "d.x1" not in after
+    assert "d.kind" in after
