@@ -56,7 +56,7 @@ def schedule_reasons(condition: ScheduleCondition, signals: Signals) -> tuple[Re
     newest = due[-1]
     since = _since(condition, signals, zone)
     assert since is not None
-    missed = sum(1 for _ in islice(_instants(condition.cron, zone, since, newest), _MOST_COUNTED + 1)) - 1
+    missed = _counted(condition.cron, zone, since, newest) - 1
     text = f"{moment_text(newest, zone)} has come"
     if missed:
         more = "more than " if missed >= _MOST_COUNTED else ""
@@ -129,6 +129,12 @@ def _last(cron: str, zone: str, since: int, until: int, most: int) -> tuple[int,
         if start <= since:
             break
     return tuple(_instants(cron, zone, max(since, start - 1), until))[-most:]
+
+
+@lru_cache(maxsize=4_096)
+def _counted(cron: str, zone: str, after: int, until: int) -> int:
+    """How many instants lie in (after, until]; of very many not all are counted."""
+    return sum(1 for _ in islice(_instants(cron, zone, after, until), _MOST_COUNTED + 1))
 
 
 def _instants(cron: str, zone: str, after: int, until: int) -> Iterator[int]:
