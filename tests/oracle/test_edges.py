@@ -241,7 +241,8 @@ def test_a_union_of_models_is_the_column_that_one_partitioned_model_would_give(b
         open_store(str(bench.folder / name)).current().predict("top", frame).table["prediction"].to_numpy()
         for name in ("one", "two")
     ]
-    assert np.array_equal(*answers)
+    # what was recorded is served again: early rows have nothing there
+    assert np.array_equal(*answers, equal_nan=True)
 
 
 def test_two_models_of_one_union_that_predict_one_row_are_refused(bench):
