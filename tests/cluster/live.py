@@ -109,18 +109,21 @@ def test_a_cluster_gives_the_release_that_one_process_gives(work, cluster, alone
     assert not list(work.store().objects.list("probes/"))
 
 
-def test_a_node_that_is_killed_and_one_that_joins_change_nothing_but_the_time(work, cluster, alone):
+def test_a_node_that_is_killed_and_one_that_joins_change_nothing_but_the_time(work, cluster):
+    text = (work.folder / "m.yaml").read_text()
+    # long enough for a node to start and to be noticed
+    (work.folder / "m.yaml").write_text(text.replace("n_estimators: 200", "n_estimators: 1500"))
     number = cluster.command("add").strip()
     with run(work, cluster, "--format", "json") as running:
         wait_for_packs(work, running, 2)
         cluster.command("kill", number)
         cluster.command("add")
-        out, said = running.communicate(timeout=240)
+        out, said = running.communicate(timeout=400)
     assert running.returncode == 0, said
     assert "was lost: " in said
     assert "joined: " in said
     assert json.loads(out)["counts"].get("failed") is None
-    assert work.store().read_head().logical() == alone(work)
+    assert work.store().read_head().logical() == work.run(AS_OF, store="alone").after.logical()
 
 
 def test_a_node_that_has_other_code_or_none_is_named_before_any_work_is_done(small, cluster, tmp_path):
