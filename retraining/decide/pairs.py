@@ -49,8 +49,8 @@ class PairCheck:
     `columns` maps each upstream whose column would be another to the names (before, after). `new` are the
     challengers that these come from. `before` and `after` are metrics in natural sign on the same rows; they and
     `difference` are None where nothing had to be compared (the column is the same) or could be. `lost` counts
-    judged rows that would no longer get a prediction. `learnt` is True where the new columns hold what the
-    champion learnt from, on all its rows.
+    judged rows that would no longer get a prediction. `learnt` are those of `columns` that hold what the champion
+    learnt from, on all its training rows: they are no news to it.
 
     Where the nodes of the model are checked together `losses` are what they are added up from, `lacking` is True for
     a node that has nothing to compare and goes with the others, and `pool` says what came of them.
@@ -67,7 +67,7 @@ class PairCheck:
     margin: float | None = None
     holdout: Mapping[str, Json] = field(default_factory=dict)
     lost: int = 0
-    learnt: bool = False
+    learnt: tuple[str, ...] = ()
     losses: ClusterLosses | None = None
     lacking: bool = False
     pool: PairPool | None = None

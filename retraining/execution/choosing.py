@@ -73,7 +73,7 @@ def _wiring(study: Study, names: Sequence[str]) -> dict[str, list[str]]:
 def _rewired(study: Study, node: str, new: frozenset[str], check: PairCheck) -> Rewired:
     state = study.world.states[node]
     column = study.column_name(node, Fed(new))
-    checked = set(state.checked) - check.columns.keys() if check.learnt else {*state.checked, *check.columns}
+    checked = {*state.checked, *check.columns} - {*check.learnt}
     return Rewired(
         candidate=study.fed[(node, new)],
         wiring=study.wiring_under(node, new),

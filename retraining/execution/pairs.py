@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from retraining.decide.losses import ClusterLosses
 from retraining.decide.pairs import PairCheck, judge_pair
 from retraining.decide.recipes import digest_of
 from retraining.decide.wording import counted
-from retraining.execution.candidates import Candidate, gate_fits, judged_rows, trained_labels
+from retraining.execution.candidates import Candidate, gate_fits, judged_rows, shipped_fit, trained_labels
 from retraining.execution.champions import champion_of, fed_champion
 from retraining.execution.evidence import difference_of, holdout_of
 from retraining.execution.flows import Flow
@@ -25,6 +25,7 @@ from retraining.execution.predictions import predictions
 from retraining.execution.study import Floats, Study
 from retraining.execution.tasks import ScoreTask
 from retraining.manifest.own import own_metric
+from retraining.release.values import Parts
 
 _GONE = "its recorded columns are no longer in the data, so it cannot be checked"
 
@@ -35,6 +36,8 @@ def check_pair(study: Study, key: PairOf) -> Flow:
     base, fed = champion_of(study, node), fed_champion(study, node, key.new)
     columns = _columns(study, key)
 
+    learnt: tuple[str, ...] = ()
+
     def found(passed: bool, because: str, **numbers: Any) -> PairCheck:
         return PairCheck(
             node=node,
@@ -42,6 +45,7 @@ def check_pair(study: Study, key: PairOf) -> Flow:
             columns=columns,
             passed=passed,
             because=because,
+            learnt=learnt,
             **numbers,
         )
 
@@ -49,8 +53,10 @@ def check_pair(study: Study, key: PairOf) -> Flow:
         return found(False, _GONE)
     whole: Context = None if base.cut is not None else frozenset()
     error = yield from prepare(study, fed, whole)
-    if error is None and _learnt_the_same(study, fed):
-        return found(True, "its columns are the same on every row that it learnt from", learnt=True)
+    if error is None:
+        learnt = _learnt(study, fed, columns)
+        if _learnt_the_same(study, fed):
+            return found(True, "its columns are the same on every row that it learnt from")
     fits = gate_fits(base)
     why = error or (yield from prepare_contexts(study, fed, fits)) or ""
     why = why or _other_outputs(base, fed) or thin_inputs(study, fed)
@@ -107,16 +113,41 @@ def _columns(study: Study, key: PairOf) -> dict[str, tuple[str, str]]:
     return {name: (before[name], after[name]) for name in sorted(after) if after[name] != before[name]}
 
 
+def _learnt(study: Study, fed: Candidate, columns: Collection[str]) -> tuple[str, ...]:
+    """The upstreams of whose new columns the champion's training rows hold what it learnt from them."""
+    found = _as_of_today(study, fed)
+    if found is None:
+        return ()
+    evidence, parts = found
+    now = evidence.upstream_parts(shipped_fit(fed))
+    others = {
+        edge.upstream
+        for edge in study.world.graph.edges_into(fed.node)
+        if now.get(edge.column) != parts.upstream.get(edge.column)
+    }
+    return tuple(name for name in columns if name not in others)
+
+
 def _learnt_the_same(study: Study, fed: Candidate) -> bool:
     """True where a version made today would learn from what the champion learnt from, new columns included."""
+    found = _as_of_today(study, fed)
+    if found is None:
+        return False
+    evidence, parts = found
+    facts = study.world.facts[fed.node]
+    now = evidence.parts(shipped_left_out(facts.recipe, facts.data))
+    return (now.data, now.upstream) == (parts.data, dict(parts.upstream))
+
+
+def _as_of_today(study: Study, fed: Candidate) -> tuple[Evidence, Parts] | None:
+    """Today's rows with the new columns, and the champion's parts; None where its recipe is another by now."""
     facts, state = study.world.facts[fed.node], study.world.states[fed.node]
     if state.parts is None or state.parts.recipe != facts.recipe.digest():
-        return False
+        return None
     evidence = Evidence(
         recipe=facts.recipe, data=facts.data, upstream=fed.digests, environment=fed.environment
     )
-    now = evidence.parts(shipped_left_out(facts.recipe, facts.data))
-    return (now.data, now.upstream) == (state.parts.data, dict(state.parts.upstream))
+    return evidence, state.parts
 
 
 def _other_outputs(base: Candidate, fed: Candidate) -> str:

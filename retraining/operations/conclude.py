@@ -220,8 +220,9 @@ def _told(result: NodeResult, chosen: ReleaseSet) -> str:
     """Why a node has its outcome, and whether its champion is released with other columns than before."""
     rewired = chosen.rewired.get(result.node)
     # a forced retraining that gives the same version again has no new column
-    if rewired is not None and not rewired.check.learnt and rewired.check.columns:
-        return f"{result.because}; its champion was checked with the new columns of {_listed([*rewired.check.columns])}"
+    new = [] if rewired is None else [n for n in rewired.check.columns if n not in rewired.check.learnt]
+    if new:
+        return f"{result.because}; its champion was checked with the new columns of {_listed(new)}"
     if rewired is None and result.pair is not None and not result.pair.passed and not result.won:
         return f"{result.because}; its champion does not bear the new columns of {_listed([*result.pair.columns])}"
     return result.because

@@ -172,3 +172,29 @@ models:
     (check,) = bench.version("b").document["checks"]
     assert check["because"] == "its columns are the same on every row that it learnt from"
     assert bench.run((FIRST + pd.Timedelta("91D6h")).isoformat()).run == ""
+
+
+def test_a_champion_that_learnt_from_a_new_column_already_is_not_asked_about_it_again(bench):
+    # the upstream is due by new rows, its reader by its upstreams alone: what it learnt from is as it was
+    text = """
+datasets:
+  d: {path: d.parquet, key: [id], time: t}
+validation: {scheme: time, blocks: 1w, holdout: 2, min_train: {rows: 30, blocks: 2}}
+defaults: {estimator: {type: Ridge}, gate: {refit_shift: 100, margin: 50%}}
+models:
+  a: {dataset: d, target: {column: y, known_after: 1h}, features: [x1]}
+  b:
+    {dataset: d, target: {column: z, known_after: 1h}, features: [x3], inputs: {a: {}}, retrain_when: upstream}
+"""
+    bench.write(text, d=rows(days=91))
+    assert set(outcomes(bench.run(AS_OF)).values()) == {"promoted"}
+    before = bench.state("b")
+    later = (FIRST + pd.Timedelta("91D6h")).isoformat()
+    assert outcomes(bench.run(later)) == {"a": "promoted", "b": "kept"}
+    after = bench.state("b")
+    assert (after.version, after.checked) == (before.version, ())
+    assert after.wiring == {"a": bench.state("a").version}
+    # another column by rows that it did not learn from is checked, and no reason to look at it in every run
+    (check,) = bench.version("b").document["checks"]
+    assert check["holdout"]
+    assert bench.run(later).run == ""
