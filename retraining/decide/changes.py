@@ -94,7 +94,9 @@ def changes_between(
     first = recipe.first_block(shipped)
     if before.data != data.slice_digest(shipped, first):
         comparable = not _SHAPING & set(fields)
-        changed_data = _data_change(data, shipped, first, baseline_data, comparable)
+        ship = (baseline_definition or {}).get("ship", "refit")
+        learnt = None if baseline_data is None else baseline_data.shipped(ship)
+        changed_data = _data_change(data, shipped, first, baseline_data, learnt, comparable)
     return Change(
         recipe=changed_recipe,
         fields=fields,
@@ -105,23 +107,25 @@ def changes_between(
 
 
 def _data_change(
-    data: NodeData, shipped: LeftOut, first: int | None, before: NodeData | None, comparable: bool
+    data: NodeData,
+    shipped: LeftOut,
+    first: int | None,
+    before: NodeData | None,
+    learnt: LeftOut | None,
+    comparable: bool,
 ) -> DataChange | None:
     """How much the training rows changed; None where rows that cannot be compared are as many as before.
+
+    `learnt` is what the fit left out that shipped, or would have, when the rows were as `before`.
 
     Cells that only left the window (`first` is its first block) are no change of the data.
     """
     part: Literal["block", "fold"] = "fold" if data.next_block is None else "block"
     now = {(cell.part, cell.known): cell for cell in slice_cells(data.cells, shipped, first)}
-    if before is None:
+    if before is None or learnt is None:
         rows = sum(cell.rows for cell in now.values())
         return DataChange(blocks=len(_blocks(now, part)), rows=rows, share=1.0, part=part)
-    old_cells = (
-        before.cells
-        if before.next_block is None
-        else [c for c in before.cells if c.known <= before.next_block]
-    )
-    old = {(cell.part, cell.known): cell for cell in old_cells if first is None or cell.part >= first}
+    old = {(cell.part, cell.known): cell for cell in slice_cells(before.cells, learnt, first)}
     total = sum(cell.rows for cell in old.values())
     grown = sum(cell.rows for cell in now.values()) - total
     if not comparable:

@@ -138,10 +138,10 @@ def _column_left_outs(fact: Facts, depth: int, first: int | None) -> list[LeftOu
         return list(lattice_fits(scheme.folds, depth))
     if first is None or fact.data.next_block is None or not fact.data.holdout:
         return []
-    ends = {fact.data.holdout[0], fact.data.next_block}
-    blocks = (
-        {min(block, fact.data.next_block) for block in fact.data.rows if block >= first} if depth else set()
-    )
+    shipped = shipped_left_out(fact.recipe, fact.data)
+    assert isinstance(shipped, Before)
+    ends = {fact.data.holdout[0], shipped.block}
+    blocks = {min(block, shipped.block) for block in fact.data.rows if block >= first} if depth else set()
     return [Before(block) for block in sorted(ends | blocks) if block >= first]
 
 
@@ -160,11 +160,12 @@ def _changed_fits(fact: Facts, depth: int, first: int | None) -> tuple[int, int]
         begin = fact.recipe.first_block(one)
         return fact.data.slice_digest(one, begin) != baseline.data.slice_digest(one, begin)
 
-    changed = {one for one in wanted if differs(one) or _is_edge(one, baseline.data)}
+    shipped = shipped_left_out(fact.recipe, baseline.data)
+    changed = {one for one in wanted if differs(one) or _is_later(one, shipped)}
     # a gate fit predicts blocks that no fit before it was asked for: without its model it is made again
     gate = _gate_fit(fact.data)
     lost = gate is not None and gate in wanted and gate not in {_gate_fit(baseline.data), *changed}
-    lost = lost and gate != shipped_left_out(fact.recipe, baseline.data)
+    lost = lost and gate != shipped
     return len(changed), len(changed) + lost
 
 
@@ -172,9 +173,9 @@ def _gate_fit(data: NodeData) -> Before | None:
     return Before(data.holdout[0]) if data.holdout else None
 
 
-def _is_edge(one: LeftOut, before: NodeData) -> bool:
-    """True for a block that had not begun when the baseline was made: its fit is not in the store."""
-    return isinstance(one, Before) and before.next_block is not None and one.block > before.next_block
+def _is_later(one: LeftOut, shipped: LeftOut) -> bool:
+    """True for a fit after the one that shipped, or would have, when the baseline was made: it is not in the store."""
+    return isinstance(one, Before) and isinstance(shipped, Before) and one.block > shipped.block
 
 
 def _comparisons(fact: Facts) -> int:

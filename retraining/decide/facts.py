@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from retraining.decide.fits import Before, Folds, LeftOut
+from retraining.decide.fits import LeftOut
 from retraining.decide.reasons import Reason
 from retraining.decide.recipes import Recipe
 from retraining.decide.signals import Signals
@@ -107,11 +107,7 @@ class Decision:
 
 def shipped_left_out(recipe: Recipe, data: NodeData) -> LeftOut:
     """What the fit that would ship leaves out."""
-    if data.next_block is None:
-        return Folds(frozenset())
-    if recipe.ship == "gated" and data.holdout:
-        return Before(data.holdout[0])
-    return Before(data.next_block)
+    return data.shipped(recipe.ship)
 
 
 def edge_policies(node: str, graph: Graph, recipe: Recipe) -> dict[str, UpstreamPolicy]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from retraining.decide.fits import Cell, LeftOut, slice_cells
+from retraining.decide.fits import Before, Cell, Folds, LeftOut, slice_cells
 from retraining.manifest.values import Json
 
 #: Rows whose hashes tell how many of all rows changed: exact up to here, within some percent beyond.
@@ -65,6 +65,12 @@ class NodeData:
         `first` is the block in which the fit's window begins (None: it has none).
         """
         return cells_digest(slice_cells(self.cells, left_out, first))
+
+    def shipped(self, ship: Literal["refit", "gated"]) -> LeftOut:
+        """What the fit that would ship leaves out: `gated` ships the fit that was judged."""
+        if self.next_block is None:
+            return Folds(frozenset())
+        return Before(self.holdout[0] if ship == "gated" and self.holdout else self.next_block)
 
     def to_json(self) -> dict[str, Json]:
         """The value as a document, for `node_data_from_json`."""

@@ -113,6 +113,21 @@ def test_a_new_block_is_a_reason_with_its_rows_and_costs_the_fits_of_its_edges()
     assert plan["a"].fits == (1, 1)
 
 
+def test_a_model_that_ships_its_gate_fit_is_due_with_every_block_and_costs_one_fit():
+    world = World([("a", "b")])
+    world.recipes = {name: replace(one, ship="gated") for name, one in world.recipes.items()}
+    # a node that nobody reads has one fit, M(b, <107); a's column has those before 102 to 107
+    assert [decision.fits for decision in world.plan().decisions] == [(6, 6), (1, 1)]
+    world.release_all()
+    for blocks in (9, 10):
+        world.data = {name: data(name, blocks=blocks) for name in "ab"}
+        plan = world.plan()
+        assert words(plan)["a"] == ("retrain", False, ["data"])
+        assert plan["a"].reasons[0].evidence == {"blocks": 1, "rows": 20, "share": 20 / (20 * (blocks - 2))}
+        assert plan["a"].fits == (1, 1)
+        world.release_all()
+
+
 def test_a_rejected_challenger_is_not_retried_until_something_changes():
     world = World([("a", "b")]).release_all()
     world.data = {name: data(name, blocks=9) for name in "ab"}
