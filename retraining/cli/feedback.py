@@ -114,6 +114,7 @@ def _add(
             retracted=done.retracted,
             unchanged=done.unchanged,
             unknown=done.unknown,
+            outdated=done.outdated,
             paint=paint_for(sys.stdout),
         )
     )

@@ -32,7 +32,7 @@ from retraining.operations.session import parse_moment, store_url
 from retraining.operations.stored import Stored
 from retraining.reporting.feedback_text import BatchLine, RecordLine
 from retraining.store.feedback import Batch, Draft, append_batch, newest_batch, read_batches
-from retraining.store.log import open_store
+from retraining.store.log import Store, open_store
 
 __all__ = ["FeedbackAdded", "add_feedback", "list_feedback", "show_feedback"]
 
@@ -42,9 +42,10 @@ class FeedbackAdded:
     """What became of given labels: the batch that holds them (None: they said nothing new).
 
     `existing` is True where an earlier batch holds exactly these labels; nothing was stored then, and the counts are
-    0. `came`, `corrected` and `retracted` count rows by what happens to their label, `unchanged` those that say
-    what is known already, `unknown` the new ones whose key is in no row of the dataset yet: they wait for it.
-    `known_at` is the moment of the labels without one of their own.
+    0 but for `outdated`: the rows of which a later batch says something else, which counts. `came`, `corrected` and
+    `retracted` count rows by what happens to their label, `unchanged` those that say what is known already, `unknown`
+    the new ones whose key is in no row of the dataset yet: they wait for it. `known_at` is the moment of the labels
+    without one of their own.
     """
 
     dataset: str
@@ -57,6 +58,7 @@ class FeedbackAdded:
     retracted: int = 0
     unchanged: int = 0
     unknown: int = 0
+    outdated: int = 0
 
     def to_json(self) -> dict[str, Json]:
         """What was done, as a document."""
@@ -71,6 +73,7 @@ class FeedbackAdded:
             "retracted": self.retracted,
             "unchanged": self.unchanged,
             "unknown": self.unknown,
+            "outdated": self.outdated,
         }
 
 
@@ -128,9 +131,12 @@ def add_feedback(
     opened = open_store(store_url(loaded, store), create=True)
     drafted: list[Drafted] = []
 
-    def make(batches: Sequence[Batch]) -> Draft | None:
+    def drafts(batches: Sequence[Batch]) -> Drafted:
         ours = [(batch.number, batch.table) for batch in batches if batch.dataset == one.name]
-        drafted.append(draft_of(stated, records_of(one, ours), table, micros(told)))
+        return draft_of(stated, records_of(one, ours), table, micros(told))
+
+    def make(batches: Sequence[Batch]) -> Draft | None:
+        drafted.append(drafts(batches))
         new = drafted[-1].table
         if new is None:
             return None
@@ -143,14 +149,19 @@ def add_feedback(
         )
 
     appended = append_batch(opened, stated.content(), make)
-    found = drafted[-1] if drafted and (appended is None or not appended.existing) else None
+    existing = appended is not None and appended.existing
+    counts: dict[str, int] = {}
+    if existing:
+        counts["outdated"] = drafts(_batches(opened)).rows
+    elif drafted:
+        counts |= _counts(drafted[-1])
     return FeedbackAdded(
         dataset=one.name,
         batch=None if appended is None else appended.number,
-        existing=appended is not None and appended.existing,
+        existing=existing,
         given=len(given.known),
         known_at=moment(micros(told)).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        **({} if found is None else _counts(found)),
+        **counts,
     )
 
 
@@ -193,7 +204,7 @@ def _moments(dataset: Dataset) -> Collection[str]:
 
 def list_feedback(stored: Stored, dataset: str | None = None) -> list[BatchLine]:
     """The batches of a store, the newest first; InputError for a dataset that has none."""
-    batches = _batches(stored)
+    batches = _batches(stored.store)
     found = [batch for batch in batches if dataset is None or batch.dataset == dataset]
     if dataset is not None and not found:
         raise _without(dataset, batches)
@@ -202,7 +213,7 @@ def list_feedback(stored: Stored, dataset: str | None = None) -> list[BatchLine]
 
 def show_feedback(stored: Stored, dataset: str | None, key: Mapping[str, str]) -> list[RecordLine]:
     """What came for a key, the oldest first; InputError where the dataset has no feedback, or another key."""
-    batches = _batches(stored)
+    batches = _batches(stored.store)
     names = sorted({batch.dataset for batch in batches})
     if dataset is None:
         if len(names) != 1:
@@ -247,8 +258,8 @@ def _is(column: Column, name: str, text: str, stored: Stored) -> NDArray[np.bool
     return np.asarray(codes == (texts.index(text) if text in texts else -2))
 
 
-def _batches(stored: Stored) -> list[Batch]:
-    return read_batches(stored.store, 0, newest_batch(stored.store))
+def _batches(store: Store) -> list[Batch]:
+    return read_batches(store, 0, newest_batch(store))
 
 
 def _without(dataset: str, batches: Sequence[Batch]) -> InputError:

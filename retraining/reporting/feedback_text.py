@@ -91,12 +91,18 @@ def added_text(
     retracted: int,
     unchanged: int,
     unknown: int,
+    outdated: int,
     paint: Paint = plain,
 ) -> str:
     """What became of labels that were added; `batch` None: they said nothing new."""
     if existing:
         head = paint("title", f"batch {batch} holds these {plural(given, 'label')} of {dataset} already")
-        return f"{head}: nothing was stored\n  to say the same once more, give it a `revision` or another `source`\n"
+        later = ""
+        if outdated:
+            said = f"a later batch says something else of {format_count(outdated)} of them, and that counts"
+            later = "\n".join(wrapped(said, "  ", "  ")) + "\n"
+        once_more = "to say the same once more, give it a `revision` or another `source`"
+        return f"{head}: nothing was stored\n{later}  {once_more}\n"
     if batch is None:
         return f"{paint('title', f'nothing new for {dataset}')}: {_unchanged(given)}\n"
     lines = [

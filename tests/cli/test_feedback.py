@@ -125,3 +125,18 @@ def test_labels_in_memory_and_of_every_format_are_the_same(own_copy: Path, type_
     for name in ("late.parquet", "late.jsonl", "late.csv"):
         document = type_("feedback", "add", name, "--format", "json").document
         assert (document["batch"], document["existing"]) == (1, True)
+
+
+def test_a_file_that_is_there_already_says_of_how_many_of_its_labels_later_ones_count(
+    own_copy: Path, type_: Type
+) -> None:
+    Path("late.csv").write_text("patient,progression\n1,160\n2,80\n")
+    Path("away.csv").write_text("patient,op\n1,retract\n")
+    type_("feedback", "add", "late.csv")
+    assert type_("feedback", "add", "late.csv", "--format", "json").document["outdated"] == 0
+    type_("feedback", "add", "away.csv")
+    assert type_("feedback", "add", "late.csv", "--format", "json").document["outdated"] == 1
+    told = " ".join(type_("feedback", "add", "late.csv").out.split())
+    assert "a later batch says something else of 1 of them, and that counts to say the same once more" in told
+    again = type_("feedback", "add", "late.csv", "--source", "the clinic", "--format", "json").document
+    assert (again["batch"], again["came"], again["unchanged"]) == (3, 1, 1)
