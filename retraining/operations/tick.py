@@ -186,6 +186,8 @@ def _answer(looked: _Looked) -> None:
             late.append(instant)
             continue
         looked.acts.append(_act(looked, then, (instant,)))
+        if looked.acts[-1].outcome is None:
+            return  # instants are answered in their order: whoever is at this one, or the next tick, goes on
     session = first
     if len(late) < len(due):
         session = _look(looked, looked.request)

@@ -185,7 +185,8 @@ def _health(board: Board, now: dt.datetime) -> tuple[HTTPStatus, str]:
         if overdue > _OVERDUE_SECONDS:
             return HTTPStatus.SERVICE_UNAVAILABLE, f"stuck: a tick is overdue for {overdue:.0f} s\n"
     if status.failing:
-        return HTTPStatus.OK, f"failing since {status.failing} ticks: {status.error}\n"
+        since = "1 tick" if status.failing == 1 else f"{status.failing} ticks"
+        return HTTPStatus.OK, f"failing since {since}: {status.error}\n"
     return HTTPStatus.OK, "ok\n"
 
 

@@ -141,6 +141,26 @@ def test_of_two_ticks_that_notice_the_same_one_acts_and_the_other_says_so(bench,
     assert len(claims(bench)) == 1
 
 
+def test_a_tick_leaves_later_instants_alone_while_another_one_is_at_an_earlier(bench, sundays):
+    sundays.copied(bench, DAILY, 150)
+    now, others = "2024-05-17T12:00:00Z", []
+
+    def meanwhile(_):
+        if not others:
+            others.append(None)
+            others.append(ticked(bench, now))
+
+    found = ticked(bench, now, watcher=Watcher(finished=meanwhile))
+    (held,) = others[1].acts
+    assert (held.as_of, held.outcome, held.claim.run) == (
+        "2024-05-15T01:00:00Z",
+        None,
+        found.acts[0].outcome.run,
+    )
+    assert [act.as_of for act in found.acts] == [f"2024-05-{day}T01:00:00Z" for day in (15, 16, 17)]
+    assert [act.outcome.after.sequence for act in found.acts] == [2, 3, 4]
+
+
 def crashing(monkeypatch, where):
     """From here on a store dies when a key with this beginning is about to be created."""
     real = retraining.store.log.open_objects
