@@ -199,7 +199,8 @@ def _neighbours(total: Counts, least: float) -> list[list[int]]:
         groups[-1].append(place)
         filled += rows
     if len(groups) > 1 and filled < enough / 2:
-        groups[-2] += groups.pop()
+        last = groups.pop()
+        groups[-1] += last
     return groups
 
 

@@ -8,13 +8,13 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from retraining.decide.discoveries import adjusted
 from retraining.decide.permutations import permute, windows
 from retraining.decide.profiles import NumberBins, Profile, WordBins, number_bins
-from retraining.decide.shifts import LossDays, loss_shift, psi, shift, wasserstein
+from retraining.decide.shifts import LossDays, effect, loss_shift, psi, shift, wasserstein
 
 
 def profile(values, days, bins=None):
@@ -121,24 +121,50 @@ def test_few_days_are_permuted_in_every_way(means, data):
     assert found.permuted.probability == pytest.approx(expected, abs=1e-12)
 
 
-def test_psi_is_permuted_by_whole_days_as_a_loop_would():
-    rng = np.random.default_rng(6)
-    days = np.repeat(np.arange(7), 20)
-    values = rng.normal(size=140) + np.repeat(rng.normal(size=7), 20)
-    reference, window = split(values, days, first=5)
-    found = shift(reference, window, seed=0)
-    counts = np.concatenate([reference.counts, window.counts])[:, :-1]
-    share = 2 / 7
-    enough = min(10, counts.sum() * share / 4)
+def joined_by_hand(counts, share):
+    enough = max(1, min(10, counts.sum() * share / 4))
     groups, filled = [[]], 0.0
     for place, rows in enumerate(counts.sum(axis=0) * share):
         if filled >= enough:
             groups, filled = [*groups, []], 0.0
         groups[-1].append(place)
         filled += rows
-    if filled < enough / 2:
+    if len(groups) > 1 and filled < enough / 2:
         groups[-2:] = [groups[-2] + groups[-1]]
-    joined = np.stack([counts[:, group].sum(axis=1) for group in groups], axis=1)
+    return np.stack([counts[:, group].sum(axis=1) for group in groups], axis=1)
+
+
+@given(
+    st.integers(2, 6).flatmap(
+        lambda n: st.lists(st.lists(st.integers(0, 9), min_size=n, max_size=n), min_size=2, max_size=6)
+    ),
+    st.data(),
+)
+def test_bins_of_few_rows_are_joined_with_their_neighbours_and_every_row_counts_once(days, data):
+    # values on their own edges: the bin of a value is its place
+    n, first = len(days[0]), data.draw(st.integers(1, len(days) - 1))
+    bins = NumberBins(edges=tuple(float(edge) for edge in range(n - 1)))
+    values = [float(place) for day in days for place, rows in enumerate(day) for _ in range(rows)]
+    when = [day for day, counts in enumerate(days) for _ in range(sum(counts))]
+    parts = [
+        [(v, d) for v, d in zip(values, when, strict=True) if (d < first) == side] for side in (True, False)
+    ]
+    assume(all(parts))
+    reference, window = (profile(*zip(*part, strict=True), bins) for part in parts)
+    counts = np.concatenate([reference.counts, window.counts])[:, :-1]
+    share = min(len(reference.days), len(window.days)) / len(counts)
+    joined = joined_by_hand(counts, share)
+    before, now = joined[: len(reference.days)].sum(axis=0) * 1.0, joined[len(reference.days) :].sum(axis=0)
+    assert effect(reference, window) == pytest.approx(psi(before, now))
+
+
+def test_psi_is_permuted_by_whole_days_as_a_loop_would():
+    rng = np.random.default_rng(6)
+    days = np.repeat(np.arange(7), 20)
+    values = rng.normal(size=140) + np.repeat(rng.normal(size=7), 20)
+    reference, window = split(values, days, first=5)
+    found = shift(reference, window, seed=0)
+    joined = joined_by_hand(np.concatenate([reference.counts, window.counts])[:, :-1], 2 / 7)
     every = [
         psi(
             joined[[i for i in range(7) if i not in chosen]].sum(axis=0) * 1.0,
