@@ -60,6 +60,7 @@ def test_a_skip_is_a_failure_only_where_nothing_may_be_skipped(tmp_path: Path, n
         assert "2 skipped, 1 xfailed" in told
 
 
+@pytest.mark.slow
 def test_a_module_that_skips_itself_fails_too(tmp_path: Path) -> None:
     (tmp_path / "test_module.py").write_text(MODULE)
     code, told = outcome(tmp_path, no_skips=True)
@@ -68,6 +69,7 @@ def test_a_module_that_skips_itself_fails_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("no_skips", [False, True])
+@pytest.mark.slow
 def test_slow_tests_run_where_nothing_may_be_skipped(tmp_path: Path, no_skips: bool) -> None:
     (tmp_path / "test_slow.py").write_text("import pytest\n\n@pytest.mark.slow\ndef test_it(): pass\n")
     code, told = outcome(tmp_path, no_skips=no_skips)

@@ -14,6 +14,8 @@ from retraining.operations.stored import Stored, open_stored
 from tests.cli.chain import improve_down, improve_up, status, versions
 from tests.cli.conftest import Type
 
+pytestmark = pytest.mark.slow
+
 
 def meanwhile(change) -> None:
     """Runs the chain, and lets somebody do something once the run has read the store."""

@@ -21,6 +21,8 @@ from tests.cli.chain import (
 )
 from tests.cli.conftest import Type
 
+pytestmark = pytest.mark.slow
+
 
 def spoil_up() -> None:
     """Takes its signal from `up`: its challenger loses against the champion."""

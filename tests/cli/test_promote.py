@@ -118,6 +118,7 @@ def test_approval_releases_the_set_without_the_data_and_without_a_fit(chain: Pat
 
 
 @pytest.mark.usefixtures("manual")
+@pytest.mark.slow
 def test_a_run_is_approved_by_its_name(chain: Path, type_: Type) -> None:
     improve()
     run(type_)
@@ -129,6 +130,7 @@ def test_a_run_is_approved_by_its_name(chain: Path, type_: Type) -> None:
 
 
 @pytest.mark.usefixtures("manual")
+@pytest.mark.slow
 def test_what_does_not_hang_on_the_approval_is_released_at_once(chain: Path, type_: Type) -> None:
     improve_down()
     assert run(type_) == {"up": "kept", "down": "promoted"}
@@ -170,6 +172,7 @@ def test_a_reader_is_not_released_before_what_it_learnt_from(chain: Path, type_:
 
 
 @pytest.mark.usefixtures("manual")
+@pytest.mark.slow
 def test_an_approval_that_no_longer_fits_is_refused(chain: Path, type_: Type) -> None:
     improve()
     run(type_)
@@ -183,6 +186,7 @@ def test_an_approval_that_no_longer_fits_is_refused(chain: Path, type_: Type) ->
 
 
 @pytest.mark.usefixtures("manual")
+@pytest.mark.slow
 def test_what_waits_is_kept_by_gc(chain: Path, type_: Type) -> None:
     improve()
     run(type_)

@@ -83,6 +83,7 @@ def test_a_diff_names_what_differs_and_by_how_much(chain: Path, type_: Type) -> 
     assert (itself["equal"], itself["logically_equal"]) == (True, True)
 
 
+@pytest.mark.slow
 def test_a_node_that_the_old_release_did_not_have_is_taken_out_of_service_and_stays_out(
     chain: Path, type_: Type
 ) -> None:
@@ -103,6 +104,7 @@ def test_a_node_that_the_old_release_did_not_have_is_taken_out_of_service_and_st
     assert run(type_)["extra"] == "promoted"
 
 
+@pytest.mark.slow
 def test_a_part_goes_back_where_it_fits_and_is_refused_with_what_must_go_along(
     chain: Path, type_: Type
 ) -> None:
@@ -124,6 +126,7 @@ def test_a_part_goes_back_where_it_fits_and_is_refused_with_what_must_go_along(
 
 
 @pytest.mark.parametrize("kind", ["gone", "damaged"])
+@pytest.mark.slow
 def test_a_release_whose_model_is_lost_is_not_restored(kind: str, chain: Path, type_: Type) -> None:
     old = {path for path in Path("store/packs").rglob("*") if path.is_file()}
     improve_up()
@@ -142,6 +145,7 @@ def test_a_release_whose_model_is_lost_is_not_restored(kind: str, chain: Path, t
     assert type_("releases", "--format", "json").document["total"] == 2
 
 
+@pytest.mark.slow
 def test_a_release_that_gc_no_longer_keeps_is_not_restored(chain: Path, type_: Type) -> None:
     improve_up()
     run(type_)

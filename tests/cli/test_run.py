@@ -123,6 +123,7 @@ def _only_the_quick_fits_were_finished(type_: Type) -> bool:
     return finished == {"quick"} and (again["fits"]["made"], again["counts"]["promoted"]) == (0, 1)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_long_fit_and_keeps_what_is_finished(own_copy: Path, type_: Type) -> None:
     shutil.rmtree("store")
     Path("diabetes.yaml").unlink()

@@ -9,6 +9,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from tests.cli.chain import improve_up
 from tests.cli.conftest import PROGRAM, Type, environment
 
@@ -29,6 +31,7 @@ def _until(found: object, process: subprocess.Popen[str]) -> object:
     raise AssertionError((process.poll(), process.communicate(timeout=10)))
 
 
+@pytest.mark.slow
 def test_it_acts_survives_a_store_that_is_away_and_stops_at_a_signal(chain: Path) -> None:
     process = subprocess.Popen(
         [*PROGRAM, *SERVE],

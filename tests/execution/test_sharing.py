@@ -13,6 +13,8 @@ from retraining.operations.run import RunOptions, Watcher, run
 from retraining.store.results import load_results
 from retraining.store.runs import living_runs
 
+pytestmark = pytest.mark.slow
+
 AS_OF = "2024-05-01T00:00:00Z"
 ALWAYS = Pace(write=0.0, look=0.0, alive=0.0)
 NEVER = Pace(write=1e9, look=1e9, alive=1e9)

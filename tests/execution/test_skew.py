@@ -60,6 +60,7 @@ def test_a_limit_rejects_what_learnt_from_another_column_than_it_would_be_served
         assert found.outcomes["b"][1].startswith("an upstream column is skewed: a shifts by PSI")
 
 
+@pytest.mark.slow
 def test_without_fresh_rows_the_holdout_is_compared_and_only_reported(bench):
     frame = rows(a_day=A_DAY, days=84)
     frame.loc[block_of(frame) >= 10, "x1"] += 3
@@ -75,6 +76,7 @@ def test_without_fresh_rows_the_holdout_is_compared_and_only_reported(bench):
     assert told["psi"] == pytest.approx(psi(column[before], column[held]), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_by_folds_fits_of_one_fold_less_stand_for_the_step_to_the_shipped_fit(bench):
     frame = rows()
     bench.write(manifest(scheme="folds"), d=frame)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from retraining.operations.plan import plan
 
 from .pair_bench import AS_OF, manifest, outcomes, rows
+
+pytestmark = pytest.mark.slow
 
 STAYS = "retrain_when: definition"
 STRICT = "gate: {refit_shift: 100, limits: {r2: {min: 0.999}}}"

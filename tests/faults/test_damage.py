@@ -16,6 +16,8 @@ from retraining.store.packs import read_blob, read_footer
 
 from .conftest import AS_OF
 
+pytestmark = pytest.mark.slow
+
 FOLDS = """
 datasets: {d: {path: d.parquet, key: [id]}}
 validation: {scheme: folds, folds: 3}

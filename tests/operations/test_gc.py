@@ -15,6 +15,8 @@ from retraining.operations.stored import open_stored
 from retraining.operations.verify import verify
 from retraining.store.garbage import Keep
 
+pytestmark = pytest.mark.slow
+
 FOLDS = """
 datasets: {d: {path: d.parquet, key: [id]}}
 validation: {scheme: folds, folds: 3}

@@ -174,6 +174,7 @@ FORMS = {
 }
 
 
+@pytest.mark.slow
 def test_row_order_format_and_partitioning_of_files_do_not_change_the_release(bench: Bench):
     hours, frame = trips(n=500, days=120)
     digests = {}
