@@ -12,6 +12,7 @@ from retraining.manifest.document import MAX_BYTES, read_document
 from retraining.manifest.given import given_path
 from retraining.manifest.including import join_files
 from retraining.manifest.problems import Problems
+from retraining.manifest.replacing import with_rule
 from retraining.manifest.resolve import resolve
 from retraining.manifest.values import Manifest
 
@@ -20,8 +21,10 @@ __all__ = ["load_manifest", "parse_manifest"]
 _SUFFIXES = (".yaml", ".yml")
 
 
-def load_manifest(path: str | os.PathLike[str]) -> Manifest:
+def load_manifest(path: str | os.PathLike[str], *, retrain_when: str | None = None) -> Manifest:
     """The manifest in a file, checked as a whole; its data is not looked at.
+
+    `retrain_when` is a rule, as a manifest writes it, that every model has instead of its own.
 
     Raises InputError if the file cannot be read, ManifestError with every problem of its content.
     """
@@ -40,13 +43,20 @@ def load_manifest(path: str | os.PathLike[str]) -> Manifest:
         raise InputError(
             f"the manifest `{file}` cannot be read: {reason}", "check its path and rights"
         ) from None
-    return parse_manifest(data, file)
+    return parse_manifest(data, file, retrain_when=retrain_when)
 
 
-def parse_manifest(data: bytes, file: Path, catalog: Mapping[str, EstimatorInfo] | None = None) -> Manifest:
+def parse_manifest(
+    data: bytes,
+    file: Path,
+    catalog: Mapping[str, EstimatorInfo] | None = None,
+    *,
+    retrain_when: str | None = None,
+) -> Manifest:
     """The manifest that these bytes write, with what it includes; raises ManifestError with every problem.
 
-    `file` is for messages and for relative paths. `catalog` defaults to the installed estimators.
+    `file` is for messages and for relative paths. `catalog` defaults to the installed estimators, `retrain_when` as
+    in `load_manifest`.
     """
     problems = Problems(str(file))
     root = read_document(data, problems)
@@ -54,6 +64,8 @@ def parse_manifest(data: bytes, file: Path, catalog: Mapping[str, EstimatorInfo]
         problems.raise_any()
         raise AssertionError("an unreadable document has a problem")
     joined = join_files(root, data, file, problems)
+    if retrain_when is not None:
+        joined = with_rule(joined, retrain_when, problems)
     return resolve(joined, file, estimators() if catalog is None else catalog, problems)
 
 

@@ -128,6 +128,14 @@ def run(
         permissions=permitted(options.allow, joblib=options.allow_joblib),
         max_fits=max_fits,
     )
+    session, outcome = run_request(request, options, watcher)
+    return _pruned(session, outcome) if prune else outcome
+
+
+def run_request(
+    request: Request, options: RunOptions, watcher: Watcher
+) -> tuple[Session | Quiet, RunOutcome]:
+    """What was seen, and what became of it; errors as `run`."""
     started = time.time()
     session = open_plan(
         request,
@@ -137,11 +145,9 @@ def run(
     )
     watcher.planned(session)
     if isinstance(session, Quiet) or session.plan.idle:
-        outcome = settle_idle(session, started)
-    else:
-        assert session.store is not None
-        outcome = carry_out(session, session.store, options, watcher, started)
-    return _pruned(session, outcome) if prune else outcome
+        return session, settle_idle(session, started)
+    assert session.store is not None
+    return session, carry_out(session, session.store, options, watcher, started)
 
 
 def _pruned(session: Session | Quiet, outcome: RunOutcome) -> RunOutcome:

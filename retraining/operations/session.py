@@ -52,7 +52,8 @@ class Request:
     `decide.plan.MOST_FITS`). `promote` are the nodes whose challengers a person releases, each with the person's
     words; no other node is trained then. `through` is the moment up to which instants of schedules are known, where
     that is not the plan's own (`decide.signals`). `existing`: a store that is not there is an error, and not made.
-    `watch` looks for drift everywhere, in so many days, and decides nothing.
+    `watch` looks for drift everywhere, in so many days, and decides nothing. `retrain_when` is a rule that every model
+    has instead of its own (`load_manifest`).
     """
 
     manifest: Path
@@ -69,6 +70,7 @@ class Request:
     through: int | None = None
     existing: bool = False
     watch: int | None = None
+    retrain_when: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,7 +243,7 @@ class _Begun:
 
 
 def _begin(request: Request, now: dt.datetime) -> _Begun:
-    manifest = load_manifest(request.manifest)
+    manifest = load_manifest(request.manifest, retrain_when=request.retrain_when)
     if request.watch is not None:
         manifest = watch_everything(manifest)
     if request.permissions is not None:

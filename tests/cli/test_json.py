@@ -97,3 +97,20 @@ def test_the_page_names_exactly_the_fields_of_a_decision_and_of_a_node(own_copy:
     assert set(decision["reasons"][0]) == {"kind", "text", "evidence"}
     node = type_("run", "--backend", "serial", "--format", "json").document["nodes"][0]
     assert set(node) == {"node", "outcome", "because", "error"}
+
+
+def test_the_page_names_exactly_the_fields_of_a_backtest() -> None:
+    from retraining.reporting.backtest_text import Backtest
+
+    found = Backtest(
+        manifest="m",
+        timezone="UTC",
+        begin="2024-01-01T00:00:00Z",
+        end="2024-02-01T00:00:00Z",
+        steps=(),
+        baseline="never",
+        reference="as-written",
+        costs=(),
+        models=(),
+    )
+    assert set(found.to_json()) == told()["backtest"]
