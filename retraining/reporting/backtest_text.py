@@ -231,13 +231,23 @@ def _model_lines(found: Backtest, model: ModelLosses, paint: Paint) -> list[str]
     if model.left_out:
         lines.append(f"  left out: {plural(model.left_out, 'block')} that not every policy had a release for")
     width = max(len(one.policy) for one in model.policies)
-    values = [format_number(one.value) for one in model.policies]
+    values = _aligned([format_number(one.value) for one in model.policies])
     changes = ["" if one.change is None else format_change(one.change) for one in model.policies]
     for one, value, change in zip(model.policies, values, changes, strict=True):
         text = f"  {one.policy.ljust(width)}  {value.rjust(max(map(len, values)))}"
         text += f"  {change.rjust(max(map(len, changes)))}  {'best' if one.best else '    '}"
         lines.append(f"{text}  {_difference_text(one.difference)}".rstrip())
     return [*lines, ""]
+
+
+def _aligned(numbers: Sequence[str]) -> list[str]:
+    """The numbers with as many decimals each, so that their points are below each other."""
+    decimals = [len(text.partition(".")[2]) for text in numbers]
+    most = max(decimals)
+    return [
+        text if own == most or not text[-1].isdigit() else f"{text}{'' if own else '.'}{'0' * (most - own)}"
+        for text, own in zip(numbers, decimals, strict=True)
+    ]
 
 
 def _difference_text(difference: Difference | None) -> str:
@@ -249,8 +259,8 @@ def _difference_text(difference: Difference | None) -> str:
     if difference.lower != difference.lower:
         return "too few days to say how sure"
     bounds = f"({format_signed(difference.lower)} to {format_signed(difference.upper)})"
-    than = "from" if verdict == "not told apart" else "than"
-    return f"{verdict} {than} {difference.reference} {bounds}"
+    than = "" if verdict == "not told apart" else f" than {difference.reference}"
+    return f"{verdict}{than} {bounds}"
 
 
 def _meaning(found: Backtest) -> list[str]:
