@@ -16,7 +16,7 @@ from typing import Any, Literal
 from retraining.decide.calendar import Calendar
 from retraining.decide.fits import Before, LeftOut
 from retraining.graph.nodes import is_pool
-from retraining.manifest.catalog import EstimatorInfo
+from retraining.manifest.catalog import WITHOUT_EFFECT, EstimatorInfo
 from retraining.manifest.own import is_own
 from retraining.manifest.values import (
     FoldScheme,
@@ -34,6 +34,8 @@ from retraining.manifest.values import (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """What a node is trained on and how; `estimator` and `parameters` are as written in the manifest.
+
+    Of parameters those that change no fit (`n_jobs` and its like) are left out.
 
     `source` is the digest of the module of an estimator of the user's own, None for those of the catalogue.
     """
@@ -177,7 +179,11 @@ def recipe_of(
         inputs=model.inputs,
         estimator=model.estimator.type,
         module=info.module,
-        parameters=dict(model.estimator.parameters),
+        parameters={
+            name: value
+            for name, value in model.estimator.parameters.items()
+            if name not in WITHOUT_EFFECT or is_own(model.estimator.type)
+        },
         version=model.estimator.version,
         task=info.task,
         preprocess=model.preprocess,

@@ -18,6 +18,9 @@ from retraining.manifest.values import FoldScheme, TimeScheme
 from retraining.release.recorded import recorded_of
 from retraining.release.values import BlobPointer
 
+#: Why a champion, or a column of one, cannot be made on today's rows.
+GONE = "the champion's recorded columns are no longer in the data"
+
 
 def champion_of(study: Study, node: str) -> Candidate | None:
     """The released version as a candidate; None without one, or where its columns left the data."""
@@ -82,16 +85,23 @@ def _recorded(
     document: Mapping[str, Any],
     sources: Mapping[str, tuple[Source, ...]],
 ) -> Candidate | None:
-    """A version as its document has it, on today's rows; None where its columns left the data."""
+    """A version as its document has it, on today's rows; None where its columns left the data.
+
+    A node that left the data or the manifest has today's rows as well: those of its recipe, if there are any.
+    """
     recipe = recipe_from_json(document["recipe"])
     table = study.world.tables.get(recipe.dataset)
     current = study.world.facts.get(node)
-    if table is None or current is None or not _readable(recipe, table):
+    if table is None or not _readable(recipe, table):
         return None
     classes = tuple(document["data"]["classes"])
-    same = recipe.digest() == current.recipe.digest() and classes == tuple(current.data.classes)
     # a class that appeared since is none of the version's: its fits are known by the classes of their time
-    data = current.data if same else study.world.describe(recipe, classes)
+    same = (
+        current is not None
+        and recipe.digest() == current.recipe.digest()
+        and classes == tuple(current.data.classes)
+    )
+    data = current.data if current is not None and same else study.world.describe(recipe, classes)
     candidate = study.new_candidate(node, side, recipe, data, document["cut_block"], sources)
     if isinstance(document.get("lineage"), str):
         candidate.told = (document["lineage"], pointer.pack)
@@ -105,7 +115,13 @@ def _readable(recipe: Recipe, table: Table) -> bool:
     """True where the data still has the columns that a recipe learns from."""
     folds = recipe.scheme.column if isinstance(recipe.scheme, FoldScheme) else None
     optional = (recipe.target.known_at, recipe.weight.column, recipe.train_where, folds)
-    return {*recipe.features, recipe.target.column, *filter(None, optional)} <= table.columns.keys()
+    partition = {column for column, _ in recipe.partition}
+    return {
+        *recipe.features,
+        recipe.target.column,
+        *partition,
+        *filter(None, optional),
+    } <= table.columns.keys()
 
 
 def fed_champion(study: Study, node: str, new: frozenset[str]) -> Candidate | None:

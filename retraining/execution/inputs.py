@@ -103,7 +103,7 @@ def _assembled(
     classes = _upstream_classes(study, parts)
     names = output_names(item.column, upstream.task if upstream else "regression", classes)
     key = _column_key(study, item, parts, context)
-    dataset = upstream.dataset if upstream else candidate.recipe.dataset
+    dataset = _upstream_dataset(study, candidate, item, parts)
     if key not in study.arrays:
         task = upstream.task if upstream else "regression"
         pieces = [(part.rows, part.values, _side_classes(study, name, side)) for name, side, part in parts]
@@ -112,7 +112,7 @@ def _assembled(
         sources = [(part.rows, part.values, part.origin) for _, _, part in parts]
         study.origins[key] = unite_origins(n_rows, sources)
     united = np.asarray(study.arrays[key], np.float64)
-    link = study.world.link(candidate.recipe.dataset, item)
+    link = study.world.link(candidate.recipe.dataset, item, dataset)
     policy = candidate.recipe.missing_policy(item)
     column = reader_column(item, link, united, names, policy)
     through = link if isinstance(link, Groups) else column.join
@@ -161,7 +161,8 @@ def _read_identities(
             if len(part.rows)
         ]
         study.identities[key] = unite_identities(n_rows, sources)
-    link = study.world.link(candidate.recipe.dataset, item)
+    dataset = _upstream_dataset(study, candidate, item, parts)
+    link = study.world.link(candidate.recipe.dataset, item, dataset)
     through = link if isinstance(link, Groups) else column.join
     return read_identities(through, study.identities[key])[candidate.rows.rows]
 
@@ -216,10 +217,11 @@ def _count_coverage(
     firsts = [part.first for _, _, part in parts if part.first is not None]
     counted = candidate.rows.part >= (min(firsts) if firsts else np.iinfo(np.int32).max)
     present = ~np.isnan(values).any(axis=1)
-    link = study.world.link(candidate.recipe.dataset, item)
+    dataset = _upstream_dataset(study, candidate, item, parts)
+    link = study.world.link(candidate.recipe.dataset, item, dataset)
     shares = np.asarray(present, np.float64)
     if isinstance(link, Groups):
-        shares = _group_shares(study, candidate, item, link, united, firsts)
+        shares = _group_shares(study, candidate, dataset, link, united, firsts)
     total = int(counted.sum())
     candidate.coverage[item.column] = float(shares[counted].mean()) if total else 0.0
     missing = total - int((present & counted).sum())
@@ -229,14 +231,14 @@ def _count_coverage(
 
 
 def _group_shares(
-    study: Study, candidate: Candidate, item: Input, groups: Groups, united: Floats, firsts: Sequence[int]
+    study: Study, candidate: Candidate, upstream: str, groups: Groups, united: Floats, firsts: Sequence[int]
 ) -> Floats:
     """Of each row's group the share that has a prediction, of the rows from the first predicted block on.
 
     0 where no such row exists yet: a group that lies in the row's future covers nothing.
     """
     expected = np.ones(len(united), bool)
-    dataset = study.world.manifest.datasets[study.world.manifest.models[item.models[0]].dataset]
+    dataset = study.world.manifest.datasets[upstream]
     scheme = candidate.recipe.scheme
     if isinstance(scheme, TimeScheme) and dataset.time is not None and firsts:
         calendar = Calendar(candidate.recipe.timezone, scheme.block_days)
@@ -255,6 +257,13 @@ def _upstream_recipe(
         found = study.candidate(name, side)
         return found.recipe if found is not None else None
     return next((f.recipe for f in study.world.facts.values() if f.recipe.model in item.models), None)
+
+
+def _upstream_dataset(
+    study: Study, candidate: Candidate, item: Input, parts: Sequence[tuple[str, Side, ColumnValues]]
+) -> str:
+    upstream = _upstream_recipe(study, item, parts)
+    return upstream.dataset if upstream else candidate.recipe.dataset
 
 
 def _upstream_classes(study: Study, parts: Sequence[tuple[str, Side, ColumnValues]]) -> tuple[object, ...]:

@@ -24,7 +24,7 @@ from retraining.execution.candidates import (
     shipped_fit,
     trained_labels,
 )
-from retraining.execution.champions import champion_gate, champion_of
+from retraining.execution.champions import GONE, champion_gate, champion_of
 from retraining.execution.evidence import edges_of, evidence_of, prior_notes
 from retraining.execution.flows import Flow
 from retraining.execution.inputs import prepare_contexts
@@ -268,7 +268,8 @@ def champion_on(study: Study, candidate: Candidate, judged: NDArray[np.bool_]) -
     wanted = champion_gate(champion, candidate, judged)
     error = yield from prepare_contexts(study, champion, wanted)
     if error is not None:
-        return None, None if CODE_CHANGED in error else error, False
+        # without its upstream's data or its code a champion cannot be compared
+        return None, None if CODE_CHANGED in error or GONE in error else error, False
     fits = {
         left_out: parts
         for left_out, parts in wanted.items()

@@ -17,7 +17,7 @@ from retraining.data.rows import NodeRows
 from retraining.decide.fits import Before, LeftOut, column_fit, fit_context
 from retraining.decide.recipes import digest_of
 from retraining.execution.candidates import Candidate, shipped_fit
-from retraining.execution.champions import champion_of
+from retraining.execution.champions import GONE, champion_of
 from retraining.execution.flows import Flow
 from retraining.execution.inputs import prepare_contexts
 from retraining.execution.keys import Done
@@ -35,7 +35,7 @@ def measure(study: Study, node: str) -> Flow:
     order = study.world.orders[node]
     champion = champion_of(study, node)
     if champion is None:
-        return "the champion's recorded columns are no longer in the data"
+        return GONE
     wanted: dict[LeftOut, list[int]] = {}
     for part in sorted({*order.reference, *order.since}):
         wanted.setdefault(_fit_of(champion, order, part), []).append(part)

@@ -21,7 +21,7 @@ from retraining.execution.candidates import (
     kept_fits,
     shipped_fit,
 )
-from retraining.execution.champions import version_of_side
+from retraining.execution.champions import GONE, version_of_side
 from retraining.execution.flows import Flow, Key
 from retraining.execution.inputs import prepare_contexts
 from retraining.execution.keys import ColumnOf, Done
@@ -40,9 +40,8 @@ def column(study: Study, key: ColumnOf) -> Flow:
     candidate = version_of_side(study, key.node, key.side)
     empty, nowhere = np.zeros((0, 1)), np.zeros(0, np.int32)
     if candidate is None:
-        reason = "the champion's recorded columns are no longer in the data"
         none = np.zeros(0, np.intp)
-        return ColumnValues(rows=none, values=empty, origin=nowhere, first=None, error=reason)
+        return ColumnValues(rows=none, values=empty, origin=nowhere, first=None, error=GONE)
     wanted = candidate.column_fits(key.context)
     error = yield from prepare_contexts(study, candidate, wanted)
     if error is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from retraining.decide.recipes import digest_of
 from retraining.execution.candidates import shipped_fit
-from retraining.execution.champions import champion_of
+from retraining.execution.champions import GONE, champion_of
 from retraining.execution.flows import Flow
 from retraining.execution.keys import Done
 from retraining.execution.study import Study
@@ -18,7 +18,7 @@ def profile_inputs(study: Study, node: str) -> Flow:
     order = study.world.profiled[node]
     champion = champion_of(study, node)
     if champion is None:
-        return "the champion's recorded columns are no longer in the data"
+        return GONE
     shipped = str(shipped_fit(champion))
     task = ProfileTask(
         id=digest_of(["profile", node, order.bins_key, *sorted(order.missing)]),

@@ -140,7 +140,7 @@ class World:
     tables: Mapping[str, Table]
     rows: Callable[[Recipe, Classes], NodeRows]
     describe: Callable[[Recipe, Classes], NodeData]
-    link: Callable[[str, Input], Link]
+    link: Callable[[str, Input, str], Link]
     objects: Objects
     as_of: int
     environment: str

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from retraining.learn.failures import FitError
 from retraining.learn.own import check_protocol, own_callable
+from retraining.manifest.catalog import WITHOUT_EFFECT
 from retraining.manifest.own import is_own
 from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.manifest.values import Json
@@ -29,8 +30,6 @@ __all__ = [
 
 Class: TypeAlias = str | int | float | bool
 
-# Results must not depend on the machine's cores, and stdout belongs to the command line.
-_DROPPED = frozenset({"n_jobs", "nthread", "thread_count", "verbose", "verbosity"})
 _TREE_MODULES = ("sklearn.tree", "sklearn.ensemble", "xgboost")
 
 
@@ -74,7 +73,7 @@ def build_estimator(
     allowed, or parameters that the constructor refuses.
     """
     factory = own_callable(spec.type, permissions) if spec.own else estimator_class(spec.module, spec.type)
-    dropped: frozenset[str] = frozenset() if spec.own else _DROPPED
+    dropped: frozenset[str] = frozenset() if spec.own else WITHOUT_EFFECT
     parameters: dict[str, Any] = {k: v for k, v in spec.parameters.items() if k not in dropped}
     if spec.task == "classification" and isinstance(parameters.get("class_weight"), dict):
         parameters["class_weight"] = _class_weight(spec, present)

@@ -21,6 +21,7 @@ __all__ = [
     "METRICS",
     "METRIC_HINTS",
     "SHORT_NAMES",
+    "WITHOUT_EFFECT",
     "EstimatorInfo",
     "MetricInfo",
     "Task",
@@ -28,6 +29,10 @@ __all__ = [
     "estimators",
     "gives_probabilities",
 ]
+
+#: Parameters of the catalogue's estimators that no fit takes: results must not depend on the machine's cores, and
+#: standard output belongs to the command line.
+WITHOUT_EFFECT = frozenset({"n_jobs", "nthread", "thread_count", "verbose", "verbosity"})
 
 Task: TypeAlias = Literal["regression", "classification"]
 

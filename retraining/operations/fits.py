@@ -244,7 +244,7 @@ class _Released:
         dataset = recipe.dataset if first is None else first[0].dataset
         united = unite(self.seen.tables()[dataset].n_rows, task, classes, [part[1:] for part in parts])
         names = output_names(item.column, task, classes)
-        link = self.seen.link(recipe.dataset, item)
+        link = self.seen.link(recipe.dataset, item, dataset)
         return reader_column(item, link, united, names, recipe.missing_policy(item))
 
     def _predicted(

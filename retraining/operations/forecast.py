@@ -36,7 +36,7 @@ def foresee_states(
     manifest: Manifest,
     recipes: Mapping[str, Recipe],
     rows: Mapping[str, NodeRows],
-    link: Callable[[str, Input], Link],
+    link: Callable[[str, Input, str], Link],
     sizes: Mapping[str, int],
 ) -> dict[str, Foreseen]:
     """What the rows of each node are for, by node.
@@ -54,7 +54,7 @@ def foresee_states(
     found: dict[str, Foreseen] = {}
     for name in TopologicalSorter(reads).static_order():
         model = manifest.models[name]
-        present = _present(model, predicted, link)
+        present = _present(manifest, model, predicted, link)
         made = np.zeros(sizes[model.dataset], bool)
         for recipe in sorted(nodes.get(name, []), key=lambda one: one.pool):
             own = rows[recipe.node]
@@ -69,13 +69,16 @@ def foresee_states(
 
 
 def _present(
-    model: Model, predicted: Mapping[str, Mask], link: Callable[[str, Input], Link]
+    manifest: Manifest,
+    model: Model,
+    predicted: Mapping[str, Mask],
+    link: Callable[[str, Input, str], Link],
 ) -> dict[str, Mask]:
     """For each input of a model the rows of its dataset that will find a prediction."""
     present = {}
     for item in model.inputs:
         united = np.logical_or.reduce([predicted[name] for name in item.models])
-        rows = link(model.dataset, item)
+        rows = link(model.dataset, item, manifest.models[item.models[0]].dataset)
         if rows is None:
             present[item.column] = united
         elif isinstance(rows, Groups):

@@ -21,7 +21,7 @@ def linked_nodes(seen: Observation, model: Model, item: Input) -> list[tuple[str
     models = [seen.manifest.models[name] for name in item.models]
     tables, upstream = seen.tables(), models[0].dataset
     own, theirs = tables[model.dataset], tables[upstream]
-    link = seen.link(model.dataset, item)
+    link = seen.link(model.dataset, item, upstream)
     check_folds(
         item,
         link,

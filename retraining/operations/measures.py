@@ -195,6 +195,7 @@ def recorded_columns(document: Mapping[str, Any]) -> set[str]:
     )
     columns = {*definition["features"], definition["target"]["column"]}
     columns |= {name for name in optional if name is not None}
+    columns |= {column for column, _ in definition["partition"]}
     return columns | {own for item in definition["inputs"] for _, own in item["match"]}
 
 

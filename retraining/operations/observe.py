@@ -113,12 +113,12 @@ class Observation:
     def describe(self, recipe: Recipe, classes: Classes) -> NodeData:
         """The evidence of a node's rows under a recipe or with classes that are not today's (a champion's)."""
         table = self.tables()[recipe.dataset]
-        measured = self.manifest.models[recipe.model].retrain_when.measures
+        model = self.manifest.models.get(recipe.model)  # a champion's may have left the manifest
+        measured = model is not None and model.retrain_when.measures
         return describe(recipe, table, self.rows(recipe, classes), classes, measured=measured)
 
-    def link(self, dataset: str, item: Input) -> Link:
-        """What each row of a dataset may read through an input; None: the same row."""
-        upstream = self.manifest.models[item.models[0]].dataset
+    def link(self, dataset: str, item: Input, upstream: str) -> Link:
+        """What each row of a dataset may read of the dataset `upstream` through an input; None: the same row."""
         key = (dataset, upstream, link_key(item))
         if key not in self._links:
             tables = self.tables()

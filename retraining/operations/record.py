@@ -198,10 +198,10 @@ def _drift(session: Session) -> dict[str, Json]:
 
 def fit_name(session: Session, ran: Ran) -> str:
     """A fit's name for people: the day before which its labels were known, or the folds that it left out."""
-    scheme = session.observation.recipes[ran.node].scheme
-    if not ran.fit.startswith("<") or not isinstance(scheme, TimeScheme):
+    recipe = session.observation.recipes.get(ran.node)  # none of a node that left, whose champion others read
+    if recipe is None or not ran.fit.startswith("<") or not isinstance(recipe.scheme, TimeScheme):
         return ran.fit
-    day = Calendar(session.manifest.timezone, scheme.block_days).date(int(ran.fit[1:]))
+    day = Calendar(session.manifest.timezone, recipe.scheme.block_days).date(int(ran.fit[1:]))
     return f"< {day.isoformat()}"
 
 

@@ -177,10 +177,12 @@ def test_a_stop_on_ray_keeps_finished_fits_and_a_failure_there_is_the_same_failu
     assert resumed.fits_made < undisturbed.fits_made
 
 
-def test_a_description_retrains_nothing_and_commits_nothing(bench):
+def test_a_description_and_words_for_the_machine_retrain_nothing_and_commit_nothing(bench):
     bench.write(FAILING.replace("  good: {", "  good: {description: one, tags: [x], "), d=counts())
     first = bench.run()
-    bench.write(FAILING.replace("  good: {", "  good: {description: other, owner: me, "), d=counts())
+    other = FAILING.replace("  good: {", "  good: {description: other, owner: me, resources: {cpus: 2}, ")
+    other = other.replace("type: PoissonRegressor", "type: PoissonRegressor, parameters: {verbose: 1}")
+    bench.write(other, d=counts())
     second = bench.run()
     assert set(outcomes(second).values()) == {"kept"}
     assert (second.fits_made, second.after.sequence) == (0, first.after.sequence)
