@@ -23,6 +23,7 @@ __all__ = [
     "pending_note",
     "pin_note",
     "time_notes",
+    "unread_note",
     "upstream_reason",
 ]
 
@@ -81,6 +82,14 @@ def lacking_note(lacking: Sequence[str], above: Mapping[str, Decision]) -> str:
     note = f"no usable version of {_names(lacking)}"
     cause = above[lacking[0]].note
     return f"{note} ({cause})" if cause else note
+
+
+def unread_note(column: str) -> str:
+    """Why a node whose rows find no row of an input cannot be made."""
+    return (
+        f"no row finds a row of {column}: check `match`, and that the upstream's rows are decided "
+        "no later than those that read them"
+    )
 
 
 def keep_note(state: NodeState | None, due: bool, change: Change) -> str:

@@ -19,6 +19,7 @@ from retraining.decide.notes import (
     pending_note,
     pin_note,
     time_notes,
+    unread_note,
     upstream_reason,
 )
 from retraining.decide.reasons import Reason
@@ -223,11 +224,11 @@ def _decide(
         return Decision(node=node, action="keep", note=note, fixed=True)
     if state is not None and state.pin is not None:
         return Decision(node=node, action="keep", note=pin_note(state.pin) + checked, fixed=True)
-    lacking = _lacking_inputs(node, graph, states, above)
-    if lacking:
+    blocked = _blocked(node, graph, facts, states, above)
+    if blocked:
         if state is not None and state.attempt is not None and state.attempt.outcome == "pending":
             return Decision(node=node, action="keep", note=pending_note(state.attempt))
-        return Decision(node=node, action="blocked", note=lacking_note(lacking, above))
+        return Decision(node=node, action="blocked", note=blocked)
     if promoted is not None:
         reason = Reason(kind="promote", text=promoted)
         return Decision(node=node, action="retrain", reasons=(reason,))
@@ -290,10 +291,14 @@ def _decide(
     )
 
 
-def _lacking_inputs(
-    node: str, graph: Graph, states: Mapping[str, NodeState], above: Mapping[str, Decision]
-) -> list[str]:
-    """Inputs of which no upstream node has a version or will be trained."""
+def _blocked(
+    node: str,
+    graph: Graph,
+    facts: Facts,
+    states: Mapping[str, NodeState],
+    above: Mapping[str, Decision],
+) -> str:
+    """Why a node cannot be made, or '': of an input no upstream has a version or will be trained, or none is read."""
     by_column: dict[str, list[str]] = {}
     for edge in graph.edges_into(node):
         by_column.setdefault(edge.column, []).append(edge.upstream)
@@ -303,7 +308,12 @@ def _lacking_inputs(
         tried = above[name].action == "retrain" or above[name].resumes
         return tried or (state is not None and state.version is not None)
 
-    return [name for names in by_column.values() if not any(map(usable, names)) for name in names[:1]]
+    lacking = [names[0] for names in by_column.values() if not any(map(usable, names))]
+    if lacking:
+        return lacking_note(lacking, above)
+    unread = [item.column for item in facts.recipe.inputs if item.column not in by_column]
+    released = facts.state is not None and facts.state.version is not None
+    return unread_note(unread[0]) if unread and not released else ""
 
 
 def _went_back(

@@ -14,6 +14,7 @@ from typing import assert_never
 from retraining.decide.facts import TO_BE_CHECKED, Decision
 from retraining.decide.fingerprints import attempt_fingerprint
 from retraining.decide.fits import Before, Folds, LeftOut
+from retraining.decide.notes import unread_note
 from retraining.decide.reasons import Reason
 from retraining.decide.verdicts import overrule
 from retraining.execution.candidates import Candidate, Fed, Side, Source, shipped_fit
@@ -351,10 +352,7 @@ def _blocked(
     causes = [_cause(name, above[name]) for name in names if name in above]
     because = f"no usable version of {column}" + (f" ({'; '.join(causes[:2])})" if causes else "")
     if not names:
-        because = (
-            f"no row finds a row of {column}: check `match`, and that the upstream's rows are decided "
-            "no later than those that read them"
-        )
+        because = unread_note(column)
     return NodeResult(node=node, decision=decision, outcome="blocked", because=because)
 
 

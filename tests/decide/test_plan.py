@@ -193,6 +193,16 @@ def test_force_refits_what_it_names_and_unselected_nodes_keep_their_champion():
     assert plan["b"].action == "retrain"
 
 
+def test_a_node_whose_rows_find_no_row_of_an_input_is_blocked_before_anything_runs():
+    world = World([("a", "b")])
+    world.recipes["b"] = recipe("b", ["a", "far"])
+    decision = world.plan()["b"]
+    assert (decision.action, "no row finds a row of far" in decision.note) == ("blocked", True)
+    # a champion stays what it was
+    world.release_all()
+    assert world.plan()["b"].action == "keep"
+
+
 def test_without_a_usable_upstream_a_node_is_blocked_and_says_which():
     world = World(CHAIN)
     plan = world.plan(selected={"b", "c"})
