@@ -37,7 +37,8 @@ def _build_champion(study: Study, node: str) -> Candidate | None:
     if document is None or state.document is None:
         return None
     sources: dict[str, tuple[Source, ...]] = {
-        column: tuple((name, "champion") for name in names) for column, names in document["sources"].items()
+        column: tuple((name, "champion") for name in names if not _left_with_its_rows(study, name))
+        for column, names in document["sources"].items()
     }
     champion = _recorded(study, node, "champion", state.document, document, sources)
     if champion is not None:
@@ -46,6 +47,21 @@ def _build_champion(study: Study, node: str) -> Candidate | None:
                 champion_of(study, name)
         champion.version = state.version
     return champion
+
+
+def _left_with_its_rows(study: Study, node: str) -> bool:
+    """True for a node that left the data together with every row of its own: nobody reads it any more."""
+    state = study.world.states.get(node)
+    if node in study.world.graph or state is None:
+        return False
+    document = study.document(state.document)
+    if document is None:
+        return False
+    recipe = recipe_from_json(document["recipe"])
+    table = study.world.tables.get(recipe.dataset)
+    if recipe.model not in study.world.manifest.models or table is None or not _readable(recipe, table):
+        return False
+    return not sum(study.world.describe(recipe, tuple(document["data"]["classes"])).rows.values())
 
 
 def waiting_of(study: Study, node: str, side_of: Callable[[str], Side]) -> Candidate | None:

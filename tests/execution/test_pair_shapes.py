@@ -198,3 +198,29 @@ models:
     (check,) = bench.version("b").document["checks"]
     assert check["holdout"]
     assert bench.run(later).run == ""
+
+
+GONE = """
+datasets: {d: {path: d.parquet, key: [id], time: t}}
+validation: {scheme: time, blocks: 1w, holdout: 2, min_train: {rows: 10, blocks: 2}}
+defaults: {estimator: {type: Ridge}, gate: {refit_shift: 100, margin: 50%}}
+models:
+  a:
+    {dataset: d, target: {column: y, known_after: 1h}, features: [x1], partition_by: [side], partitions: {min_rows: 20}}
+  b: {dataset: d, target: {column: z, known_after: 1h}, features: [x3], inputs: {a: {}}}
+"""
+
+
+def test_a_reader_goes_on_without_an_upstream_that_left_the_data_with_its_rows(bench):
+    frame = rows()
+    frame["side"] = np.where(np.arange(len(frame)) % 3 > 0, "left", "right")
+    bench.write(GONE, d=frame)
+    assert set(outcomes(bench.run(AS_OF)).values()) == {"promoted"}
+    bench.write(GONE, d=frame[frame["side"] == "left"])
+    found = bench.run(AS_OF, force=("b",))
+    # its champion is compared on the rows that there are
+    assert outcomes(found)["b"] == "promoted"
+    assert bench.version("b").document["verdict"]["difference"] is not None
+    assert bench.state("a[side=right]").orphaned
+    assert bench.state("b").wiring == {"a[side=left]": bench.state("a[side=left]").version}
+    assert bench.run(AS_OF).run == ""
