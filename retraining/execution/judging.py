@@ -119,7 +119,11 @@ def not_judgeable(study: Study, candidate: Candidate) -> str:
         found = (
             f"one class so far ({candidate.data.classes[0]})" if candidate.data.classes else "no class so far"
         )
-        return f"the target has {found}, and a classifier needs two"
+        # what a prior hands down needs its columns: those of `classes`
+        hint = (
+            "; `degenerate: prior` needs them in `classes`" if candidate.recipe.degenerate == "prior" else ""
+        )
+        return f"the target has {found}, and a classifier needs two{hint}"
     holdout = candidate.data.holdout
     if candidate.cut is not None and not holdout:
         return "no block of labels is mature yet"

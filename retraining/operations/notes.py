@@ -69,7 +69,8 @@ def _few_classes(model: Model, classes: Mapping[str, Classes]) -> list[str]:
     if found is None or len(found) > 1 or estimator_facts_of(model).task != "classification":
         return []
     what = f"one class so far ({found[0]})" if found else "no class so far"
-    return [f"the target {model.target.column} of {model.name} has {what}: it is trained when there are two"]
+    when = "there are two" + (", or `classes` names them" if model.degenerate == "prior" else "")
+    return [f"the target {model.target.column} of {model.name} has {what}: it is trained when {when}"]
 
 
 def _labels_too_late(manifest: Manifest, model: Model, nodes: Iterable[NodeData], as_of: int) -> list[str]:
