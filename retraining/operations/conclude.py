@@ -224,7 +224,9 @@ def _told(result: NodeResult, chosen: ReleaseSet) -> str:
     if new:
         return f"{result.because}; its champion was checked with the new columns of {_listed(new)}"
     if rewired is None and result.pair is not None and not result.pair.passed and not result.won:
-        return f"{result.because}; its champion does not bear the new columns of {_listed([*result.pair.columns])}"
+        # the name of a column is the same where only what feeds it changed
+        above = result.pair.columns or result.pair.new
+        return f"{result.because}; its champion does not bear the new columns of {_listed([*above])}"
     return result.because
 
 
