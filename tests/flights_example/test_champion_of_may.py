@@ -48,7 +48,7 @@ def test_a_champion_of_may_gets_worse_in_june_and_july(tmp_path: Path) -> None:
         run(file, store=store, as_of=day, options=RunOptions(backend="serial"), watcher=watcher)
         (session,) = seen
         assert session.store is not None
-        found = read_measured(session.store, "late", session.measures["late"])
+        found = read_measured(session.store, "late", session.known.measures["late"])
         scores = [mean_of("brier_score_loss", block.measures) for block in found.mature]
         return [reason.text for reason in session.plan["late"].reasons], scores
 
