@@ -18,6 +18,7 @@ from retraining.data.tables import NO_MOMENT, Table, key_hash
 from retraining.decide.calendar import NEVER, Calendar
 from retraining.decide.fits import Before, LeftOut, in_slice
 from retraining.decide.recipes import Recipe, microseconds
+from retraining.decide.wording import counted
 from retraining.errors import DataError
 from retraining.manifest.values import Dataset, FoldScheme, TimeScheme
 
@@ -209,7 +210,7 @@ def _weights(
     if wrong.any():
         raise DataError(
             f"{recipe.node}: the weight {recipe.weight.column} is missing, negative or infinite in "
-            f"{int(wrong.sum())} labelled rows, first {weights[np.argmax(wrong)]}",
+            f"{counted(int(wrong.sum()), 'labelled row')}, first {weights[np.argmax(wrong)]}",
             "give every labelled row a weight of 0 or more",
         )
     return weights

@@ -84,9 +84,14 @@ def _drift(found: Sequence[Finding], paint: Paint) -> list[str]:
 def _what_it_is(story: Story) -> list[str]:
     lines = wrapped(story.description, "  ", "  ")
     if story.estimator:
-        own = f"{plural(len(story.features), 'feature')} ({', '.join(story.features)})"
-        read = f" and {plural(len(story.reads), 'upstream column')}" if story.reads else ""
-        what = f"{story.estimator} predicts {story.target} of {story.dataset} from {own}{read}"
+        own = (
+            f"{plural(len(story.features), 'feature')} ({', '.join(story.features)})"
+            if story.features
+            else ""
+        )
+        read = plural(len(story.reads), "upstream column") if story.reads else ""
+        learnt_from = " and ".join(filter(None, (own, read)))
+        what = f"{story.estimator} predicts {story.target} of {story.dataset} from {learnt_from}"
         lines += wrapped(what, "  ", "    ")
     about = [
         f"owner {story.owner}" if story.owner else "",
