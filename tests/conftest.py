@@ -21,6 +21,14 @@ _SLOW = "slow: RETRAINING_SLOW=1 python -m pytest"
 _CLOUD = ("AWS_", "AZURE_", "GOOGLE_")
 
 
+def pytest_configure() -> None:
+    """Say how Ray is used, unless somebody has: it reads that once, for whichever test comes to it first."""
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow tests run where nothing may be skipped, and where they are asked for."""
     if os.environ.get("RETRAINING_NO_SKIPS") or os.environ.get("RETRAINING_SLOW"):
@@ -76,11 +84,6 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 @pytest.fixture(scope="session")
 def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One embedded Ray for the whole test session; the backend reuses a Ray that is already there."""
-    # read by Ray when it is imported or started: set before, and only if nobody else has
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")
     import ray
 
     if ray.is_initialized():
