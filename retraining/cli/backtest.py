@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
 
 import click
 
+from retraining.cli.engine import Engine, with_engine
 from retraining.cli.options import (
     address_option,
     allow_joblib_option,
@@ -94,6 +94,7 @@ def _read_policies(
 @allow_joblib_option
 @data_option
 @format_option
+@with_engine
 def command(
     manifest: Path | None,
     begin: str,
@@ -103,13 +104,8 @@ def command(
     select: tuple[str, ...],
     exclude: tuple[str, ...],
     store: str | None,
-    backend: Literal["ray", "serial"],
-    address: str,
-    workers: int | None,
-    wait_for_nodes: float,
+    engine: Engine,
     max_fits: int | None,
-    allow: tuple[str, ...],
-    allow_joblib: bool,
     data: dict[str, str],
     output: str,
 ) -> int:
@@ -119,7 +115,7 @@ def command(
     predicted by the release that was current when it began, and all policies are measured on the same rows.
     """
     from retraining.operations.backtest import backtest
-    from retraining.operations.run import RunOptions, Watcher
+    from retraining.operations.run import Watcher
     from retraining.reporting.backtest_text import backtest_text
 
     with Stopper(say, lambda: None) as stopper:
@@ -135,14 +131,7 @@ def command(
             data=data,
             folder=store,
             max_fits=max_fits,
-            options=RunOptions(
-                backend=backend,
-                address=address,
-                workers=workers,
-                wait_for_nodes=wait_for_nodes,
-                allow=allow,
-                allow_joblib=allow_joblib,
-            ),
+            options=engine.options(),
             watcher=Watcher(said=say, stop_asked=stopper.asked, interruptible=stopper.interruptible),
         )
     if output == "json":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
 
 import click
 
+from retraining.cli.engine import Engine, with_engine
 from retraining.cli.options import (
     address_option,
     allow_joblib_option,
@@ -72,18 +72,14 @@ def _read_severities(ctx: click.Context, param: click.Parameter, values: tuple[s
 @as_of_option
 @data_option
 @format_option
+@with_engine
 def command(
     manifest: Path | None,
     select: tuple[str, ...],
     exclude: tuple[str, ...],
     window: str,
     fail_on: tuple[str, ...],
-    backend: Literal["ray", "serial"],
-    address: str,
-    workers: int | None,
-    wait_for_nodes: float,
-    allow: tuple[str, ...],
-    allow_joblib: bool,
+    engine: Engine,
     store: str | None,
     as_of: str | None,
     data: dict[str, str],
@@ -96,7 +92,7 @@ def command(
     and releases nothing. The upstreams of selected nodes are tested too: where a drift comes from is half the answer.
     """
     from retraining.operations.drift import find_drift
-    from retraining.operations.run import RunOptions, Watcher
+    from retraining.operations.run import Watcher
     from retraining.reporting.drift_text import drift_text
 
     def say(text: str) -> None:
@@ -112,14 +108,7 @@ def command(
             exclude=exclude,
             data=data,
             window=window,
-            options=RunOptions(
-                backend=backend,
-                address=address,
-                workers=workers,
-                wait_for_nodes=wait_for_nodes,
-                allow=allow,
-                allow_joblib=allow_joblib,
-            ),
+            options=engine.options(),
             watcher=Watcher(stop_asked=stopper.asked, interruptible=stopper.interruptible),
         )
     drifting = {one.severity for one in done.scan.findings if one.drifted}

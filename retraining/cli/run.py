@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
+from retraining.cli.engine import Engine, with_engine
 from retraining.cli.options import format_option, manifest_argument
 from retraining.cli.output import write_json, write_text
 from retraining.cli.places import find_manifest
@@ -46,6 +47,7 @@ __all__ = ["command"]
 @fail_on_option
 @run_options
 @format_option
+@with_engine
 def command(
     manifest: Path | None,
     select: tuple[str, ...],
@@ -55,14 +57,9 @@ def command(
     fail_on: tuple[str, ...],
     on_outcome: str | None,
     prune: bool,
-    backend: Literal["ray", "serial"],
-    address: str,
-    workers: int | None,
-    wait_for_nodes: float,
+    engine: Engine,
     max_fits: int | None,
     no_progress: bool,
-    allow: tuple[str, ...],
-    allow_joblib: bool,
     store: str | None,
     as_of: str | None,
     data: dict[str, str],
@@ -73,7 +70,7 @@ def command(
     Ctrl-C stops in seconds and loses no finished fit: running again continues. --fail-on looks at what
     became of nodes in this run: a challenger that was rejected in an earlier one is `kept`.
     """
-    from retraining.operations.run import RunOptions, run
+    from retraining.operations.run import run
 
     file = find_manifest(manifest)
     with view_of_run(no_progress) as view, Stopper(view.say, view.leave) as stopper:
@@ -94,14 +91,7 @@ def command(
                 data=data,
                 max_fits=max_fits,
                 prune=prune,
-                options=RunOptions(
-                    backend=backend,
-                    address=address,
-                    workers=workers,
-                    wait_for_nodes=wait_for_nodes,
-                    allow=allow,
-                    allow_joblib=allow_joblib,
-                ),
+                options=engine.options(),
                 watcher=watcher_of(view, stopper, planned),
             )
     exit_code = exit_code_of(outcome, fail_on)

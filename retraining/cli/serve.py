@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
+from retraining.cli.engine import Engine, with_engine
 from retraining.cli.options import (
     data_option,
     format_option,
@@ -82,6 +83,7 @@ def _read_every(ctx: click.Context, param: click.Parameter, value: str) -> float
 @store_option
 @data_option
 @format_option
+@with_engine
 def command(
     manifest: Path | None,
     select: tuple[str, ...],
@@ -90,14 +92,9 @@ def command(
     listen: str | None,
     expose: bool,
     on_outcome: str | None,
-    backend: Literal["ray", "serial"],
-    address: str,
-    workers: int | None,
-    wait_for_nodes: float,
+    engine: Engine,
     max_fits: int | None,
     no_progress: bool,
-    allow: tuple[str, ...],
-    allow_joblib: bool,
     store: str | None,
     data: dict[str, str],
     output: str,
@@ -109,7 +106,6 @@ def command(
     --format json the last status is printed when it ends.
     """
     from retraining.manifest import load_manifest
-    from retraining.operations.run import RunOptions
     from retraining.operations.session import store_url
     from retraining.operations.tick import tick
     from retraining.server.board import Board, Status
@@ -130,14 +126,7 @@ def command(
             stopper.begin()
 
         watcher = watcher_of(view, stopper, planned)
-        options = RunOptions(
-            backend=backend,
-            address=address,
-            workers=workers,
-            wait_for_nodes=wait_for_nodes,
-            allow=allow,
-            allow_joblib=allow_joblib,
-        )
+        options = engine.options()
 
         def once() -> Ticked:
             try:

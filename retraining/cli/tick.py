@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
+from retraining.cli.engine import Engine, with_engine
 from retraining.cli.options import (
     as_of_option,
     data_option,
@@ -53,20 +54,16 @@ __all__ = ["command"]
 @as_of_option
 @data_option
 @format_option
+@with_engine
 def command(
     manifest: Path | None,
     select: tuple[str, ...],
     exclude: tuple[str, ...],
     fail_on: tuple[str, ...],
     on_outcome: str | None,
-    backend: Literal["ray", "serial"],
-    address: str,
-    workers: int | None,
-    wait_for_nodes: float,
+    engine: Engine,
     max_fits: int | None,
     no_progress: bool,
-    allow: tuple[str, ...],
-    allow_joblib: bool,
     store: str | None,
     as_of: str | None,
     data: dict[str, str],
@@ -77,7 +74,6 @@ def command(
     A run for a schedule is one as of the instant that has come, whenever this looks. Of two ticks that notice
     the same at the same time one acts, the other says so and exits with 0; --on-outcome is told where a run was made.
     """
-    from retraining.operations.run import RunOptions
     from retraining.operations.tick import tick
 
     file = find_manifest(manifest)
@@ -96,14 +92,7 @@ def command(
                 exclude=exclude,
                 data=data,
                 max_fits=max_fits,
-                options=RunOptions(
-                    backend=backend,
-                    address=address,
-                    workers=workers,
-                    wait_for_nodes=wait_for_nodes,
-                    allow=allow,
-                    allow_joblib=allow_joblib,
-                ),
+                options=engine.options(),
                 watcher=watcher_of(view, stopper, planned),
             )
     codes = (exit_code_of(act.outcome, fail_on) for act in ticked.acts if act.outcome is not None)
