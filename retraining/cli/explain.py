@@ -85,6 +85,6 @@ def _stories(choice: Choice, store: str | None, as_of: str | None, data: dict[st
 
 def _store_of(choice: Choice) -> str:
     from retraining.manifest import load_manifest
-    from retraining.operations.session import store_url
+    from retraining.operations.arguments import store_url
 
     return store_url(load_manifest(find_manifest(choice.manifest)), None)

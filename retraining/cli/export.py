@@ -67,8 +67,8 @@ def command(
     Each node's model is in its own format, with its version document and its metrics, and every file has its
     digest. `retraining.load_exported` makes of it an estimator that needs no store.
     """
+    from retraining.operations.arguments import store_url
     from retraining.operations.export import export
-    from retraining.operations.session import store_url
 
     choice = manifest_and(arguments, manifest)
     if len(choice.rest) > 1:

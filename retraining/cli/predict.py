@@ -106,6 +106,6 @@ def command(
 
 def _store_of(manifest: Path | None) -> str:
     from retraining.manifest import load_manifest
-    from retraining.operations.session import store_url
+    from retraining.operations.arguments import store_url
 
     return store_url(load_manifest(find_manifest(manifest)), None)

@@ -106,7 +106,7 @@ def command(
     --format json the last status is printed when it ends.
     """
     from retraining.manifest import load_manifest
-    from retraining.operations.session import store_url
+    from retraining.operations.arguments import store_url
     from retraining.operations.tick import tick
     from retraining.server.board import Board, Status
     from retraining.server.loop import Ports

@@ -24,6 +24,7 @@ from retraining.learn.permitted import permitted
 from retraining.manifest import load_manifest
 from retraining.manifest.durations import parse_duration
 from retraining.manifest.values import FeedbackCondition, Json, Manifest, TimeScheme
+from retraining.operations.arguments import parse_moment, store_url
 from retraining.operations.replay import (
     Policy,
     cost_of,
@@ -36,7 +37,7 @@ from retraining.operations.replay import (
 )
 from retraining.operations.run import RunOptions, Watcher
 from retraining.operations.served import Served, measure_served
-from retraining.operations.session import Request, Session, open_session, parse_moment, store_url
+from retraining.operations.session import Request, Session, open_session
 from retraining.operations.worths import worths
 from retraining.reporting.backtest_text import Backtest
 from retraining.reporting.text import format_moment

@@ -24,11 +24,11 @@ from retraining.decide.calendar import micros, moment
 from retraining.errors import InputError, NotFoundError
 from retraining.manifest import load_manifest
 from retraining.manifest.values import Dataset, Json, Manifest
+from retraining.operations.arguments import parse_moment, store_url
 from retraining.operations.datasets import read_dataset
 from retraining.operations.files import find_dataset_files
 from retraining.operations.given import check_labels, read_given
 from retraining.operations.people import who_am_i
-from retraining.operations.session import parse_moment, store_url
 from retraining.operations.stored import Stored
 from retraining.reporting.feedback_text import BatchLine, RecordLine
 from retraining.store.feedback import Batch, Draft, append_batch, newest_batch, read_batches

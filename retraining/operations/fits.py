@@ -39,10 +39,10 @@ from retraining.graph.nodes import is_pool
 from retraining.manifest import load_manifest
 from retraining.manifest.given import given_data, given_text
 from retraining.manifest.values import Input, Json
+from retraining.operations.arguments import parse_moment, store_url
 from retraining.operations.files import find_dataset_files
 from retraining.operations.labels import PinnedFeedback
 from retraining.operations.observe import Observation, observe
-from retraining.operations.session import parse_moment, store_url
 from retraining.store.documents import digest_of
 from retraining.store.log import Store, open_store
 from retraining.store.packs import read_blob, read_blobs, read_footer

@@ -9,28 +9,26 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from retraining.decide.calendar import Calendar
 from retraining.decide.fits import Before, Folds
-from retraining.decide.measures import Measured, MeasuredBlock, loss_metric
+from retraining.decide.measures import loss_metric
 from retraining.decide.performance import Track
-from retraining.decide.profiles import Profile, bins_from_json
+from retraining.decide.profiles import bins_from_json
 from retraining.decide.recipes import Recipe, digest_of, recipe_from_json
 from retraining.decide.snapshots import NodeData
 from retraining.decide.wording import counted
 from retraining.decide.worth import Worth
-from retraining.errors import IntegrityError, NotFoundError
 from retraining.execution.orders import Order
 from retraining.manifest.own import metric_facts
 from retraining.manifest.values import Json, Model, PerformanceCondition, TimeScheme
 from retraining.operations.observe import Observation
-from retraining.release.values import BlobPointer, NodeState
-from retraining.store.documents import parse_document
+from retraining.release.values import NodeState
 from retraining.store.log import Store
-from retraining.store.packs import StoredRecord, read_blobs, read_documents
+from retraining.store.packs import StoredRecord, read_documents
 from retraining.store.results import ResultIndex
 
 __all__ = [
@@ -39,8 +37,6 @@ __all__ = [
     "NodeMeasures",
     "champions_of",
     "measure_notes",
-    "read_measured",
-    "read_what_is_there",
     "recorded_columns",
     "stored_measures",
 ]
@@ -378,50 +374,3 @@ class _Keys:
         parts, digests = self._rows[node]
         place = len(parts) if until is None else bisect_right(parts, until)
         return digests[place - 1] if place else ""
-
-
-def read_measured(store: Store, node: str, found: NodeMeasures, *, profiles: bool = True) -> Measured:
-    """All that the store has of one champion's measures; with `profiles` those of its predictions too."""
-    records = [
-        (part, record) for part, record in sorted(found.records.items()) if not record.metrics.get("lost")
-    ]
-    roles = ("measure", "profile") if profiles else ("measure",)
-    pointers = [
-        (part, pointer)
-        for part, record in records
-        for role in roles
-        if (pointer := record.blob(role)) is not None
-    ]
-    documents: dict[int, Mapping[str, Any]] = {}
-    predictions: dict[int, Profile] = {}
-    bodies = read_what_is_there(store, [pointer for _, pointer in pointers])
-    for (part, pointer), body in zip(pointers, bodies, strict=True):
-        if body is None:
-            continue
-        if pointer.role == "measure":
-            documents[part] = parse_document(body, f"{pointer.pack} (measure at {pointer.offset})")
-        else:
-            predictions[part] = Profile.from_bytes(body)
-    blocks = {part: MeasuredBlock.from_json(doc, predictions.get(part)) for part, doc in documents.items()}
-    order = found.order
-    lost = [part for part in found.records if part not in blocks]
-    return Measured(
-        node=node,
-        column=found.column,
-        loss=found.loss,
-        reference=tuple(blocks[part] for part in sorted(order.reference) if part in blocks),
-        judged=tuple(sorted(order.judged)),
-        since=tuple(blocks[part] for part in sorted(order.since) if part in blocks),
-        pending=found.pending,
-        lost=tuple(sorted(lost)),
-    )
-
-
-def read_what_is_there(store: Store, pointers: Sequence[BlobPointer]) -> list[bytes | None]:
-    """What lies behind the pointers; None for what cannot be read: measures are told, and nothing hangs on them."""
-    try:
-        return [*read_blobs(store.objects, pointers)]
-    except (IntegrityError, NotFoundError):
-        if len(pointers) == 1:
-            return [None]
-        return [body for pointer in pointers for body in read_what_is_there(store, [pointer])]

@@ -8,7 +8,8 @@ from retraining.decide.performance import why_not_compared
 from retraining.decide.wording import finite_or_none, numbers
 from retraining.manifest.own import metric_facts
 from retraining.manifest.values import Json, Model
-from retraining.operations.measures import NodeMeasures, read_measured
+from retraining.operations.measured import read_measured
+from retraining.operations.measures import NodeMeasures
 from retraining.store.log import Store
 
 __all__ = ["performance_document"]

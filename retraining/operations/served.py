@@ -15,12 +15,8 @@ from retraining.decide.measures import Measure
 from retraining.decide.recipes import digest_of
 from retraining.execution.orders import Order
 from retraining.manifest.values import TimeScheme
-from retraining.operations.measures import (
-    NodeMeasures,
-    champions_of,
-    read_measured,
-    stored_measures,
-)
+from retraining.operations.measured import read_measured
+from retraining.operations.measures import NodeMeasures, champions_of, stored_measures
 from retraining.operations.measuring import measure_champions
 from retraining.operations.replay import states_at
 from retraining.operations.run import RunOptions, Watcher

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from retraining.decide.calendar import micros, moment
 from retraining.decide.facts import Facts
@@ -26,6 +25,7 @@ from retraining.learn.permitted import permitted
 from retraining.manifest import load_manifest
 from retraining.manifest.permissions import NOTHING, Permissions
 from retraining.manifest.values import Manifest
+from retraining.operations.arguments import parse_moment, store_url
 from retraining.operations.belonging import check_belongs
 from retraining.operations.code import check_callables, source_digests
 from retraining.operations.facts import node_facts
@@ -376,32 +376,6 @@ def _asked(observation: Observation, selected: frozenset[str], *, everything: bo
         return selected | graph.ancestors(selected)
     watching = selected & profiled_nodes(graph, observation.manifest.models)
     return selected | {name for node in watching for name in graph.upstreams(node)}
-
-
-def store_url(manifest: Manifest, given: str | None) -> str:
-    """The store's URL: `--store` is relative to the working directory, the manifest's to the manifest."""
-    if given is not None:
-        return given
-    if manifest.store is None:
-        raise InputError(
-            f"{manifest.file.name} names no store",
-            "add `store: ./store` to the manifest, or pass --store with a folder or s3://BUCKET/PREFIX",
-        )
-    if "://" in manifest.store or Path(manifest.store).is_absolute():
-        return manifest.store
-    return str(manifest.directory / manifest.store)
-
-
-def parse_moment(text: str, timezone: str, option: str = "--as-of") -> dt.datetime:
-    """An ISO 8601 moment or date; without a zone it is meant in the manifest's."""
-    try:
-        found = dt.datetime.fromisoformat(text.strip())
-    except ValueError as error:
-        raise InputError(
-            f"{option} {text!r} is not an ISO 8601 moment",
-            "write a date (2013-07-01) or a moment (2013-07-01T06:00:00Z)",
-        ) from error
-    return found if found.tzinfo is not None else found.replace(tzinfo=ZoneInfo(timezone))
 
 
 def read_document(store: Store, pointer: BlobPointer) -> dict[str, Any]:

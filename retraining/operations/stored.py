@@ -14,7 +14,7 @@ from retraining.graph.nodes import Node, parse_node_name
 from retraining.graph.selection import resolve_selection
 from retraining.manifest import load_manifest
 from retraining.manifest.values import Manifest
-from retraining.operations.session import store_url
+from retraining.operations.arguments import store_url
 from retraining.release.values import NodeState
 from retraining.store.log import Store, open_store
 

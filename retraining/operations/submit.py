@@ -25,7 +25,7 @@ from retraining.data.files import find_files
 from retraining.errors import ClusterError, InputError, InterruptedRunError
 from retraining.manifest import load_manifest
 from retraining.manifest.values import Json, Manifest
-from retraining.operations.session import store_url
+from retraining.operations.arguments import store_url
 from retraining.store.cloud.addresses import is_bucket_url, scheme_of
 
 __all__ = ["Ended", "Package", "Submission", "follow_job", "pack", "submit_job"]

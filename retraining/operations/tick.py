@@ -20,12 +20,13 @@ from retraining.decide.recipes import digest_of
 from retraining.errors import StoreError
 from retraining.learn.permitted import permitted
 from retraining.manifest.values import Json
+from retraining.operations.arguments import parse_moment
 from retraining.operations.idle import settle_idle
 from retraining.operations.measuring import measure_champions
 from retraining.operations.outcome import RunOutcome
 from retraining.operations.people import who_am_i
 from retraining.operations.run import RunOptions, Watcher, carry_out
-from retraining.operations.session import Quiet, Request, Session, open_plan, parse_moment
+from retraining.operations.session import Quiet, Request, Session, open_plan
 from retraining.store.claims import Claim, claim, give_up, newest_claim, standing
 from retraining.store.log import Store
 from retraining.store.runs import new_run_id

@@ -27,11 +27,11 @@ from retraining.manifest import TableSchema, check_data, load_manifest, locate
 from retraining.manifest.own import estimator_facts_of
 from retraining.manifest.permissions import Permissions
 from retraining.manifest.values import Dataset, Json, Manifest
+from retraining.operations.arguments import parse_moment
 from retraining.operations.code import callables, check_callables, problem_at, raise_all
 from retraining.operations.files import find_dataset_files
 from retraining.operations.observe import observe
 from retraining.operations.partitions import Skipped
-from retraining.operations.session import parse_moment
 
 __all__ = ["Checked", "validate"]
 

@@ -23,14 +23,8 @@ from retraining.execution.orders import InputOrder
 from retraining.graph.graph import Graph
 from retraining.manifest.catalog import METRICS
 from retraining.manifest.values import DriftColumn, DriftCondition, Manifest, Model, Rule, TimeScheme
-from retraining.operations.measures import (
-    Champion,
-    NodeMeasures,
-    champions_of,
-    read_measured,
-    read_what_is_there,
-    stored_measures,
-)
+from retraining.operations.measured import read_measured, read_what_is_there
+from retraining.operations.measures import Champion, NodeMeasures, champions_of, stored_measures
 from retraining.operations.observe import Observation
 from retraining.release.values import NodeState
 from retraining.store.log import Head, Store

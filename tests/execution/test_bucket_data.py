@@ -14,9 +14,9 @@ from retraining.cli.entry import run_command
 from retraining.decide.calendar import micros
 from retraining.errors import DataError
 from retraining.manifest import load_manifest
+from retraining.operations.arguments import parse_moment
 from retraining.operations.files import find_dataset_files
 from retraining.operations.observe import observe
-from retraining.operations.session import parse_moment
 from retraining.store.buckets import Bucket, open_bucket
 from retraining.store.cloud.addresses import parse_data_address
 from retraining.store.log import open_store

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from retraining.decide.measures import mean_of
-from retraining.operations.measures import read_measured
+from retraining.operations.measured import read_measured
 from retraining.operations.run import RunOptions, Watcher, run
 from retraining.operations.session import Session
 from tests.flights_example.test_flights import prepare

@@ -11,7 +11,7 @@ import pandas as pd
 from oracle.workbench import Bench
 
 from retraining.decide.calendar import micros
-from retraining.operations.session import parse_moment
+from retraining.operations.arguments import parse_moment
 
 MANIFEST = """
 timezone: Europe/Berlin

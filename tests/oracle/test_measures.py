@@ -12,7 +12,7 @@ from sklearn import metrics
 
 from retraining.decide.measures import days_of, mean_of
 from retraining.errors import InterruptedRunError
-from retraining.operations.measures import read_measured
+from retraining.operations.measured import read_measured
 from retraining.operations.run import Watcher
 from retraining.operations.session import Request, open_session
 from tests.oracle.workbench import Bench, folds_by_key, numbers, records
