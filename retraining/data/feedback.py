@@ -303,8 +303,8 @@ def _joined(columns: Sequence[Column], dataset: Dataset, name: str) -> Column:
 def batch_counts(late: LateLabels, labelled: Bools, learnable: Bools) -> tuple[BatchCount, ...]:
     """What each batch did to some rows, by the batch that a row has its label from.
 
-    A label that came counts where the newest fit may learn from it (`learnable`) and waits till then; one that was
-    replaced or taken away is missing from the fits at once.
+    A label that came counts where the newest fit may learn from it (`learnable`) and waits till then. One that was
+    replaced or taken away is missing from the fits at once and counts at once; what replaces it waits too.
     """
     gone = late.labels.missing()
     touched = (late.batch > 0) & (labelled | gone)
@@ -313,7 +313,7 @@ def batch_counts(late: LateLabels, labelled: Bools, learnable: Bools) -> tuple[B
     numbers, place = np.unique(late.batch[touched], return_inverse=True)
     rows, corrected, waiting = (
         np.bincount(place, chosen[touched], len(numbers)).astype(int).tolist()
-        for chosen in (counted, changed, ~counted)
+        for chosen in (counted, changed, ~(learnable | gone))
     )
     return tuple(
         BatchCount(batch=number, rows=rows[at], corrected=corrected[at], waiting=waiting[at])

@@ -2,7 +2,7 @@
 
 The cursor is the number of a batch. A label that came counts when the newest fit may learn from it (in the time
 scheme: from the begin of the block after it was known), for to be due before would come to nothing; a
-correction counts at once, since it takes a label away from today's fits.
+correction counts at once, since it takes a label away from today's fits, and until a fit may learn from its own.
 """
 
 from __future__ import annotations

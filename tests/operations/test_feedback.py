@@ -150,6 +150,20 @@ def test_in_time_a_label_counts_from_the_block_after_it_was_known(bench, mode):
     assert bench.run("2024-02-19T07:00:00Z").fits_made == 0
 
 
+def test_in_time_a_correction_takes_a_label_away_at_once_and_its_own_label_is_learnt_by_a_later_block(bench):
+    written(bench, TIMED, "{feedback: {corrected: 1%}}").run("2024-02-13T00:00:00Z")
+    add(bench, [0, 1, 2, 4], value=9.0, known_at="2024-02-14T12:00:00Z")
+    for day, acts, cursor in (
+        ("2024-02-15T00:00:00Z", True, {}),  # fitted without the four rows
+        ("2024-02-16T00:00:00Z", False, {}),
+        ("2024-02-19T06:00:00Z", True, {"feedback": 1}),  # fitted with what replaced them
+        ("2024-02-20T06:00:00Z", False, {"feedback": 1}),
+    ):
+        assert (planned(bench, day)["a"].action == "retrain") == acts, day
+        bench.run(day)
+        assert cursors(bench) == cursor, day
+
+
 def test_a_plan_without_work_is_remembered_until_the_next_batch(bench):
     written(bench, FOLDS, "{feedback: {rows: 2}}").run()
     first = planned(bench)
