@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from store.s3_server import ENDPOINT, FOLDER, WHY, S3Server
 
@@ -19,6 +20,10 @@ from store.s3_server import ENDPOINT, FOLDER, WHY, S3Server
 MAY_SKIP = ("no Google Cloud Storage:", "no KubeRay definitions:")
 _SLOW = "slow: RETRAINING_SLOW=1 python -m pytest"
 _CLOUD = ("AWS_", "AZURE_", "GOOGLE_")
+
+# the same examples each time, however slow the machine is
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("same")
 
 
 def pytest_configure() -> None:

@@ -189,7 +189,8 @@ def _joined(counts: Counts, least: float, *, ordered: bool) -> Counts:
 
 def _neighbours(total: Counts, least: float) -> list[list[int]]:
     expected = total * least
-    enough = max(1.0, min(_ROWS_A_BIN, expected.sum() / _LEAST_BINS))
+    # what comes to enough but for the rounding of sums is enough
+    enough = max(1.0, min(_ROWS_A_BIN, expected.sum() / _LEAST_BINS)) * (1 - 1e-9)
     groups: list[list[int]] = [[]]
     filled = 0.0
     for place, rows in enumerate(expected.tolist()):

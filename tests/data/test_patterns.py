@@ -52,7 +52,7 @@ parts = st.sampled_from(
 @example("dir/**")
 @example("**/.git/*")
 @example("year=2024/**/a.csv")
-@settings(max_examples=100, deadline=None)
+@settings(derandomize=True, max_examples=100, deadline=None)
 def test_a_pattern_names_the_files_that_glob_finds(tree, pattern):
     found = {
         os.path.relpath(path, tree)

