@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Type
+
+pytestmark = pytest.mark.slow
 
 
 def change(name: str, old: str, new: str) -> None:

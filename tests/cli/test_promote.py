@@ -10,6 +10,8 @@ from tests.cli.chain import UP, change, decisions, improve_down, improve_up, run
 from tests.cli.conftest import Type
 from tests.cli.test_json import told
 
+pytestmark = pytest.mark.slow
+
 MANUAL_UP = UP.replace("features", "gate: {approve: manual}\n    features")
 
 
@@ -118,7 +120,6 @@ def test_approval_releases_the_set_without_the_data_and_without_a_fit(chain: Pat
 
 
 @pytest.mark.usefixtures("manual")
-@pytest.mark.slow
 def test_a_run_is_approved_by_its_name(chain: Path, type_: Type) -> None:
     improve()
     run(type_)
@@ -130,7 +131,6 @@ def test_a_run_is_approved_by_its_name(chain: Path, type_: Type) -> None:
 
 
 @pytest.mark.usefixtures("manual")
-@pytest.mark.slow
 def test_what_does_not_hang_on_the_approval_is_released_at_once(chain: Path, type_: Type) -> None:
     improve_down()
     assert run(type_) == {"up": "kept", "down": "promoted"}
@@ -172,7 +172,6 @@ def test_a_reader_is_not_released_before_what_it_learnt_from(chain: Path, type_:
 
 
 @pytest.mark.usefixtures("manual")
-@pytest.mark.slow
 def test_an_approval_that_no_longer_fits_is_refused(chain: Path, type_: Type) -> None:
     improve()
     run(type_)
@@ -186,7 +185,6 @@ def test_an_approval_that_no_longer_fits_is_refused(chain: Path, type_: Type) ->
 
 
 @pytest.mark.usefixtures("manual")
-@pytest.mark.slow
 def test_what_waits_is_kept_by_gc(chain: Path, type_: Type) -> None:
     improve()
     run(type_)

@@ -9,6 +9,8 @@ import pytest
 from tests.cli.chain import decisions, improve_down, improve_up, run, status, versions
 from tests.cli.conftest import Type
 
+pytestmark = pytest.mark.slow
+
 
 def predicted(type_: Type) -> str:
     assert type_("predict", "down", "--data", "rows.csv", "-o", "out.csv").code == 0
@@ -83,7 +85,6 @@ def test_a_diff_names_what_differs_and_by_how_much(chain: Path, type_: Type) -> 
     assert (itself["equal"], itself["logically_equal"]) == (True, True)
 
 
-@pytest.mark.slow
 def test_a_node_that_the_old_release_did_not_have_is_taken_out_of_service_and_stays_out(
     chain: Path, type_: Type
 ) -> None:
@@ -104,7 +105,6 @@ def test_a_node_that_the_old_release_did_not_have_is_taken_out_of_service_and_st
     assert run(type_)["extra"] == "promoted"
 
 
-@pytest.mark.slow
 def test_a_part_goes_back_where_it_fits_and_is_refused_with_what_must_go_along(
     chain: Path, type_: Type
 ) -> None:
@@ -126,7 +126,6 @@ def test_a_part_goes_back_where_it_fits_and_is_refused_with_what_must_go_along(
 
 
 @pytest.mark.parametrize("kind", ["gone", "damaged"])
-@pytest.mark.slow
 def test_a_release_whose_model_is_lost_is_not_restored(kind: str, chain: Path, type_: Type) -> None:
     old = {path for path in Path("store/packs").rglob("*") if path.is_file()}
     improve_up()
@@ -145,7 +144,6 @@ def test_a_release_whose_model_is_lost_is_not_restored(kind: str, chain: Path, t
     assert type_("releases", "--format", "json").document["total"] == 2
 
 
-@pytest.mark.slow
 def test_a_release_that_gc_no_longer_keeps_is_not_restored(chain: Path, type_: Type) -> None:
     improve_up()
     run(type_)

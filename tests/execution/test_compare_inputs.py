@@ -12,6 +12,8 @@ from retraining.reporting.inputs_text import compared_text
 
 from .test_gate_settings import daily, on
 
+pytestmark = pytest.mark.slow
+
 TEXT = """
 datasets: {d: {path: d.parquet, key: [id], time: at}}
 validation: {scheme: time, blocks: 2w, min_train: {rows: 20, blocks: 2}}

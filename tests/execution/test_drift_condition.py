@@ -17,6 +17,8 @@ from retraining.store.packs import read_blob
 from tests.oracle.test_measures import FIRST, FRAME, moment, rows, scores
 from tests.oracle.workbench import Bench
 
+pytestmark = pytest.mark.slow
+
 SERIAL = RunOptions(backend="serial")
 CHAIN = """
 models:
@@ -259,7 +261,6 @@ def test_a_plan_that_watches_is_remembered_until_the_data_changes(tmp_path):
     assert isinstance(open_plan(request, dt.datetime.now(dt.UTC), create_store=False), Quiet)
 
 
-@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_session")
 def test_what_is_measured_on_ray_is_what_is_measured_in_this_process(tmp_path):

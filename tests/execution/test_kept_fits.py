@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+pytestmark = pytest.mark.slow
+
 AS_OF = "2024-04-26"
 MANIFEST = """
 keep_fits: KEPT

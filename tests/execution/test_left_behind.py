@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+pytestmark = pytest.mark.slow
+
 FIRST, SECOND = dt.datetime(2024, 4, 24, tzinfo=dt.UTC), dt.datetime(2024, 5, 8, tzinfo=dt.UTC)
 UP = "up: {dataset: e, target: {column: y, known_after: 1d}, features: [a], partition_by: [g], estimator: Ridge}"
 DOWN = (

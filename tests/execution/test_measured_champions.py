@@ -17,6 +17,8 @@ from retraining.store.garbage import Keep
 from tests.oracle.test_measures import FRAME, measured, moment, rows, scores
 from tests.oracle.workbench import Bench, numbers
 
+pytestmark = pytest.mark.slow
+
 NEVER = "retrain_when: {performance: {metric: r2, min: -1000}}"
 
 

@@ -21,6 +21,8 @@ from retraining.prediction.releases import open_store
 
 from .own_code import SOURCE, write
 
+pytestmark = pytest.mark.slow
+
 MANIFEST = """\
 datasets: {{d: {{path: d.parquet, key: [id]}}}}
 models:
@@ -286,7 +288,6 @@ def test_a_metric_that_fails_fails_its_node_alone(shop):
     assert "the metric shopcode:share_right failed: TypeError" in outcome.outcomes["a"][1]
 
 
-@pytest.mark.slow
 @pytest.mark.ray
 def test_ray_workers_import_what_the_driver_would(shop):
     bench = shop("{type: 'shopcode:clipped'}", preprocess="auto")

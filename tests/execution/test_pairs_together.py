@@ -10,6 +10,8 @@ from retraining.learn.comparison import compare
 
 from .pair_bench import AS_OF, FIRST, block_of, chained, outcomes, predicted, rows
 
+pytestmark = pytest.mark.slow
+
 TEXT = """
 datasets: {{d: {{path: d.parquet, key: [id]{time}}}}}
 validation: {validation}

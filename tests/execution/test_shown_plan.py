@@ -10,6 +10,8 @@ from retraining.decide.states import STATES
 from retraining.errors import InputError
 from retraining.operations.plan import plan
 
+pytestmark = pytest.mark.slow
+
 FIRST, SECOND = "2024-03-15", "2024-04-26"
 MANIFEST = """
 datasets:
@@ -106,7 +108,6 @@ def test_a_plan_of_too_many_fits_is_refused_before_anything_starts(bench):
     assert bench.run(FIRST, max_fits=most).exit_code == 0
 
 
-@pytest.mark.slow
 def test_two_thousand_partitions_ask_for_max_fits(bench):
     table = pd.DataFrame({"id": np.arange(8000), "p": np.arange(8000) % 2000, "x": 1.0, "y": 2.0})
     text = """

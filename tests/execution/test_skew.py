@@ -11,6 +11,8 @@ from retraining.learn.comparison import psi
 
 from .pair_bench import FIRST, block_of, chained, manifest, outcomes, ridge, rows
 
+pytestmark = pytest.mark.slow
+
 A_DAY, DAYS, CUT = 120, 89, 12
 AS_OF = "2024-03-30T06:00:00Z"
 
@@ -60,7 +62,6 @@ def test_a_limit_rejects_what_learnt_from_another_column_than_it_would_be_served
         assert found.outcomes["b"][1].startswith("an upstream column is skewed: a shifts by PSI")
 
 
-@pytest.mark.slow
 def test_without_fresh_rows_the_holdout_is_compared_and_only_reported(bench):
     frame = rows(a_day=A_DAY, days=84)
     frame.loc[block_of(frame) >= 10, "x1"] += 3
@@ -76,7 +77,6 @@ def test_without_fresh_rows_the_holdout_is_compared_and_only_reported(bench):
     assert told["psi"] == pytest.approx(psi(column[before], column[held]), rel=1e-6)
 
 
-@pytest.mark.slow
 def test_by_folds_fits_of_one_fold_less_stand_for_the_step_to_the_shipped_fit(bench):
     frame = rows()
     bench.write(manifest(scheme="folds"), d=frame)

@@ -22,6 +22,8 @@ from retraining.store.objects import UnsafeKeyError, open_objects
 
 from .test_damage import FOLDS, rows
 
+pytestmark = pytest.mark.slow
+
 WAYS_OUT = ["../../victim", "/etc/passwd", "..", "a/../../victim", "victim\x00", "packs//x", "a\\..\\victim"]
 
 

@@ -12,6 +12,8 @@ from retraining.store.log import open_store
 from tests.oracle.test_measures import FRAME, moment, rows
 from tests.oracle.workbench import Bench
 
+pytestmark = pytest.mark.slow
+
 SERIAL = RunOptions(backend="serial")
 DAYS, FIRST, LAST = 84, 56, 84  # weeks of seven days; x1 turns round on day 63
 MANIFEST = f"""{FRAME}

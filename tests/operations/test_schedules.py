@@ -19,6 +19,8 @@ from tests.operations.scheduled import (
     written,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def planned(bench, as_of, **more):
     return plan(bench.folder / "m.yaml", store=str(bench.folder / "store"), as_of=as_of, **more)
@@ -108,7 +110,6 @@ def test_a_scheduled_node_whose_upstream_column_stays_the_same_is_answered_too(b
 
 
 @pytest.mark.parametrize("rule", [MONDAYS, "{age: 4d}", "{any: [{data: {rows: 1}}], not_within: 3d}"])
-@pytest.mark.slow
 def test_a_remembered_plan_ends_with_the_next_moment_that_time_alone_brings(bench, sundays, rule):
     sundays.copied(bench, rule)
     hint = bench.folder / "store/hints/plans/bench"

@@ -29,6 +29,8 @@ from tests.operations.scheduled import (
     written,
 )
 
+pytestmark = pytest.mark.slow
+
 DAILY = '{schedule: {cron: "0 3 * * *", missed: all, limit: 3}}'
 SERIAL = RunOptions(backend="serial")
 

@@ -16,6 +16,8 @@ from retraining.release.update import logical_digest
 from .trips import MANIFEST, begin, block_of, trips
 from .workbench import Bench, records
 
+pytestmark = pytest.mark.slow
+
 AS_OF = "2024-05-20T12:00:00Z"
 #: As generous as can be: here it is told what is learnt from, not whether it is good.
 GENEROUS = MANIFEST.replace(

@@ -21,6 +21,8 @@ from .test_weights import WEIGHTED, weighted_trips
 from .trips import MANIFEST, trips
 from .workbench import Bench, numbers
 
+pytestmark = pytest.mark.slow
+
 AS_OF = "2024-05-20T12:00:00Z"
 
 
@@ -104,7 +106,6 @@ def test_as_of_and_aggregate_columns_are_those_that_were_learnt_from(bench: Benc
     assert np.allclose(read["amount.sum"], read["amount.mean"] * read["amount.count"])
 
 
-@pytest.mark.slow
 def test_every_fit_of_the_lattice_is_made_again_from_its_rows(bench: Bench):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(120, 3)), columns=["x0", "x1", "y"])
