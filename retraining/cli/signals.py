@@ -108,7 +108,7 @@ class Stopper:
     def asked(self) -> bool:
         """Whether the run should stop; the driver asks at every turn."""
         if self._before and signal.getsignal(signal.SIGTERM) != self._handle:
-            # Ray replaces the handler of SIGTERM when it starts (facts/ray.md 2.5)
+            # Ray replaces the handler of SIGTERM when it starts (docs/design.md)
             self._install()
         return self._asked > 0
 

@@ -3,7 +3,7 @@
 An upstream column is an array over the rows of the upstream's dataset, `(n_rows, n_outputs)`, NaN
 where no honest prediction exists. A link (`data.edges`) says which upstream rows each row of the reader's dataset
 may read. Both leaks end here: a column holds only honest predictions, and a link only rows whose
-prediction existed when the reader's own was made (MANIFEST 2).
+prediction existed when the reader's own was made (docs/design.md 2).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which upstream rows a reader's row may read: row by row, by key, as of its own moment, or a whole group.
 
-The availability rule of MANIFEST 2 lives here: a prediction can be read only by rows that were decided
+The availability rule of docs/design.md 2 lives here: a prediction can be read only by rows that were decided
 when it existed. What is read of one group depends on that group's rows alone, to the last bit.
 """
 

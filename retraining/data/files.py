@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSignature:
-    """What the file system says of a file: it changes whenever the content does (STORE 7)."""
+    """What the file system says of a file: it changes whenever the content does (docs/design.md 10)."""
 
     path: str
     size: int
@@ -44,7 +44,7 @@ class FileSignature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectSignature:
-    """What a bucket says of an object; the same until somebody writes other bytes there (STORE 7)."""
+    """What a bucket says of an object; the same until somebody writes other bytes there (docs/design.md 10)."""
 
     url: str
     size: int

@@ -1,4 +1,4 @@
-"""The life of a node's rows at one moment (MANIFEST 1): which exist, when their labels are known, their cells.
+"""The life of a node's rows at one moment (docs/design.md 1): which exist, when their labels are known, their cells.
 
 The same function serves the driver (digests, plans) and the workers (training slices), so that what
 was planned is what is trained. `data.cells` says what they hold.

@@ -1,4 +1,4 @@
-"""In which state of MANIFEST 1 each row of a node is, and which rows will have an honest prediction.
+"""In which state of docs/design.md 1 each row of a node is, and which rows will have an honest prediction.
 
 What a fit that was never made will predict follows from the rows alone: a block is predicted as soon as
 enough labels were known before it. A fit that fails, or that finds one class only, predicts less.

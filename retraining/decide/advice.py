@@ -1,4 +1,4 @@
-"""What drift means and what to do, by where in the graph it is (facts/domain.md C3).
+"""What drift means and what to do, by where in the graph it is (docs/design.md).
 
 A worse loss says retrain, but which model? Below an upstream whose own loss is worse: that one, since its reader only
 repeats the error. Where something that it reads has moved and the upstreams still hold: the model itself, since the

@@ -1,4 +1,4 @@
-"""Blocks of the time scheme: half-open calendar intervals, numbered from Monday 1970-01-05 (MANIFEST 1)."""
+"""Blocks of the time scheme: half-open calendar intervals, numbered from Monday 1970-01-05 (docs/design.md 1)."""
 
 from __future__ import annotations
 

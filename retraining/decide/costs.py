@@ -1,4 +1,4 @@
-"""How many fits each decision takes and what they cost; each node's first predicted block (DESIGN 4)."""
+"""How many fits each decision takes and what they cost; each node's first predicted block (docs/design.md 5)."""
 
 from __future__ import annotations
 

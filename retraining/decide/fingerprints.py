@@ -1,6 +1,6 @@
 """Fingerprints in parts: equal parts mean equal results, and the part that differs is the reason.
 
-Three actions have fingerprints (STORE 7): a fit, the column piece that a fit predicts for one block
+Three actions have fingerprints (docs/design.md 10): a fit, the column piece that a fit predicts for one block
 or fold, and the attempt to replace a node's champion.
 """
 

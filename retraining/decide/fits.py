@@ -2,7 +2,7 @@
 
 A fit is M(node, what it left out): in the time scheme every row whose label was not known before a
 block began, in the fold scheme a set of folds. Both schemes answer the same two questions with it
-(DESIGN 2): from which fit does a row's honest prediction come, and which rows does a fit learn from?
+(docs/design.md 3): from which fit does a row's honest prediction come, and which rows does a fit learn from?
 
 A *context* names a column: in the time scheme there is one (`None`); in the fold scheme column C_S
 holds for each row the prediction of M(node, S + its fold), and feeds both the training and the

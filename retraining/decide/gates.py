@@ -1,6 +1,6 @@
 """The gate: whether a challenger may replace its champion, with every number that was used.
 
-`judge` is a pure function of numbers that workers computed on honest columns (MANIFEST 1, DESIGN 3).
+`judge` is a pure function of numbers that workers computed on honest columns (docs/design.md 1, 4).
 A refresh must not be worse by more than the margin, a recipe change must be better; both bounds are
 one-sided 95 % ends from drawing days or leak groups again (`learn.intervals`).
 """

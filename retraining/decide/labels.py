@@ -1,7 +1,7 @@
 """The label-profile check, which asks whether the newest labels look like labels at all.
 
 Challenger and champion of a refresh learn from nearly the same rows, so a gate cannot see labels in
-a wrong unit: five days times 60 once shipped a model with twelve times the error (MANIFEST 1). This
+a wrong unit: five days times 60 once shipped a model with twelve times the error (docs/design.md 1). This
 check compares days, not rows (rows of one day are not independent): a day is strange when its distance
 from the earlier median, or its spread around its own, is far outside that of *every* earlier day. A
 season or a trend moves less than that in one block; one strange day may be a storm, several are an error.

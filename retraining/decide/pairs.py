@@ -1,4 +1,4 @@
-"""The pair check: whether a champion may be served with other upstream columns than it learnt from (DESIGN 3).
+"""The pair check: whether a champion may be served with other upstream columns than it learnt from (docs/design.md 4).
 
 The champion as it is predicts the holdout twice, fed with the columns that it has and with the new ones.
 It passes as a refresh does: not worse by more than the reader's own margin, by the upper end of a paired

@@ -1,7 +1,7 @@
 """Permutation tests over days: how often days drawn at random are as unlike the others as these.
 
 Rows of one day are not independent (a day shares its weather), so whole days change places, and never rows:
-by rows 85 to 100 % of the tests on unchanged data alarm, by days 3 to 7 % (facts/domain.md C2).
+by rows 85 to 100 % of the tests on unchanged data alarm, by days 3 to 7 % (docs/design.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The plan: for each node a decision and all its reasons, from values alone (DESIGN 4).
+"""The plan: for each node a decision and all its reasons, from values alone (docs/design.md 5).
 
 No clock, no I/O: the same facts give the same plan. Below an upstream that will retrain, a decision
 is conditional (*if its column changes*); `run` settles the condition and records how.

@@ -1,4 +1,4 @@
-"""Profiles: what a column held on each day, as counts between fixed edges (facts/domain.md C3).
+"""Profiles: what a column held on each day, as counts between fixed edges (docs/design.md).
 
 A profile keeps no row, takes about 300 bytes a day, and adds up: profiles with the same bins are merged by
 addition, which is exact (sums are fractions, never rounded), so that any order gives the same bytes.

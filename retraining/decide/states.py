@@ -1,4 +1,4 @@
-"""The seven states of a row at one moment (MANIFEST 1), as words: what it trains, and what it is judged on."""
+"""The seven states of a row at one moment (docs/design.md 1), as words: what it trains, and what it is judged on."""
 
 from __future__ import annotations
 

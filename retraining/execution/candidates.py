@@ -287,7 +287,7 @@ def fresh_parts(candidate: Candidate) -> list[int]:
 
 
 def shift_fits(candidate: Candidate) -> dict[LeftOut, list[int]]:
-    """The gate fits that the shipped fit is compared with, and the parts that both predict for it (MANIFEST 1).
+    """The gate fits that the shipped fit is compared with, and the parts that both predict for it (docs/design.md 1).
 
     Time scheme: the fit before the holdout, on the holdout and on the rows after every fit. Fold scheme: each
     fold by the fit that left out the next one, so that both have learnt from it.
@@ -318,7 +318,7 @@ def judged_rows(candidate: Candidate) -> NDArray[np.bool_]:
 
 
 def row_counts(candidate: Candidate) -> dict[str, int]:
-    """The rows in each state of MANIFEST 1; those that lack an upstream column train nothing and judge nothing."""
+    """The rows in each state of design.md 1; those that lack an upstream column train nothing and judge nothing."""
     counts = dict(candidate.data.counts)
     shipped = shipped_fit(candidate)
     usable = candidate.usable.get(fit_context(shipped))

@@ -1,4 +1,4 @@
-"""The life of a node in one run, as flows: settle, column, ship (MANIFEST 1, DESIGN 3).
+"""The life of a node in one run, as flows: settle, column, ship (docs/design.md 1, 4).
 
 `settle` waits for the node's upstreams, resolves the plan's condition, judges the challenger and,
 where somebody reads it, makes its column; readers start then. `ship` fits what is served, off the

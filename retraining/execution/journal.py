@@ -1,4 +1,4 @@
-"""What a run writes down while it works, and what it learns from other runs at the same time (STORE 3).
+"""What a run writes down while it works, and what it learns from other runs at the same time (docs/design.md 6).
 
 Three things, each rarely: result segments and events when there is news, the hint `alive`. None is
 needed: packs are found by their own footers, so a store that takes none of them is no error here.

@@ -1,4 +1,4 @@
-"""Which task runs next, as a state machine without I/O: events in, commands out (STORE 9).
+"""Which task runs next, as a state machine without I/O: events in, commands out (docs/design.md 12).
 
 Ready tasks wait in one queue, the longest remaining path first, ties by the order of arrival. Where
 another run works on the same, each run takes the nodes in an order of its own, so that they meet

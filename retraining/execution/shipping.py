@@ -1,4 +1,4 @@
-"""Makes what is served, off the critical path, and checks it against its own gate fit (MANIFEST 1)."""
+"""Makes what is served, off the critical path, and checks it against its own gate fit (docs/design.md 1)."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _finite_check(candidate: Candidate, shipped: LeftOut, values: Floats, parts:
 
 
 def _shift_check(candidate: Candidate, gate: Floats, shipped: Floats, limit: float) -> Check:
-    """The shift of predictions between gate fit and shipped fit (MANIFEST 1)."""
+    """The shift of predictions between gate fit and shipped fit (docs/design.md 1)."""
     chosen = np.isfinite(gate).all(axis=1) & np.isfinite(shipped).all(axis=1)
     where = "on folds that both learnt from"
     blocking = int(chosen.sum()) >= MIN_SHIFT_ROWS

@@ -1,6 +1,6 @@
 """Which machine runs a batch: what each node of a cluster has, and what this run's batches hold of it.
 
-The driver places every batch itself (STORE 9), so it knows where each is and sees by itself who went
+The driver places every batch itself (docs/design.md 12), so it knows where each is and sees by itself who went
 down with a node. What other programs use of a cluster is not in this table; Ray makes a batch wait for it.
 """
 

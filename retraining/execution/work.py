@@ -1,4 +1,4 @@
-"""The task body: the same function for the serial backend and for Ray (STORE 9).
+"""The task body: the same function for the serial backend and for Ray (docs/design.md 12).
 
 It gets text, digests and keys, builds everything else here, and writes one pack for a batch. A
 task's own failure is a value; only the store's failure ends the batch.

@@ -5,7 +5,7 @@ types, and the caller's permissions allow, never what the bytes ask for; writing
 refuse; an archive unpacks to no more bytes than it has.
 
 skops 0.16 names its parts by the addresses of objects and by random numbers, and dates them: two dumps of
-one model differ (facts/ray.md 6.2). Here addresses are left out, and equal parts are stored once under a
+one model differ (docs/design.md). Here addresses are left out, and equal parts are stored once under a
 number. The audit covers code, not memory: a crafted tree can still crash scikit-learn, so a caller
 verifies the digest of its record before it reads.
 """

@@ -1,7 +1,7 @@
 """Challenger against champion on the same rows, and how far two samples of one number differ.
 
 Rows of one day or one customer are not independent, so the uncertainty of a difference is that of drawing
-whole clusters (facts/domain.md B3: by rows the variance came out 8 to 24 times too small).
+whole clusters (docs/design.md: by rows the variance came out 8 to 24 times too small).
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def psi(expected: NDArray[np.float64], actual: NDArray[np.float64], bins: int = 
 
     Bins end at quantiles of `expected`. Each value is spread evenly over a tenth of its 5 % to 95 % range:
     models that predict few values would else be told apart by an edge between 55.0 and 55.1. Each count gets
-    1/2 more, so that an empty bin is finite (facts/domain.md C2).
+    1/2 more, so that an empty bin is finite (docs/design.md).
     """
     if expected.size == 0 or actual.size == 0:
         return float("nan")

@@ -53,7 +53,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeScheme:
-    """Forward chaining over calendar blocks (MANIFEST 1). `block_days` is a whole number of days."""
+    """Forward chaining over calendar blocks (docs/design.md 1). `block_days` is a whole number of days."""
 
     block_days: int = 14
     holdout: int = 1
@@ -64,7 +64,7 @@ class TimeScheme:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldScheme:
-    """K folds, scored strictly (the fold lattice of DESIGN 2): by a hash of the leak group, or by a column.
+    """K folds, scored strictly (the fold lattice of docs/design.md 3): by a hash of the leak group, or by a column.
 
     `values` are the column's, each a fold, as text; they and so `folds` are known when the data was read.
     """
@@ -206,7 +206,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRules:
-    """When a challenger may replace its champion (MANIFEST 1).
+    """When a challenger may replace its champion (docs/design.md 1).
 
     `approve` says who releases a winner, `first_release` who does where it replaces nothing.
     """

@@ -1,4 +1,4 @@
-"""The files of a manifest's datasets, and how they are known again without being read (STORE 7)."""
+"""The files of a manifest's datasets, and how they are known again without being read (docs/design.md 10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows that a released fit learnt from, so that anyone can make it again with plain scikit-learn (STORE 7).
+"""The rows that a released fit learnt from, so that anyone can make it again with plain scikit-learn (design.md 10).
 
 Keys, features and labels come from the data, upstream columns from the very predictions that the release's
 lineage names; the digest of the keys must be the one that the worker noted when it made the fit.

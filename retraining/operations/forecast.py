@@ -23,7 +23,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreseen:
-    """The rows of a node in each state of MANIFEST 1 (those of a pool that it `served` besides).
+    """The rows of a node in each state of docs/design.md 1 (those of a pool that it `served` besides).
 
     `gate_until` is the moment of the newest row that the gate fit learns from.
     """

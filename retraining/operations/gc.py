@@ -1,4 +1,4 @@
-"""Cleans a store: condemns what nobody needs, deletes what was condemned long enough ago (STORE 5)."""
+"""Cleans a store: condemns what nobody needs, deletes what was condemned long enough ago (docs/design.md 8)."""
 
 from __future__ import annotations
 

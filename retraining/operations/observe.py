@@ -1,7 +1,7 @@
 """Looks at the data once: snapshots, nodes, their rows and the edges between them.
 
 What was seen is left as a hint in the store, keyed by the files' metadata, so that an unchanged
-dataset is recognised without being read (STORE 7). The hint is never authority: lost or stale, the
+dataset is recognised without being read (docs/design.md 10). The hint is never authority: lost or stale, the
 data is read again.
 """
 

@@ -206,7 +206,7 @@ def fit_name(session: Session, ran: Ran) -> str:
 
 
 def _rows(session: Session, result: NodeResult) -> dict[str, int]:
-    """The rows in each state of MANIFEST 1, those without an upstream column among them where it was made."""
+    """The rows in each state of docs/design.md 1, those without an upstream column among them where it was made."""
     if result.candidate is None:
         return dict(session.observation.data[result.node].counts)
     return row_counts(result.candidate)

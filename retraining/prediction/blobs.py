@@ -1,4 +1,4 @@
-"""The blobs of a release, read ahead in few requests: what lies close together in a pack is one range (STORE 8)."""
+"""The blobs of a release, read ahead in few requests: what lies together in a pack is one range (design.md 11)."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ class Evaluation:
         return NodeValues(rows=rows, values=answers.values, usable=predicted, missing=missing)
 
     def _fill_past(self, answers: _Answers, wanted: Mask, blocks: Blocks, past: Past) -> PastRows:
-        """Predicts rows from before a version's cut as its column has them, and tells how (MANIFEST 1)."""
+        """Predicts rows from before a version's cut as its column has them, and tells how (docs/design.md 1)."""
         version = answers.version
         present = np.unique(blocks[wanted]).tolist()
         pieces = past.read(version, [block for block in present if block in past.blocks(version)])

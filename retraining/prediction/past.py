@@ -1,6 +1,6 @@
 """What a release knows of the time before the cuts of its versions: recorded predictions, and kept block fits.
 
-A version's column on a block before its cut comes from the fit of that time (MANIFEST 1), and its readers
+A version's column on a block before its cut comes from the fit of that time (docs/design.md 1), and its readers
 learnt from it. So serving takes what was recorded for a row that is still the same, else predicts with that
 very fit where its model was kept, and only then with the shipped one.
 """

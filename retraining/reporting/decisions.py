@@ -39,7 +39,7 @@ _DECISIONS = (
     Column(name="Time", kind="num", note="seconds of training, summed over the fits"),
 )
 
-# The states of MANIFEST 1 that a row can be in, as the record counts them.
+# The states of docs/design.md 1 that a row can be in, as the record counts them.
 _STATES = (
     ("total", "Rows", "rows of the node"),
     ("trained", "Trained on", "rows that trained the shipped fit"),

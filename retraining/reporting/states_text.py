@@ -1,4 +1,4 @@
-"""The rows of nodes in each state of MANIFEST 1, as text."""
+"""The rows of nodes in each state of docs/design.md 1, as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims: which run acts on a tick, so that two that notice it at the same time do not both pay for it (STORE 6).
+"""Claims: which run acts on a tick, so that two that notice it at the same time do not both pay for it (design.md 9).
 
 A claim is the newest of a tick's numbered objects, each created once. Claims save work and carry no
 correctness: where two act after all, the commit decides.

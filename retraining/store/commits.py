@@ -1,4 +1,4 @@
-"""One commit, from the check on the newest head to an entry that is durable (STORE 4, steps 3 to 7).
+"""One commit, from the check on the newest head to an entry that is durable (docs/design.md 7, steps 3 to 7).
 
 Exactly one writer wins each number. A writer that gets an error does not know whether it won, so it
 reads back and compares the commit's own identity; what it cannot find out it says, and it deletes

@@ -1,4 +1,4 @@
-"""The condemned list: what gc has said it will delete, so that no later commit names it (STORE 5).
+"""The condemned list: what gc has said it will delete, so that no later commit names it (docs/design.md 8).
 
 Names are unique and never used again, so the list decides everything: an object on it may be deleted
 once its grace is over, whoever still holds its name, because a commit that would name it is stopped.

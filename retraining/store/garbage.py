@@ -1,4 +1,4 @@
-"""What of a store nobody needs: worked out from the log and the store's own times, changing nothing (STORE 5).
+"""What of a store nobody needs: worked out from the log and the store's own times, changing nothing (docs/design.md 8).
 
 Kept is what the kept releases reach: shards, models, documents, every blob that a document names, and
 the cached fits, columns and measures of fits that a document names by fingerprint, so that a due model costs one or two

@@ -238,7 +238,7 @@ class Store:
         housekeeping: Housekeeping | None = None,
         feedback_through: int = 0,
     ) -> Head:
-        """The head after the update was committed on the newest head (STORE 4); durable when it returns.
+        """The head after the update was committed on the newest head (docs/design.md 7); durable when it returns.
 
         An empty update writes nothing and returns the newest head. `kind` is `release` or `rollback`
         exactly when the update changes what is served. `now` is the ISO instant in UTC that the entry shows.

@@ -1,6 +1,6 @@
 """Packs: the one object that makes a finished batch of work durable.
 
-A pack holds blobs, then a frame with one record for each action (STORE 3). The record is the
+A pack holds blobs, then a frame with one record for each action (docs/design.md 6). The record is the
 result: a worker's single write leaves both or neither. Digests are of the uncompressed bytes,
 since compressors differ, and a blob is handed out only after its digest was compared.
 """

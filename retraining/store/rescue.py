@@ -1,4 +1,4 @@
-"""Saves what a commit is about to name and gc has condemned: it is copied under a new name (STORE 4, step 4).
+"""Saves what a commit is about to name and gc has condemned: it is copied under a new name (docs/design.md 7, step 4).
 
 Putting the same bytes back under the old name would not do, since that name will be deleted.
 """

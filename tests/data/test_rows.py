@@ -1,4 +1,4 @@
-"""The life of a row against a naive reading of the state table of MANIFEST 1, for random rows."""
+"""The life of a row against a naive reading of the state table of docs/design.md 1, for random rows."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def looked_at(world):
 
 
 def naive(world):
-    """The state table of MANIFEST 1, row by row."""
+    """The state table of docs/design.md 1, row by row."""
     as_of, days = world["as_of"], world["days"]
     rows = []
     for i, decided in enumerate(world["decided"].tolist()):
@@ -182,7 +182,7 @@ def test_each_row_is_in_the_state_that_the_manifest_says(world):
 @SETTINGS
 @given(worlds(), st.data())
 def test_every_row_is_in_one_of_seven_states(world, data):
-    """The table of MANIFEST 1, its lines in the order 1, 7, 6, 2 to 5."""
+    """The table of docs/design.md 1, its lines in the order 1, 7, 6, 2 to 5."""
     _, _, found = looked_at(world)
     rows, _ = naive(world)
     usable = np.array([data.draw(st.booleans()) for _ in rows], bool)

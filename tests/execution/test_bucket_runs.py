@@ -57,7 +57,7 @@ def count(proxy, some) -> Counter:
 
 
 def budget(proxy) -> float:
-    """The requests that a run may make (STORE 8), with one shard of the node table; no time is added."""
+    """The requests that a run may make (docs/design.md 11), with one shard of the node table; no time is added."""
     batches = len({path for method, path in proxy.requests if method == "PUT" and "/packs/" in path})
     assert batches >= 5
     return 40 + 1.2 * batches + 1

@@ -311,5 +311,5 @@ models:
     for node in "abc":
         score = bench.version(node).verdict["challenger"]["roc_auc"]
         # leaving a row's fold out makes means of noise lean away from its label, so slightly below a half;
-        # the shortcut that most stackers take reports 0.6 and more here (facts/domain.md A2)
+        # the shortcut that most stackers take reports 0.6 and more here (docs/design.md)
         assert 0.45 < score < 0.53, node

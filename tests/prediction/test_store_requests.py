@@ -1,4 +1,4 @@
-"""What serving asks of a store (STORE 8): little, once, and nothing of the past for rows that are new."""
+"""What serving asks of a store (docs/design.md 11): little, once, and nothing of the past for rows that are new."""
 
 from __future__ import annotations
 

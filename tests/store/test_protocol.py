@@ -1,4 +1,4 @@
-"""gc beside runs, as a pure model: every interleaving of every step is explored, crashes included (STORE 4, 5).
+"""gc beside runs, as a pure model: every interleaving of every step is explored, crashes included (design.md 7, 8).
 
 Two runs and a gc work on one store: one run takes up a cached fit, the other restores the first release,
 as `rollback` does; each release replaces the one before. Each step below is one request to the store,

@@ -1,6 +1,6 @@
 """A running cluster as it changes under a run: nodes join and are visited first, nodes go and are noticed.
 
-Ray notices a machine that was cut off after a minute, and hangs on its tasks for seven (facts/ray.md 2.3);
+Ray notices a machine that was cut off after a minute, and hangs on its tasks for seven (docs/design.md);
 so the list of nodes is read every two seconds, and a worker's death asks its raylet for a sign of life.
 """
 

@@ -1,4 +1,4 @@
-"""A command as a job on a Ray cluster: handed over, followed to its end, stopped (facts/ray.md 1c).
+"""A command as a job on a Ray cluster: handed over, followed to its end, stopped (docs/design.md).
 
 Only Ray's job server is used, over HTTP: this machine need not be part of the cluster. Ray's words and
 exceptions end here; what goes wrong is a `ClusterError`.

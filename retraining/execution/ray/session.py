@@ -1,6 +1,6 @@
 """The Ray that a run works on: an embedded, private session by default, or a running cluster.
 
-Ray's habits are tamed here (facts/ray.md): a random token guards the ports that a local session opens
+Ray's habits are tamed here (docs/design.md): a random token guards the ports that a local session opens
 on all interfaces; `ray.init` runs in one thread that lives until shutdown, because Ray's processes die
 with the thread that started them; what Ray prints is kept from stdout and stderr; its files lie in a
 folder of their own that goes with it; and a session whose central processes died is noticed here,
